@@ -1,0 +1,1 @@
+"""Counts at the edge, stores and answers at the centre."""

@@ -1,0 +1,1 @@
+"""The central store: keeps sealed counts, knows what is missing, answers."""

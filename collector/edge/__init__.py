@@ -1,0 +1,1 @@
+"""Beside each probe: triangulates, bins, counts, seals."""

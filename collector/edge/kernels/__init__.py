@@ -1,0 +1,1 @@
+"""Pure numba functions over arrays: what the edge believes and counts."""

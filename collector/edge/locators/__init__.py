@@ -1,0 +1,1 @@
+"""Plugins: from an observation to a fix."""

@@ -1,0 +1,1 @@
+"""Plugins: families of counts, each with what one person can add at most."""

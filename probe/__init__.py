@@ -1,0 +1,1 @@
+"""Listens to the signalling, asks for consent, takes the identity off."""

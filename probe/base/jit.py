@@ -1,0 +1,62 @@
+"""The one place that says how kernels are compiled.
+
+`kernel` is for plain loops, and the right choice unless a benchmark says
+otherwise.  `lanes` is for one branch-free `prange` body: numba marks the arrays
+of such a body as not overlapping, so it becomes vector code.  No reduction in it,
+and one numba thread per process: cores are used by processes.
+
+The flags are the same everywhere, so that a result never depends on which
+file a function happens to live in.  fastmath stays off: the privacy proof
+needs bit-identical runs, and NaN is our "not heard".
+
+numba does not notice an edited callee in another file.  Kernels import only
+their own folder and this one, so the compile cache of a folder is named after
+the sources of both; an edit anywhere in them starts a fresh cache.
+"""
+
+import hashlib
+import inspect
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+import numba
+from numba import njit, prange
+
+__all__ = ["kernel", "lanes", "prange"]
+
+FLAGS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False}
+BASE = Path(__file__).parent
+
+numba.config.NUMBA_NUM_THREADS = 1  # type: ignore[attr-defined]  # cores are used by processes
+
+
+def cache_root() -> Path:
+    """Return the folder that holds all compile caches."""
+    given = os.environ.get("FOOTFALL_CACHE_DIR")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "footfall"
+
+
+@cache
+def cache_dir(room: Path) -> Path:
+    """Return the cache folder for the kernels of one source folder."""
+    digest = hashlib.sha256(f"{sys.version} {numba.__version__}".encode())
+    for path in [BASE / "jit.py", BASE / "streams.py", *sorted(room.glob("*.py"))]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return cache_root() / f"{room.parent.name}-{room.name}-{digest.hexdigest()[:16]}"
+
+
+def _compile(function, **flags):
+    numba.config.CACHE_DIR = str(cache_dir(Path(inspect.getfile(function)).parent))  # type: ignore[attr-defined]
+    return njit(**FLAGS, **flags)(function)
+
+
+def kernel(function):
+    """Compile a plain loop."""
+    return _compile(function)
+
+
+def lanes(function):
+    """Compile one branch-free prange body to vector code."""
+    return _compile(function, parallel=True)

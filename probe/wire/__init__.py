@@ -1,0 +1,1 @@
+"""What crosses a border between two rooms: formats, versions and their checks."""

@@ -1,0 +1,1 @@
+"""The made-up country: the network, its people, and the truth."""

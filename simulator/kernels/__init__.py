@@ -1,0 +1,1 @@
+"""Pure numba functions over arrays: what happens to many handsets at once."""

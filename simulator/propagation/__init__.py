@@ -1,0 +1,1 @@
+"""Plugins: how loud a cell is at a place."""
