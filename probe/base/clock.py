@@ -17,6 +17,10 @@ class WallClock:
         """Return monotonic seconds."""
         return time.monotonic()
 
+    def cpu_s(self) -> float:
+        """Return core seconds used by this process: what a stage costs, never what it decides."""
+        return time.process_time()
+
 
 def zone(name: str) -> ZoneInfo:
     """Return a time zone, or say why there is none."""
