@@ -35,7 +35,11 @@ numba.config.NUMBA_NUM_THREADS = 1  # type: ignore[attr-defined]  # cores are us
 def cache_root() -> Path:
     """Return the folder that holds all compile caches."""
     given = os.environ.get("FOOTFALL_CACHE_DIR")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "footfall"
+    return (
+        Path(given)
+        if given
+        else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "footfall"
+    )
 
 
 @cache

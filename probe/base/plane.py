@@ -45,7 +45,9 @@ class LocalFrame:
         n = AXIS_M / np.sqrt(1 - E2 * np.sin(phi) ** 2)
         r = AXIS_M * (1 - E2) / (1 - E2 * np.sin(phi) ** 2) ** 1.5
         t, c, d = np.tan(phi) ** 2, ep2 * np.cos(phi) ** 2, np.asarray(x_m, "f8") / n
-        latitude = phi - n * np.tan(phi) / r * (d**2 / 2 - (5 + 3 * t + 10 * c - 4 * c**2 - 9 * ep2) * d**4 / 24)
+        latitude = phi - n * np.tan(phi) / r * (
+            d**2 / 2 - (5 + 3 * t + 10 * c - 4 * c**2 - 9 * ep2) * d**4 / 24
+        )
         longitude = (d - (1 + 2 * t + c) * d**3 / 6 + (5 - 2 * c + 28 * t) * d**5 / 120) / np.cos(phi)
         return np.degrees(latitude), self.longitude + np.degrees(longitude)
 

@@ -68,7 +68,15 @@ def encode(batch: Batch) -> bytes:
     """Return one frame."""
     assert batch.events.dtype == EVENT and len(batch.events) <= COUNT_MAX
     return pack(
-        [MAGIC, VERSION, batch.plan_digest, batch.watermark_ms, len(batch.events), batch.shard, batch.events.tobytes()]
+        [
+            MAGIC,
+            VERSION,
+            batch.plan_digest,
+            batch.watermark_ms,
+            len(batch.events),
+            batch.shard,
+            batch.events.tobytes(),
+        ]
     )
 
 

@@ -51,13 +51,17 @@ def encode(batch: Batch) -> bytes:
     """Return one frame."""
     rows = batch.observations
     assert rows.dtype == OBSERVATION and len(rows) <= COUNT_MAX
-    return pack([MAGIC, VERSION, batch.plan_digest, batch.watermark_ms, len(rows), batch.shard, rows.tobytes()])
+    return pack(
+        [MAGIC, VERSION, batch.plan_digest, batch.watermark_ms, len(rows), batch.shard, rows.tobytes()]
+    )
 
 
 def decode(frame: bytes) -> Batch:
     """Return the batch in a frame, or raise WireError."""
     limit = COUNT_MAX * OBSERVATION.itemsize + 128
-    magic, version, digest, watermark_ms, count, shard, rows = unpack(frame, FIELDS, "observation batch", limit)
+    magic, version, digest, watermark_ms, count, shard, rows = unpack(
+        frame, FIELDS, "observation batch", limit
+    )
     if magic != MAGIC or version != VERSION:
         raise WireError(f"observation batch: {magic} version {version}, expected {MAGIC} version {VERSION}")
     if len(digest) != 8 or not 0 <= shard < 64 or not 0 <= watermark_ms < 1 << 62:
