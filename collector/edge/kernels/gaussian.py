@@ -1,0 +1,195 @@
+"""The discrete Gaussian, drawn exactly: integers only, no float, no logarithm.
+
+P(y) is proportional to exp(-y^2 / (2 sigma^2)) over the integers, sigma = p/d.
+
+Source: Canonne, Kamath, Steinke, The Discrete Gaussian for Differential Privacy
+(NeurIPS 2020) for Bernoulli(exp(-g)); Karney, Sampling exactly from the normal
+distribution (ACM TOMS 42, 2016), whose block form is taken over to integers here.
+
+Every function takes its bits from `pool`, u1[n], at position at[0], i8[2].  When the pool
+ends, at[1] becomes 1 and bytes of 255 are answered: they decide every Bernoulli draw of a
+probability below one against, so all loops end, and the cell is drawn again from its own
+first byte on a longer pool.  No value made with such a byte is ever kept.
+"""
+
+import numpy as np
+
+from probe.base.jit import kernel
+
+U8 = np.uint64
+LIMIT = 1 << 55  # of p + d, and of both sides of a Bernoulli: 256 n stays below 2^63
+PARITY = U8(0x1BD11BDAA9FC1A22)
+ROTATIONS = np.array([[14, 16], [52, 57], [23, 40], [5, 37], [25, 33], [46, 12], [58, 22], [32, 32]], np.uint64)
+
+
+@kernel
+def take(pool, at):
+    """Return the next byte of the pool as i8."""
+    if at[0] >= len(pool):
+        at[1] = 1
+        return np.int64(255)
+    at[0] += 1
+    return np.int64(pool[at[0] - 1])
+
+
+@kernel
+def bernoulli(n, d, pool, at):
+    """Return whether an event of probability n/d happened, 0 <= n <= d < 2^55.
+
+    Byte by byte: u is the next digit, base 256, of a uniform number held against n/d.
+    """
+    while True:
+        u = take(pool, at)
+        if u * d + d <= 256 * n:
+            return True
+        if u * d >= 256 * n:
+            return False
+        n = 256 * n - u * d
+
+
+@kernel
+def bernoulli_exp(n, d, pool, at):
+    """Return whether an event of probability exp(-n/d) happened, 0 <= n <= d."""
+    k = 1
+    while bernoulli(1, k, pool, at) and bernoulli(n, d, pool, at):
+        k += 1
+    return k % 2 == 1
+
+
+@kernel
+def bernoulli_exp_half(pool, at):
+    """Return whether an event of probability exp(-1/2) happened."""
+    k = 1
+    while bernoulli(1, 2, pool, at) and bernoulli(1, k, pool, at):
+        k += 1
+    return k % 2 == 1
+
+
+@kernel
+def bernoulli_exp_half_square(n, d, pool, at):
+    """Return whether an event of probability exp(-(n/d)^2 / 2) happened, 0 <= n <= d."""
+    k = 1
+    while (
+        bernoulli(1, 2, pool, at)
+        and bernoulli(1, k, pool, at)
+        and bernoulli(n, d, pool, at)
+        and bernoulli(n, d, pool, at)
+    ):
+        k += 1
+    return k % 2 == 1
+
+
+@kernel
+def below(m, pool, at):
+    """Return i8 uniform in 0 .. m - 1: the fewest bits that hold m - 1, drawn until they fit."""
+    while at[1] == 0:
+        value, span = np.int64(0), np.int64(1)
+        while span < m:
+            value, span = value * 256 + take(pool, at), span * 256
+        whole = span // m
+        if value < whole * m:
+            return value // whole
+    return np.int64(0)
+
+
+@kernel
+def attempt(p, d, pool, at):
+    """Return (accepted, y): one round of the block form.
+
+    k whole sigmas with probability falling as exp(-k^2 / 2), a place j inside the block,
+    and the rest of the exponent: y^2 / (2 sigma^2) = k^2/2 + k r/p + (r/p)^2/2 with
+    r = y d - k p in 0 .. p - 1.  Minus zero is refused, else zero had twice its share.
+    """
+    k = 0
+    while at[1] == 0 and bernoulli_exp_half(pool, at):
+        k += 1
+    for _ in range(k * (k - 1)):
+        if not bernoulli_exp_half(pool, at):
+            return False, 0
+    y = (k * p + d - 1) // d + below((p + d - 1) // d, pool, at)
+    r = y * d - k * p
+    if r >= p:
+        return False, 0
+    for _ in range(k):
+        if not bernoulli_exp(r, p, pool, at):
+            return False, 0
+    if not bernoulli_exp_half_square(r, p, pool, at):
+        return False, 0
+    if bernoulli(1, 2, pool, at):
+        return y != 0, -y
+    return True, y
+
+
+@kernel
+def draw(p, d, pool, at):
+    """Return one draw; meaningless when the pool ended (at[1] is then 1)."""
+    while at[1] == 0:
+        accepted, y = attempt(p, d, pool, at)
+        if accepted:
+            return y
+    return 0
+
+
+@kernel
+def fill(noise, first, p, d, pool, at):
+    """Draw noise[first:] from one pool; return the first cell that the pool did not reach.
+
+    noise : i8[n]  out: one draw a cell
+    at    : i8[2]  in and out: at[0] is left after the last whole draw
+    """
+    for cell in range(first, len(noise)):
+        start = at[0]
+        noise[cell] = draw(p, d, pool, at)
+        if at[1]:
+            at[0], at[1] = start, 0
+            return cell
+    return len(noise)
+
+
+@kernel
+def fill_by_name(noise, first, p, d, key, pool, at):
+    """Draw noise[first:], each cell from its own stream; return the first that the pool was too short for.
+
+    key  : u8[4]   names table and slot
+    pool : u1[n]   scratch, a multiple of 32 bytes: blocks (cell, 0), (cell, 1), ...
+    """
+    for cell in range(first, len(noise)):
+        for block in range(len(pool) // 32):
+            threefry(key, U8(cell), U8(block), pool[32 * block : 32 * block + 32])
+        at[0], at[1] = 0, 0
+        noise[cell] = draw(p, d, pool, at)
+        if at[1]:
+            return cell
+    return len(noise)
+
+
+@kernel
+def threefry(key, counter0, counter1, out):
+    """Write the 32 bytes of Threefry-4x64-20 at counter (counter0, counter1, 0, 0), words little-endian.
+
+    Source: Salmon, Moraes, Dror, Shaw, Parallel random numbers: as easy as 1, 2, 3 (SC 2011).
+    """
+    k0, k1, k2, k3 = key[0], key[1], key[2], key[3]
+    schedule = (k0, k1, k2, k3, PARITY ^ k0 ^ k1 ^ k2 ^ k3)
+    x0, x1, x2, x3 = counter0 + k0, counter1 + k1, k2, k3
+    for turn in range(20):
+        left, right = ROTATIONS[turn % 8, 0], ROTATIONS[turn % 8, 1]
+        if turn % 2 == 0:
+            x0 += x1
+            x1 = ((x1 << left) | (x1 >> (U8(64) - left))) ^ x0
+            x2 += x3
+            x3 = ((x3 << right) | (x3 >> (U8(64) - right))) ^ x2
+        else:
+            x0 += x3
+            x3 = ((x3 << left) | (x3 >> (U8(64) - left))) ^ x0
+            x2 += x1
+            x1 = ((x1 << right) | (x1 >> (U8(64) - right))) ^ x2
+        if turn % 4 == 3:
+            s = turn // 4 + 1
+            x0 += schedule[s % 5]
+            x1 += schedule[(s + 1) % 5]
+            x2 += schedule[(s + 2) % 5]
+            x3 += schedule[(s + 3) % 5] + U8(s)
+    for word, x in enumerate((x0, x1, x2, x3)):
+        for byte in range(8):
+            out[8 * word + byte] = (x >> U8(8 * byte)) & U8(255)
