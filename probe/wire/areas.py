@@ -32,7 +32,8 @@ class AreaSet:
     name        : list[str]    n + 1 names, the last ELSEWHERE
     area_id     : list[str]    n + 1 public ids
     residents   : f8[n + 1]    residents by the areas' own file, NaN where not given
-    bins        : u2[rows, columns]  area row of each 100 m bin; the row of elsewhere outside all areas
+    bins        : u2[rows, columns]  area row of each 100 m bin; the row of elsewhere outside all areas.
+                  The outermost bins are elsewhere, so that a place off the raster may be clamped to it
     first       : (column, row) of bins[0, 0] in the ETRS89-LAEA grid
     terms       : f8[2, 6]     bin_terms of frame: local metres -> grid column and row
     """
@@ -173,8 +174,8 @@ def _burn(ids, names, residents, polygons, where: str) -> AreaSet:
     """Return the set with its bins; two areas that share a bin centre are refused."""
     grid = shapely.transform(polygons, lambda at: np.stack(to_laea(at[:, 1], at[:, 0]), axis=1))
     bounds = shapely.bounds(grid)
-    low = np.floor(bounds[:, :2].min(axis=0) / BIN_M).astype(int)
-    high = np.floor(bounds[:, 2:].max(axis=0) / BIN_M).astype(int)
+    low = np.floor(bounds[:, :2].min(axis=0) / BIN_M).astype(int) - 1
+    high = np.floor(bounds[:, 2:].max(axis=0) / BIN_M).astype(int) + 1
     if np.any((high - low) * BIN_M > SPAN_MAX_M):
         raise ConfigError(where, [f"spans more than {SPAN_MAX_M / 1000:g} km; split it"])
     columns, rows = high - low + 1
