@@ -1,0 +1,111 @@
+"""From points to areas: which area a point lies in, and the six areas with most weight."""
+
+from math import floor
+
+import numpy as np
+
+from probe.base.jit import kernel
+
+AREAS_MAX = 6
+UNITS = 64
+NO_AREA = 0xFFFF
+
+
+@kernel
+def area_at(x_m, y_m, bins, first_column, first_row, terms):
+    """Return the area row of a point in local metres.
+
+    bins  : u2[rows, columns]  area row of each 100 m bin, with a border of elsewhere
+    terms : f8[2, 6]           probe.base.plane.bin_terms
+    """
+    xx, xy, yy = x_m * x_m, x_m * y_m, y_m * y_m
+    column = terms[0, 0] + terms[0, 1] * x_m + terms[0, 2] * y_m
+    column += terms[0, 3] * xx + terms[0, 4] * xy + terms[0, 5] * yy
+    row = terms[1, 0] + terms[1, 1] * x_m + terms[1, 2] * y_m
+    row += terms[1, 3] * xx + terms[1, 4] * xy + terms[1, 5] * yy
+    i = min(max(int(floor(row)) - first_row, 0), bins.shape[0] - 1)
+    j = min(max(int(floor(column)) - first_column, 0), bins.shape[1] - 1)
+    return bins[i, j]
+
+
+@kernel
+def keep_six(mass, area, count, fix):
+    """Give 64 units to the six areas with most mass, by largest remainder; ties go to the lower area.
+
+    mass : f8[count] >= 0, changed: what is kept becomes remainders
+    area : u2[count] rows of the area set, no row twice
+    fix  : FIX       out: area and weight
+    """
+    kept = min(count, AREAS_MAX)
+    total = 0.0
+    for i in range(kept):  # selection sort of the first six: count is small
+        best = i
+        for j in range(i + 1, count):
+            if mass[j] > mass[best] or (mass[j] == mass[best] and area[j] < area[best]):
+                best = j
+        mass[i], mass[best] = mass[best], mass[i]
+        area[i], area[best] = area[best], area[i]
+        total += mass[i]
+    left = UNITS if total > 0.0 else 0
+    for i in range(AREAS_MAX):
+        fix.area[i] = area[i] if i < kept else NO_AREA
+        fix.weight[i] = 0
+    for i in range(kept):
+        share = UNITS * mass[i] / total if total > 0.0 else 0.0
+        units = int(share)
+        fix.weight[i] = units
+        mass[i] = share - units
+        left -= units
+    for _ in range(left):
+        best = 0
+        for i in range(1, kept):
+            if mass[i] > mass[best] or (mass[i] == mass[best] and area[i] < area[best]):
+                best = i
+        fix.weight[best] += 1
+        mass[best] -= 1.0
+    for i in range(kept):
+        if fix.weight[i] == 0:
+            fix.area[i] = NO_AREA
+
+
+@kernel
+def spread(fix, forward_x, forward_y, along_m, across_m, range_m, points, ground, mass, area):
+    """Spread a fix's point over areas by 64 points of a bent Gaussian.
+
+    The Gaussian lies along the line of sight (forward) and across it; what is across bends
+    back around the mast at range_m, as a ring of equal timing does.
+
+    fix    : FIX        in: x_m, y_m; out: area, weight
+    points : f8[64, 2]  standard normal points
+    ground : Ground     area raster
+    mass, area : f8[64], u2[64] scratch
+    """
+    count = 0
+    for p in range(points.shape[0]):
+        across = across_m * points[p, 1]
+        along = along_m * points[p, 0] - 0.5 * across * across / range_m
+        x = fix.x_m + along * forward_x + across * forward_y
+        y = fix.y_m + along * forward_y - across * forward_x
+        row = area_at(x, y, ground.bins, ground.first_column, ground.first_row, ground.terms)
+        k = 0
+        while k < count and area[k] != row:
+            k += 1
+        if k == count:
+            area[k] = row
+            mass[k] = 0.0
+            count += 1
+        mass[k] += 1.0
+    keep_six(mass, area, count, fix)
+
+
+def normal_points(count: int = UNITS) -> np.ndarray:
+    """Return f8[count, 2] even points of a standard normal: mean 0, covariance 1, the same on every machine.
+
+    Source: sunflower spiral (H. Vogel, 1979) with the radii of Box and Muller (1958).
+    """
+    i = np.arange(1, count + 1)
+    radius, turn = np.sqrt(-2 * np.log((i - 0.5) / count)), 2 * np.pi * (i * 0.6180339887498949 % 1)
+    points = np.stack([radius * np.cos(turn), radius * np.sin(turn)], axis=1)
+    points -= points.mean(axis=0)
+    points = points @ np.linalg.inv(np.linalg.cholesky(np.cov(points.T, bias=True))).T
+    return np.ascontiguousarray(points.round(6))

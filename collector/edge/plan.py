@@ -1,0 +1,198 @@
+"""The plan as the edge reads it: cells and masts in local metres, the area raster, and a prior of people."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from collector.edge.kernels import footprint
+from collector.edge.kernels.bins import normal_points
+from collector.edge.locators.fixes import FIX
+from probe.base.plane import BIN_M
+from probe.wire.areas import AreaSet
+from probe.wire.cells import Plan
+
+CELL = np.dtype(
+    [
+        ("x_m", "f4"),
+        ("y_m", "f4"),
+        ("height_m", "f4"),
+        ("azimuth_rad", "f4"),  # clockwise from north
+        ("level_dbm", "f4"),  # median level 1 m along the boresight
+        ("pattern_db", "f4"),  # loss = pattern_db * (angle off the azimuth [rad])^2; 0 = all around
+        ("reach_m", "f4"),  # nobody farther away is looked for
+        ("mast", "i4"),  # row of MAST, -1 = never serves
+        ("carrier", "i4"),
+        ("site", "i4"),
+    ]
+)
+MAST = np.dtype(  # a site on one carrier
+    [("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("first", "i4"), ("end", "i4"), ("carrier", "i4")]
+)
+DOWNLINK_ONLY_MHZ = (1_427.0, 1_518.0)  # LTE bands 32, 75, 76: listed, never serving alone
+PER_HERTZ_DB = 13.54  # TR 38.901 table 7.4.1-1, UMa NLOS, at 1 m and 1 GHz
+REACH_M = (600.0, 8_000.0)
+MARGIN_M = 3_000.0
+GRID_BINS_MAX = 4_000_000
+AT_HOME = 0.6  # people stay where people live about so much of the time; the rest is spread evenly
+OUTSIDE = 0.1  # density of people outside all areas, of the mean inside
+
+
+class Ground(NamedTuple):
+    """The area raster as kernels take it, with a border of elsewhere."""
+
+    bins: np.ndarray  # u2[rows, columns]
+    first_column: int
+    first_row: int
+    terms: np.ndarray  # f8[2, 6]
+
+
+class Grid(NamedTuple):
+    """The squares that footprints are made of: the corner and the side in local metres."""
+
+    x_m: float
+    y_m: float
+    step_m: float
+
+
+@dataclass(frozen=True)
+class Believed:
+    """What a locator may know of the network.
+
+    cells      : CELL[n]      one row a row of the plan
+    masts      : MAST[m]      by carrier, then site
+    mast_cells : i8[k]        serving cells by mast
+    carrier_first : i8[c + 1] row of masts where a carrier begins
+    """
+
+    cells: np.ndarray
+    masts: np.ndarray
+    mast_cells: np.ndarray
+    carrier_first: np.ndarray
+    pci: np.ndarray  # i8[n]
+    ground: Ground
+    density: np.ndarray  # f8[areas] people by square metre, the mean over the named areas = 1
+
+
+def read(plan: Plan, areas: AreaSet) -> Believed:
+    """Return the plan in local metres; GSM, NR and downlink-only cells never serve."""
+    cells = cell_rows(plan, areas)
+    serving = np.flatnonzero(serves(plan))
+    carrier = np.unique(np.asarray(plan["arfcn"])[serving], return_inverse=True)[1]
+    cells["carrier"][serving] = carrier
+    order = serving[np.lexsort((serving, cells["site"][serving], carrier))]
+    starts = np.flatnonzero(np.diff(cells["carrier"][order] * len(cells) + cells["site"][order], prepend=-1))
+    masts = np.zeros(len(starts), MAST)
+    for name in ("x_m", "y_m", "height_m", "carrier"):
+        masts[name] = cells[name][order[starts]]
+    masts["first"], masts["end"] = starts, np.append(starts[1:], len(order))
+    cells["mast"][order] = np.repeat(np.arange(len(masts)), masts["end"] - masts["first"])
+    carrier_first = np.searchsorted(masts["carrier"], np.arange(carrier.max(initial=-1) + 2))
+    cells["reach_m"][order] = reaches(masts, carrier_first)[cells["mast"][order]]
+    return Believed(
+        cells, masts, order.astype("i8"), carrier_first.astype("i8"), np.asarray(plan["pci"], "i8"),
+        ground(areas), density(areas),
+    )  # fmt: skip
+
+
+def serves(plan: Plan) -> np.ndarray:
+    """Return bool[n]: which cells a handset can live on."""
+    mhz = np.asarray(plan["frequency_mhz"], "f8")
+    return (np.array(plan["radio"]) == "LTE") & ~((mhz > DOWNLINK_ONLY_MHZ[0]) & (mhz < DOWNLINK_ONLY_MHZ[1]))
+
+
+def cell_rows(plan: Plan, areas: AreaSet) -> np.ndarray:
+    """Return CELL[n] without what depends on other cells."""
+    cells = np.zeros(len(plan), CELL)
+    cells["x_m"], cells["y_m"] = areas.frame.to_xy(
+        np.asarray(plan["latitude"]), np.asarray(plan["longitude"])
+    )
+    cells["height_m"] = np.maximum(plan["height_m"], 3.0)
+    omni = np.isnan(plan["azimuth_deg"])
+    cells["azimuth_rad"] = np.radians(np.where(omni, 0.0, plan["azimuth_deg"]))
+    cells["pattern_db"] = np.where(omni, 0.0, 12 / np.radians(np.maximum(plan["beamwidth_h_deg"], 5.0)) ** 2)
+    ghz = np.asarray(plan["frequency_mhz"], "f8") / 1_000
+    cells["level_dbm"] = plan["power_dbm"] + plan["gain_dbi"] - PER_HERTZ_DB - 20 * np.log10(ghz)
+    cells["mast"], cells["carrier"] = -1, -1
+    cells["site"] = np.unique(np.array(plan["site_id"]), return_inverse=True)[1]
+    return cells
+
+
+def reaches(masts: np.ndarray, carrier_first: np.ndarray) -> np.ndarray:
+    """Return f8[m]: 2.5 times the mean distance to the six nearest other masts of the carrier, within bounds."""
+    reach = np.full(len(masts), REACH_M[1])
+    for first, end in zip(carrier_first[:-1], carrier_first[1:], strict=True):
+        x, y = masts["x_m"][first:end].astype("f8"), masts["y_m"][first:end].astype("f8")
+        for m in range(first, end):
+            gap = np.hypot(x - masts["x_m"][m], y - masts["y_m"][m])
+            gap = gap[gap > 100.0]
+            if len(gap):
+                reach[m] = 2.5 * np.sort(np.partition(gap, min(5, len(gap) - 1))[:6]).mean()
+    return np.clip(reach, *REACH_M)
+
+
+def ground(areas: AreaSet) -> Ground:
+    """Return the raster of the areas inside a border of elsewhere."""
+    bins = np.pad(areas.bins, 1, constant_values=areas.elsewhere).astype("u2")
+    return Ground(
+        np.ascontiguousarray(bins), areas.first[0] - 1, areas.first[1] - 1, np.ascontiguousarray(areas.terms)
+    )
+
+
+def density(areas: AreaSet) -> np.ndarray:
+    """Return people by square metre for each area: residents mixed with an even part, the mean inside = 1.
+
+    Residents come from the areas' own file (a census); never from counts, which would then shape themselves.
+    """
+    count = len(areas.area_id)
+    size_m2 = np.maximum(np.bincount(areas.bins.ravel(), minlength=count)[:count], 1) * BIN_M**2
+    inside = np.arange(count) != areas.elsewhere
+    known = inside & np.isfinite(areas.residents)
+    even = np.where(inside, 1.0, OUTSIDE)
+    if not known.any() or areas.residents[known].sum() <= 0:
+        return even
+    mean = areas.residents[known].sum() / size_m2[known].sum()
+    home = np.where(known, areas.residents / size_m2 / mean, 1.0)
+    return np.where(inside, AT_HOME * home + (1 - AT_HOME), even)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Fixes that need no arithmetic: one a serving cell, and one for each of its timing advances."""
+
+    first: np.ndarray  # i8[cells + 1] row of `fixes` where a cell begins: cell only, TA 0, TA 1, ...
+    fixes: np.ndarray  # FIX[first[-1]]
+    foot: np.ndarray  # f4[cells, 5] mean and covariance of each footprint
+    points: np.ndarray  # f8[64, 2]
+
+
+def tables(known: Believed) -> Tables:
+    """Return the footprints of all serving cells as fixes."""
+    cells, masts = known.cells, known.masts
+    rows = np.where(cells["mast"] >= 0, cells["reach_m"] / footprint.STEP_M + 3, 0).astype("i8")
+    first = np.concatenate([[0], np.cumsum(rows)]).astype("i8")
+    made = Tables(first, np.zeros(first[-1], FIX), np.zeros((len(cells), 5), "f4"), normal_points())
+    if not len(masts):
+        return made
+    grid, shape = grid_over(masts)
+    network = (cells, masts, known.mast_cells)
+    top = np.empty((len(known.carrier_first) - 1, *shape), "f4")
+    weight = np.empty_like(top)
+    area = np.empty(shape, "u2")
+    footprint.areas_of(grid, known.ground, area)
+    footprint.rivals(*network, known.carrier_first, grid, top, weight)
+    footprint.weigh(top, weight, known.density[area], weight)
+    footprint.fill(*network, grid, top, weight, area, made.points, known.ground, first, made.fixes, made.foot)
+    return made
+
+
+def grid_over(masts: np.ndarray) -> tuple[Grid, tuple[int, int]]:
+    """Return squares of 50 m over all masts and a margin, coarser where that would be too many."""
+    x, y = masts["x_m"].astype("f8"), masts["y_m"].astype("f8")
+    size_x, size_y = np.ptp(x) + 2 * MARGIN_M, np.ptp(y) + 2 * MARGIN_M
+    step_m = 50.0
+    while size_x * size_y / step_m**2 > GRID_BINS_MAX:
+        step_m *= 1.25
+    tile_m = step_m * footprint.TILE_BINS
+    shape = (int(size_y / tile_m) + 1) * footprint.TILE_BINS, (int(size_x / tile_m) + 1) * footprint.TILE_BINS
+    return Grid(float(x.min() - MARGIN_M), float(y.min() - MARGIN_M), step_m), shape
