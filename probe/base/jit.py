@@ -21,6 +21,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+os.environ["NUMBA_NUM_THREADS"] = "1"  # cores are used by processes; numba reads it when it is imported
+
 import numba
 from numba import njit, prange
 
@@ -28,8 +30,6 @@ __all__ = ["kernel", "lanes", "prange"]
 
 FLAGS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False}
 BASE = Path(__file__).parent
-
-numba.config.NUMBA_NUM_THREADS = 1  # type: ignore[attr-defined]  # cores are used by processes
 
 
 def cache_root() -> Path:
