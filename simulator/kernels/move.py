@@ -118,7 +118,7 @@ def slowest_ms(x, y, to_x, to_y):
 
 @kernel
 def place_for(what, x, y, area, free, country, key, index):
-    """Return (place, x_m, y_m) for an errand or leisure from a place in an area (draws index to index + 3)."""
+    """Return (place, x_m, y_m) for an errand or leisure (draws index to index + 3)."""
     u = share(key, index)
     away = 0.02 if what == ERRAND else (0.12 if free else 0.05)
     near = 0.55 if what == ERRAND else 0.2
@@ -274,6 +274,6 @@ def area_at(x, y, bins, first_column, first_row, terms):
     """
     xx, xy, yy = x * x, x * y, y * y
     a, b = terms[0], terms[1]
-    column = int(floor(a[0] + a[1] * x + a[2] * y + a[3] * xx + a[4] * xy + a[5] * yy)) - first_column
-    row = int(floor(b[0] + b[1] * x + b[2] * y + b[3] * xx + b[4] * xy + b[5] * yy)) - first_row
+    column = floor(a[0] + a[1] * x + a[2] * y + a[3] * xx + a[4] * xy + a[5] * yy) - first_column
+    row = floor(b[0] + b[1] * x + b[2] * y + b[3] * xx + b[4] * xy + b[5] * yy) - first_row
     return bins[min(max(row, 0), bins.shape[0] - 1), min(max(column, 0), bins.shape[1] - 1)]
