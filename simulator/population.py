@@ -43,8 +43,8 @@ class PopulationSettings(Settings):
     minor_share: Share = 0.169
     worker_share: Share = 0.66  # of adults
     outside_share: Share = 0.08  # of workers: their work lies beyond the map
-    work_m: Annotated[float, Field(gt=0)] = 3_500.0
-    leisure_m: Annotated[float, Field(gt=0)] = 2_500.0
+    work_m: Annotated[float, Field(gt=0)] = 6_000.0
+    leisure_m: Annotated[float, Field(gt=0)] = 5_000.0
     centre_m: Annotated[float, Field(gt=0)] = 2_000.0  # how far the pull of the middle reaches
 
 

@@ -121,7 +121,7 @@ def place_for(what, x, y, area, free, country, key, index):
     """Return (place, x_m, y_m) for an errand or leisure (draws index to index + 3)."""
     u = share(key, index)
     away = 0.02 if what == ERRAND else (0.12 if free else 0.05)
-    near = 0.55 if what == ERRAND else 0.2
+    near = 0.4 if what == ERRAND else 0.15
     if u < away:
         to_x, to_y = beyond(country, key, index + 1)
         return OUTSIDE, to_x, to_y
@@ -136,7 +136,7 @@ def stay_ms(place, job, key, index):
     """Return how long somebody stays (draws index and index + 1)."""
     u = share(key, index)
     if place == job and job == SCHOOL:
-        hours = 6.2 + 1.1 * bell(key, index + 1)
+        hours = 6.8 + 1.1 * bell(key, index + 1)
     elif place == job:
         hours = 8.5 + 0.8 * bell(key, index + 1) if u < 0.7 else 5.2 + 0.9 * bell(key, index + 1)
     elif place == ERRAND:  # a short stop, or shopping
@@ -156,11 +156,11 @@ def begins_ms(number, working, job, key, index):
             hour = 7.45 + 0.25 * late
         else:
             u = share(key, index + 1)
-            hour = 7.5 + 0.9 * late if u < 0.8 else (12.8 + late if u < 0.92 else 5.2 + 0.4 * late)
+            hour = 7.6 + 0.9 * late if u < 0.8 else (12.8 + late if u < 0.92 else 5.2 + 0.4 * late)
     elif number == 0:
         hour = 9.8 + 1.2 * late
     elif number == 1:
-        hour = 14.8 + 1.3 * late
+        hour = 15.6 + 1.3 * late
     else:
         hour = 18.6 + 1.0 * late
     return int(hour * HOUR_MS)
@@ -181,13 +181,13 @@ def day_plan(seed, person, day, length_ms, country, legs):
     free = weekday >= 5
     working = not free and who.job != NO_JOB and share(key, 1) < 0.85
     n, t = 0, 0
-    goes_out = share(key, 0) < (0.74 if weekday == 6 else 0.87)
+    goes_out = share(key, 0) < (0.7 if weekday == 6 else 0.87)
     for number in range(3):
         index = 8 + 40 * number
         u = share(key, index)
-        wanted = 0.62 if number == 0 else (0.58 if number == 1 else 0.28)
+        wanted = 0.68 if number == 0 else (0.64 if number == 1 else 0.3)
         if working:
-            wanted = 1.0 if number == 0 else (0.0 if number == 1 else 0.42)
+            wanted = 1.0 if number == 0 else (0.0 if number == 1 else 0.5)
         if goes_out and u < wanted:
             n, t = tour(legs, n, t, length_ms, number, working, free, who, country, key, index + 1)
     return put(legs, n, t, length_ms, who.home_x, who.home_y, who.home_x, who.home_y, STAY, HOME)

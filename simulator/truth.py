@@ -1,0 +1,85 @@
+"""The exact tables of what truly happened: person-time by slot and area, of everyone and of the counted."""
+
+import hashlib
+import sqlite3
+from collections.abc import Mapping
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from probe.base import clock
+from probe.wire.areas import AreaSet
+from probe.wire.consent import countable
+from probe.wire.subscribers import MINOR
+from simulator.kernels.move import LEG, LEGS_MAX
+from simulator.kernels.people import Country
+from simulator.kernels.presence import SLOT_MS, add_day
+
+EPOCH = date(1970, 1, 1).toordinal()
+
+
+def day_of(time_ms: int, zone: str) -> int:
+    """Return the local date of UTC milliseconds as days since 1970-01-01: what day_plan asks for."""
+    return clock.local(time_ms, zone).date().toordinal() - EPOCH
+
+
+def counted_persons(subscribers: np.ndarray, persons: int, purpose: str, basis: str) -> np.ndarray:
+    """Return bool[persons]: adults who own a handset of ours and may be counted for the purpose."""
+    counted = np.zeros(persons, bool)
+    may = countable(subscribers["consent"], subscribers["age"] == MINOR, purpose, basis)
+    counted[subscribers["person"][may]] = True
+    return counted
+
+
+class Truth:
+    """Person-time of the persons added so far.  No track is kept: days are walked, added, forgotten.
+
+    presence : i8[slots, areas + 1, 2]  person-ms of everyone and of the counted; the last area is elsewhere
+    """
+
+    def __init__(self, seed: int, country: Country, areas: AreaSet, start_ms: int, end_ms: int, zone: str):
+        assert start_ms % SLOT_MS == 0 and end_ms % SLOT_MS == 0, "the truth is kept by whole slots"
+        self._seed, self._country = seed, country
+        self._raster = (areas.bins, areas.first[0], areas.first[1], areas.terms)
+        self._window = (start_ms, end_ms)
+        midnights = clock.midnights_ms(start_ms, end_ms - 1, zone)
+        self._days = [(day_of(begins, zone), begins, ends - begins) for begins, ends in pairwise(midnights)]
+        self._legs = np.zeros(LEGS_MAX, LEG)
+        slots = (end_ms - start_ms) // SLOT_MS
+        self.presence = np.zeros((slots, len(areas.area_id), 2), "i8")
+
+    def add(self, persons: np.ndarray, counted: np.ndarray) -> None:
+        """Add the whole window of persons, i8[n]; counted is bool[n]."""
+        for day, midnight_ms, length_ms in self._days:
+            add_day(self._seed, persons, counted, day, midnight_ms, length_ms, *self._window,
+                    self._country, self._raster, self._legs, self.presence)  # fmt: skip
+
+
+def digest(areas: AreaSet, start_ms: int, presence: np.ndarray) -> str:
+    """Return SHA-256 over the areas, the first slot and every number, in hex."""
+    head = f"{areas.digest.hex()} {start_ms // SLOT_MS} {presence.shape}"
+    return hashlib.sha256(head.encode() + presence.astype("<i8").tobytes()).hexdigest()
+
+
+def write(
+    path: Path, areas: AreaSet, start_ms: int, presence: np.ndarray, meta: Mapping[str, object]
+) -> None:
+    """Write truth.db: presence(slot, area_id, everyone_ms, counted_ms), meta(key, value); no row of a person."""
+    first = start_ms // SLOT_MS
+    rows = (
+        (first + slot, areas.area_id[area], int(everyone), int(counted))
+        for slot, by_area in enumerate(presence)
+        for area, (everyone, counted) in enumerate(by_area)
+    )
+    with sqlite3.connect(path) as db:
+        db.execute(
+            "CREATE TABLE presence (slot INTEGER, area_id TEXT, everyone_ms INTEGER NOT NULL, "
+            "counted_ms INTEGER NOT NULL, PRIMARY KEY (slot, area_id)) WITHOUT ROWID"
+        )
+        db.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+        db.executemany("INSERT INTO presence VALUES (?, ?, ?, ?)", rows)
+        known = {"digest": digest(areas, start_ms, presence), **meta}
+        db.executemany("INSERT INTO meta VALUES (?, ?)", [(k, str(v)) for k, v in sorted(known.items())])
+    db.close()
