@@ -42,7 +42,7 @@ class PopulationSettings(Settings):
     objection_share: Share = 0.25  # of those who did not agree: they said no, not nothing
     minor_share: Share = 0.169
     worker_share: Share = 0.66  # of adults
-    outside_share: Share = 0.08  # of workers: their work lies beyond the map
+    outside_share: Share = 0.15  # of workers: their work lies beyond the map
     work_m: Annotated[float, Field(gt=0)] = 6_000.0
     leisure_m: Annotated[float, Field(gt=0)] = 5_000.0
     centre_m: Annotated[float, Field(gt=0)] = 2_000.0  # how far the pull of the middle reaches

@@ -66,7 +66,7 @@ def digest(areas: AreaSet, start_ms: int, presence: np.ndarray) -> str:
 def write(
     path: Path, areas: AreaSet, start_ms: int, presence: np.ndarray, meta: Mapping[str, object]
 ) -> None:
-    """Write truth.db: presence(slot, area_id, everyone_ms, counted_ms), meta(key, value); no row of a person."""
+    """Write truth.db: presence(slot, area_id, everyone_ms, counted_ms), meta(key, value); no persons."""
     first = start_ms // SLOT_MS
     rows = (
         (first + slot, areas.area_id[area], int(everyone), int(counted))
