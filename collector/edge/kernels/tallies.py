@@ -1,0 +1,161 @@
+"""Presence as person-time: who was where for how long, in whole numbers, constant work for each event.
+
+A person holds 64 units, spread over at most six areas, from one observation to the next.
+Entering an area at t (ms since the slot began) takes t times the units from its sum and adds
+the units to its occupancy; leaving does the reverse.  At the end of the slot the tally is
+sum + occupancy * length: nobody is looked at who did not move.
+
+One row a person, found by pseudonym:
+persons : PERSON[r]  where they are
+link    : i4[r]      next row in the same bucket of the wheel
+table   : u8[2^k]    open addressing: upper half of the pseudonym, and row + 1; 0 = empty
+wheel   : i4[b]      first row of the bucket of a slot (slot mod b): who may fall silent in it
+"""
+
+import numpy as np
+
+from probe.base.jit import kernel
+
+AREAS_MAX = 6
+PERSON = np.dtype(
+    [
+        ("pseudonym", "<u8"),
+        ("last_ms", "<i8"),
+        ("cell", "<u4"),
+        ("area", "<u2", (AREAS_MAX,)),
+        ("weight", "u1", (AREAS_MAX,)),
+        ("content", "u1"),  # of the fix that is held
+        ("present", "u1"),
+    ],
+    align=True,
+)
+CELL_ONLY, DETACH = 1, 2
+END, UNLINKED = -1, -2
+U8, LOWER, UPPER = np.uint64, np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF00000000)
+
+
+@kernel
+def find_rows(observations, begin, table, persons, used, rows):
+    """Write the row of each observation's person from `begin` on, adding who is new.
+
+    rows : i4[n] out.  Returns (next, used): next < n where there is no room for one more.
+    """
+    mask = U8(len(table) - 1)
+    for i in range(begin, len(observations)):
+        pseudonym = observations[i].pseudonym
+        at = pseudonym & mask
+        while True:
+            entry = table[at]
+            if entry == U8(0):
+                if used == len(persons):
+                    return i, used
+                persons[used].pseudonym = pseudonym
+                used += 1
+                table[at] = (pseudonym & UPPER) | U8(used)
+                rows[i] = used - 1
+                break
+            row = np.int64(entry & LOWER) - 1
+            if (entry ^ pseudonym) & UPPER == U8(0) and persons[row].pseudonym == pseudonym:
+                rows[i] = row
+                break
+            at = (at + U8(1)) & mask
+    return len(observations), used
+
+
+@kernel
+def rehash(persons, used, table):
+    """Enter the first `used` persons into an empty table."""
+    mask = U8(len(table) - 1)
+    for row in range(used):
+        pseudonym = persons[row].pseudonym
+        at = pseudonym & mask
+        while table[at] != U8(0):
+            at = (at + U8(1)) & mask
+        table[at] = (pseudonym & UPPER) | U8(row + 1)
+
+
+@kernel
+def move(observations, fixes, rows, clock, persons, link, wheel, sums, occupancy):
+    """Count observations of one slot, in order of time.
+
+    observations, fixes : OBSERVATION[n], FIX[n]; rows : i4[n]  of persons
+    clock               : (i8, i8, i8)  begin of the slot, its length, expiry [ms]
+    sums, occupancy     : i8[areas]     units x ms and units
+    """
+    begin_ms, length_ms, expiry_ms = clock
+    for i in range(len(rows)):
+        row, time_ms = rows[i], observations[i].time_ms
+        person = persons[row]
+        if person.present and person.last_ms + expiry_ms <= time_ms:
+            leave(person, person.last_ms + expiry_ms - begin_ms, sums, occupancy)
+        person.last_ms = time_ms
+        if observations[i].kind == DETACH:
+            if person.present:
+                leave(person, time_ms - begin_ms, sums, occupancy)
+            continue
+        no_news = fixes[i].content == CELL_ONLY and person.cell == observations[i].cell
+        if person.present and no_news:
+            continue  # the better fix in this cell still holds
+        if person.present:
+            leave(person, time_ms - begin_ms, sums, occupancy)
+        person.cell = observations[i].cell
+        enter(person, fixes[i], time_ms - begin_ms, sums, occupancy)
+        if link[row] == UNLINKED:
+            hang(row, (time_ms + expiry_ms) // length_ms, link, wheel)
+
+
+@kernel
+def enter(person, fix, since_ms, sums, occupancy):
+    """Let a person hold the areas of a fix from since_ms after the slot began."""
+    person.content = fix.content
+    person.present = 1
+    for k in range(AREAS_MAX):
+        units = np.int64(fix.weight[k])
+        person.area[k] = fix.area[k]
+        person.weight[k] = fix.weight[k]
+        if units > 0:
+            sums[fix.area[k]] -= units * since_ms
+            occupancy[fix.area[k]] += units
+
+
+@kernel
+def leave(person, until_ms, sums, occupancy):
+    """Let a person hold nothing from until_ms after the slot began."""
+    person.present = 0
+    for k in range(AREAS_MAX):
+        units = np.int64(person.weight[k])
+        if units > 0:
+            sums[person.area[k]] += units * until_ms
+            occupancy[person.area[k]] -= units
+
+
+@kernel
+def hang(row, slot, link, wheel):
+    """Put a row into the bucket of a slot."""
+    bucket = slot % len(wheel)
+    link[row] = wheel[bucket]
+    wheel[bucket] = row
+
+
+@kernel
+def close(slot, clock, persons, link, wheel, sums, occupancy, tally):
+    """End a slot: end who fell silent in it, write i8[areas] tally, clear the sums.
+
+    A row hangs in one bucket only, and is looked at when that slot ends: who has spoken
+    since moves on to the bucket of the new expiry.  The instant counted is exact all the same.
+    """
+    begin_ms, length_ms, expiry_ms = clock
+    bucket = slot % len(wheel)
+    row, wheel[bucket] = wheel[bucket], END
+    while row != END:
+        following, link[row] = link[row], UNLINKED
+        person = persons[row]
+        expires_ms = person.last_ms + expiry_ms
+        if person.present and expires_ms < begin_ms + length_ms:
+            leave(person, expires_ms - begin_ms, sums, occupancy)
+        elif person.present:
+            hang(row, expires_ms // length_ms, link, wheel)
+        row = following
+    for area in range(len(tally)):
+        tally[area] = sums[area] + occupancy[area] * length_ms
+        sums[area] = 0

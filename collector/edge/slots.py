@@ -1,0 +1,81 @@
+"""The grid of slots: which one an instant lies in, where local days end, which are warming up."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from probe.base.clock import SECOND_MS, midnights_ms
+from probe.base.clock import zone as known_zone
+from probe.base.config import ConfigError, Settings
+
+PERIODIC_UPDATE_S = 3_240  # T3412 of 54 minutes: a handset that sits still speaks at least so often
+
+
+class SlotSettings(Settings):
+    """When a slot of counts is closed, and how long a silent person stays counted."""
+
+    slot_s: int = 900
+    lateness_s: Annotated[int, Field(ge=0, le=900)] = 60
+    expiry_s: Annotated[int, Field(le=86_400)] = 3_600
+    zone: str = "Europe/Berlin"
+
+    @field_validator("slot_s")
+    @classmethod
+    def divides_an_hour(cls, slot_s: int) -> int:
+        if slot_s <= 0 or 3_600 % slot_s:
+            rule = (
+                "does not divide an hour; use 300, 900, 1800 or 3600, so that hours are exact sums of slots"
+            )
+            raise ValueError(rule)
+        return slot_s
+
+    @field_validator("expiry_s")
+    @classmethod
+    def outlives_the_periodic_update(cls, expiry_s: int) -> int:
+        if expiry_s <= PERIODIC_UPDATE_S:
+            remedy = "use 3600, so that who sits still is not lost"
+            raise ValueError(f"ends before the periodic update (3240 s); {remedy}")
+        return expiry_s
+
+    @field_validator("zone")
+    @classmethod
+    def is_known(cls, zone: str) -> str:
+        try:
+            known_zone(zone)
+        except ConfigError as error:
+            raise ValueError(error.problems[0]) from None
+        return zone
+
+
+class Slots:
+    """The slots of one edge that starts at start_ms.  Slot number = UTC time / slot length."""
+
+    def __init__(self, settings: SlotSettings, start_ms: int):
+        self.length_ms = settings.slot_s * SECOND_MS
+        self.lateness_ms = settings.lateness_s * SECOND_MS
+        self.expiry_ms = settings.expiry_s * SECOND_MS
+        self.start_ms = start_ms
+        self._zone = settings.zone
+        if self._midnight_ms(start_ms) % self.length_ms:
+            remedy = f"days of {settings.zone} do not begin on its grid; use 900"
+            raise ConfigError("[slots]", [f"slot_s = {settings.slot_s}: {remedy}"])
+
+    def of(self, time_ms: int) -> int:
+        """Return the slot that an instant lies in."""
+        return time_ms // self.length_ms
+
+    def end_ms(self, slot: int) -> int:
+        """Return the first instant after a slot."""
+        return (slot + 1) * self.length_ms
+
+    def ends_day(self, slot: int) -> bool:
+        """Return whether a local day ends with this slot: nothing is carried beyond."""
+        return self._midnight_ms(self.end_ms(slot)) == self.end_ms(slot)
+
+    def warming(self, slot: int) -> bool:
+        """Return whether the slot begins so soon after the start or a midnight that many are still unseen."""
+        begin_ms = slot * self.length_ms
+        return begin_ms < max(self.start_ms, self._midnight_ms(begin_ms)) + self.expiry_ms
+
+    def _midnight_ms(self, time_ms: int) -> int:
+        return midnights_ms(time_ms, time_ms, self._zone)[0]

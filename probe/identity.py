@@ -1,0 +1,111 @@
+"""Pseudonyms: who a person is for one local day, under a key that dies with the day."""
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+
+from probe.base.clock import midnights_ms
+from probe.base.jit import kernel, lanes, prange
+
+U8 = np.uint64
+KeySource = Callable[[int, memoryview], None]  # (midnight_ms, out: 16 bytes)
+
+
+def system_key(midnight_ms: int, key: memoryview) -> None:
+    """Fill key from the operating system, without a copy that would outlive it.  For live use."""
+    with open("/dev/urandom", "rb", buffering=0) as source:
+        assert source.readinto(key) == len(key)
+
+
+def seeded_key(seed: int) -> KeySource:
+    """Return a source of keys that anyone with the seed can repeat.  For simulations only."""
+
+    def source(midnight_ms: int, key: memoryview) -> None:
+        key[:] = hashlib.sha256(f"pseudonym key {seed} {midnight_ms}".encode()).digest()[: len(key)]
+
+    return source
+
+
+class Keys:
+    """One 128-bit key for each local day that can still be heard of: one, or two about midnight."""
+
+    def __init__(self, source: KeySource, zone: str, start_ms: int, lateness_ms: int):
+        self._source, self._zone, self._lateness_ms = source, zone, lateness_ms
+        self.midnights_ms = np.array(midnights_ms(start_ms, start_ms, zone), "i8")  # days and their end
+        self.keys = np.zeros((0, 2), "u8")
+        self._draw()
+
+    def reach(self, until_ms: int) -> None:
+        """Make keys for every day that begins by until_ms."""
+        last_ms = int(self.midnights_ms[-1])
+        if until_ms >= last_ms:
+            later = midnights_ms(last_ms, until_ms, self._zone)[1:]
+            self.midnights_ms = np.append(self.midnights_ms, np.array(later, "i8"))
+            self._draw()
+
+    def forget(self, watermark_ms: int) -> None:
+        """Destroy the keys of the days that ended so long ago that whatever is left of them is late."""
+        gone = int(np.sum(self.midnights_ms[1:-1] + self._lateness_ms < watermark_ms))
+        if gone:
+            self.midnights_ms = self.midnights_ms[gone:].copy()
+            self._keep(self.keys[gone:], 0)
+
+    def _draw(self) -> None:
+        self._keep(self.keys, len(self.midnights_ms) - 1 - len(self.keys))
+        for day in np.flatnonzero(~self.keys.any(axis=1)):
+            self._source(int(self.midnights_ms[day]), memoryview(self.keys[day]).cast("B"))
+
+    def _keep(self, kept: np.ndarray, new_count: int) -> None:
+        """Leave no copy of a key behind in freed memory."""
+        keys = np.concatenate([kept, np.zeros((new_count, 2), "u8")])
+        self.keys[:] = 0
+        self.keys = keys
+
+
+@kernel
+def turned(x, left):
+    return (x << U8(left)) | (x >> U8(64 - left))
+
+
+@kernel
+def sip_round(a, b, c, d):
+    a, c = a + b, c + d
+    b, d = turned(b, 13) ^ a, turned(d, 16) ^ c
+    a = turned(a, 32)
+    c, a = c + b, a + d
+    b, d = turned(b, 17) ^ c, turned(d, 21) ^ a
+    return a, b, turned(c, 32), d
+
+
+@kernel
+def siphash(key0, key1, number):
+    """Return the u8 SipHash-2-4 of a u8 number as 8 little-endian bytes, under the key (u8, u8).
+
+    Source: Aumasson and Bernstein, SipHash: a fast short-input PRF, INDOCRYPT 2012, section 2.
+    """
+    a, b = key0 ^ U8(0x736F6D6570736575), key1 ^ U8(0x646F72616E646F6D)
+    c, d = key0 ^ U8(0x6C7967656E657261), key1 ^ U8(0x7465646279746573)
+    for word in (number, U8(8 << 56)):  # the message, and its length in the last block
+        d ^= word
+        a, b, c, d = sip_round(a, b, c, d)
+        a, b, c, d = sip_round(a, b, c, d)
+        a ^= word
+    c ^= U8(0xFF)
+    for _ in range(4):
+        a, b, c, d = sip_round(a, b, c, d)
+    return a ^ b ^ c ^ d
+
+
+@lanes
+def hash_each(person, day, keys, pseudonym):
+    """Write u8[n] pseudonyms of u8[n] persons under keys[day], for i8[n] days."""
+    for i in prange(len(person)):
+        pseudonym[i] = siphash(keys[day[i], 0], keys[day[i], 1], person[i])
+
+
+def pseudonyms(person, day, keys):
+    """Return u8[n] pseudonyms: eight at a time, 1.3 ns each where one by one costs 25."""
+    pseudonym = np.empty(len(person), "u8")
+    hash_each(person, day, keys, pseudonym)
+    return pseudonym
