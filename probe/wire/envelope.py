@@ -1,10 +1,10 @@
 """What edge and store say to each other: one frame a message, a type byte and a packed list.
 
-    edge   HELLO ->                 who I am, what I speak, where my spool stands
-    store        <- WELCOME         what we speak, how much may be under way, what I hold
-    edge   BEAT ->                  how far event time has come: what is due
-    edge   REL ->                   one release
-    store        <- ACK, NACK       it is durable here; it is not, and why
+edge   HELLO ->                 who I am, what I speak, where my spool stands
+store        <- WELCOME         what we speak, how much may be under way, what I hold
+edge   BEAT ->                  how far event time has come: what is due
+edge   REL ->                   one release
+store        <- ACK, NACK       it is durable here; it is not, and why
 """
 
 from dataclasses import astuple, dataclass, fields
@@ -120,13 +120,13 @@ def decode(frame: bytes) -> Message:
 def _check(what: str, name: str, value) -> None:
     if isinstance(value, int) and not (-1 if name == "last_seq" else 0) <= value < 1 << 63:
         raise WireError(f"{what}: {name} out of range")
-    if isinstance(value, str) and len(value) > 64 or name == "code" and value not in list(Code):
+    if (isinstance(value, str) and len(value) > 64) or (name == "code" and value not in list(Code)):
         raise WireError(f"{what}: {name} is unknown or too long")
-    if name in BYTES and len(value) != BYTES[name] or name == "known_inc" and len(value) not in (0, 16):
+    if (name in BYTES and len(value) != BYTES[name]) or (name == "known_inc" and len(value) not in (0, 16)):
         raise WireError(f"{what}: {name} has {len(value)} bytes")
     if isinstance(value, list):
         pairs = name == "last_slots"
         flat = [n for item in value for n in (item if pairs and isinstance(item, list) else [item])]
         well = all(type(n) is int and 0 <= n < 1 << 32 for n in flat) and len(value) <= 256
-        if not well or pairs and any(not isinstance(i, list) or len(i) != 2 for i in value):
+        if not well or (pairs and any(not isinstance(i, list) or len(i) != 2 for i in value)):
             raise WireError(f"{what}: {name} is not a list of {'pairs' if pairs else 'numbers'}")

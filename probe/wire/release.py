@@ -122,7 +122,9 @@ def decode(frame: bytes) -> Release:
     if not HEADER_BYTES <= len(frame) <= SIZE_MAX:
         raise WireError(f"release: {len(frame)} bytes, expected {HEADER_BYTES} to {SIZE_MAX}")
     fixed, body = frame[: FIXED.size], frame[HEADER_BYTES:]
-    magic, proto, schema, probe, inc, seq, table, slot, axes, kind, flags, mechanism, size = FIXED.unpack(fixed)
+    magic, proto, schema, probe, inc, seq, table, slot, axes, kind, flags, mechanism, size = FIXED.unpack(
+        fixed
+    )
     if (magic, proto, schema) != (MAGIC, PROTO, SCHEMA):
         raise WireError(f"release: {magic!r} protocol {proto} schema {schema} is unknown")
     if size != len(body) or hashlib.sha256(fixed + body).digest() != sha256_of(frame):
@@ -159,13 +161,12 @@ def _with_body(head: Release, body: bytes) -> Release:
     words, numbers, (basis, purpose, epoch, warming) = stated[:3], stated[3:11], stated[11:]
     if min(numbers) < 1 or epoch < 0 or any(not 0 < len(word) <= 64 for word in words):
         raise WireError("release body: a number that must be positive is not, or a name has no fit length")
-    units, slot_s, slots_a_day, bound, sigma_p, sigma_d, numerator, denominator = numbers
+    slots_a_day, bound, sigma_p, sigma_d, numerator, denominator = numbers[2:]
     rho = rho_of(bound, slots_a_day, sigma_p, sigma_d)
     if (rho.numerator, rho.denominator) != (numerator, denominator):
         raise WireError("release body: the budget stated is not that of the noise stated")
     if basis not in BASES or purpose not in PURPOSES or len(raw) % 8 or not raw:
         raise WireError("release body: basis, purpose or values are not what they should be")
-    statement = Statement(
-        *words, units, slot_s, slots_a_day, bound, sigma_p, sigma_d, rho, basis, purpose, epoch, warming
-    )
+    promised = (*words, *numbers[:6], rho, basis, purpose, epoch, warming)
+    statement = Statement(*promised)  # type: ignore[call-arg]
     return Release(**{**fields, "statement": statement, "values": np.frombuffer(raw, "<i8")})

@@ -1,0 +1,93 @@
+"""The centre's commands.  Everything heavy is imported when a command runs."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import click
+
+COMMANDS = {
+    "ask": ("collector.centre.cli", "ask", "How many people, where and when: a question to a run or store.")
+}
+FIELDS = ("area", "slot_start", "slot_end", "value", "low", "high", "coverage", "state")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a name
+
+
+@click.command()
+@click.argument("run_or_store", type=click.Path(path_type=Path))
+@click.argument("table")
+@click.option("--area", help="Id or name of one area; default all.")
+@click.option("--from", "begin", metavar="TIME", help="ISO time, local to the areas, e.g. 2026-05-12T08:00.")
+@click.option("--to", "end", metavar="TIME", help="Exclusive.")
+@click.option("--level", default="hour", show_default=True, help="slot, hour or day.")
+@click.option("--by", default="area", show_default=True, help="Axis of the table.")
+@click.option("--extrapolate", is_flag=True, help="People instead of counted devices.")
+@click.option(
+    "--partial", is_flag=True, help="Also where slots are missing: the mean over those that are there."
+)
+@click.option(
+    "--format", "style", type=click.Choice(("table", "csv", "json")), default="table", show_default=True
+)
+def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) -> None:
+    """Print how many people were in each area, on average over each period.
+
+    Each value comes with its 95 % interval (of the noise alone), the coverage of the
+    period, and a state: published, hidden (below the threshold of 20 devices and the
+    noise), missing (not every slot is stored: never zero), warming (after a start or
+    midnight).  Times are local, with their offset.
+    """
+    from dataclasses import asdict
+
+    from collector.centre import questions
+
+    store, folder = questions.opened(run_or_store)
+    try:
+        factor = questions.extrapolation(folder) if extrapolate else 1.0
+        rows = [asdict(row) for row in questions.answer(store, questions.Question(table, **asked), factor)]
+    finally:
+        store.close()
+    click.echo({"table": as_table, "csv": as_csv, "json": as_json}[style](rows), nl=False)
+
+
+def as_json(rows: list[dict]) -> str:
+    """Return a JSON list, one object a row."""
+    return json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
+
+
+def as_csv(rows: list[dict]) -> str:
+    """Return CSV; a name that a spreadsheet would take for a formula is quoted with an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(FIELDS)
+    for row in rows:
+        safe = f"'{row['area']}" if row["area"].startswith(FORMULA) else row["area"]
+        writer.writerow([safe, *("" if row[name] is None else row[name] for name in FIELDS[1:])])
+    return out.getvalue()
+
+
+def as_table(rows: list[dict]) -> str:
+    """Return aligned columns for reading."""
+    lines = [FIELDS]
+    for row in rows:
+        numbers = ["-" if row[name] is None else f"{row[name]:,.1f}" for name in ("value", "low", "high")]
+        lines.append(
+            (
+                row["area"],
+                row["slot_start"],
+                row["slot_end"],
+                *numbers,
+                f"{row['coverage']:.2f}",
+                row["state"],
+            )
+        )
+    widths = [max(len(line[i]) for line in lines) for i in range(len(FIELDS))]
+    left = (0, 1, 2, 7)
+    return "".join(
+        "  ".join(
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        + "\n"
+        for line in lines
+    )

@@ -1,0 +1,141 @@
+"""The privacy budget: exact fractions, charged before the draw, never refunded.
+
+The unit is the subscriber-day.  One slot of a table costs rho = bound^2 / (2 sigma^2) of
+every subscriber who may be in it; the slots of a local day add up to the table's share.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, isqrt
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from collector.edge.kernels.gaussian import LIMIT
+from probe.base.config import Settings
+from probe.base.main import RunError
+from probe.wire.release import rho_of
+
+DELTA = 1e-6
+
+
+def _exact(value):
+    return repr(value) if isinstance(value, float) else value
+
+
+Share = Annotated[Fraction, BeforeValidator(_exact), Field(gt=0, le=1)]
+
+
+class PrivacySettings(Settings):
+    """What is promised to one subscriber for one local day.
+
+    A table keeps its share when it is alone, so that adding a table changes no other.
+    """
+
+    basis: Literal["consent", "anonymous"] = "consent"
+    purpose: Literal["network", "market_research", "marketing"] = "market_research"
+    rho_day: Annotated[Fraction, BeforeValidator(_exact), Field(gt=0, le=10)] = Fraction(1, 10)
+    shares: dict[str, Share] = Field(default={"presence": Fraction(35, 100)})
+
+    @model_validator(mode="after")
+    def shares_fit_in_a_day(self):
+        if (total := sum(self.shares.values())) > 1:
+            raise ValueError(f"shares add up to {float(total):g}; lower them to 1 or less")
+        return self
+
+
+@dataclass(frozen=True)
+class Terms:
+    """One table: what a subscriber can add to a slot, and the noise that pays for it.
+
+    bound and sigma = sigma_p / sigma_d are in tally units, tally_units of them make one value.
+    """
+
+    number: int
+    name: str
+    slot_s: int
+    slots_a_day: int
+    bound: int
+    tally_units: int
+    share: Fraction  # of rho, for one subscriber-day
+    sigma_p: int
+    sigma_d: int = 1
+
+    @property
+    def slot_rho(self) -> Fraction:
+        """Return what one slot costs."""
+        return rho_of(self.bound, 1, self.sigma_p, self.sigma_d)
+
+    @property
+    def day_rho(self) -> Fraction:
+        """Return what a day of 25 hours costs: the share, less what rounding sigma up left over."""
+        return rho_of(self.bound, self.slots_a_day, self.sigma_p, self.sigma_d)
+
+
+def sigma_for(bound: int, slots_a_day: int, tally_units: int, share: Fraction) -> int:
+    """Return the least sigma in tally units, a whole number of values, whose day fits in share.
+
+    sigma >= bound sqrt(slots_a_day / (2 share)): Bun and Steinke, Concentrated Differential
+    Privacy (2016), proposition 1.6; in integers, so that rounding only ever goes up.
+    """
+    square = Fraction(slots_a_day * bound**2) / (2 * share * tally_units**2)
+    sigma = (isqrt(ceil(square) - 1) + 1) * tally_units
+    if sigma + 1 >= LIMIT:
+        raise RunError(f"a budget of {float(share):g} asks for more noise than the exact draw can make")
+    return sigma
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What one slot of a table costs every subscriber of a local day."""
+
+    table: int
+    slot: int
+    day: int  # date ordinal, local
+    rho: Fraction
+
+
+class Ledger:
+    """What has been spent, by subscriber-day and table.  Refuses what would pass a share."""
+
+    def __init__(self, tables: Iterable[Terms], charges: Iterable[Charge] = ()):
+        self._tables = {terms.number: terms for terms in tables}
+        self._drawn: set[tuple[int, int]] = set()
+        self._spent: dict[tuple[int, int], Fraction] = {}
+        for charge in charges:
+            self.record(charge)
+
+    def left(self, table: int, day: int) -> Fraction:
+        """Return what is left of a table's share on a day."""
+        return self._tables[table].share - self._spent.get((day, table), Fraction(0))
+
+    def check(self, charge: Charge) -> None:
+        """Raise RunError unless the charge fits and its slot was never charged before."""
+        terms, left = self._tables[charge.table], self.left(charge.table, charge.day)
+        if (charge.table, charge.slot) in self._drawn:
+            raise RunError(
+                f"table {terms.name}: slot {charge.slot} is charged already; nothing is drawn twice"
+            )
+        if charge.rho > left:
+            raise RunError(
+                f"table {terms.name}: slot {charge.slot} costs rho {float(charge.rho):.6g}, but only "
+                f"{float(left):.6g} of the day's share of {float(terms.share):.6g} is left"
+            )
+
+    def record(self, charge: Charge) -> None:
+        """Take a charge that is durable.  It counts even if nothing was drawn for it."""
+        self._drawn.add((charge.table, charge.slot))
+        key = (charge.day, charge.table)
+        self._spent[key] = self._spent.get(key, Fraction(0)) + charge.rho
+
+
+def epsilon(rho: Fraction | float, delta: float = DELTA) -> float:
+    """Return epsilon at delta of a zCDP budget, by OpenDP's conversion (2.142 for 0.1 at 1e-6)."""
+    import opendp.prelude as dp
+
+    dp.enable_features("contrib")
+    space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="f64")
+    sigma = (2.0 * float(rho)) ** -0.5
+    curve = dp.c.make_zCDP_to_approxDP(dp.m.make_gaussian(*space, scale=sigma))
+    return float(dp.c.make_fix_delta(curve, delta).map(1.0)[0])
