@@ -130,10 +130,21 @@ def load(name_or_path: str, sets: list[str]) -> Scenario:
 
     Raises ConfigError with every problem of every section at once.
     """
+    scenario, problems = read(name_or_path, sets)
+    if problems:
+        raise ConfigError(f"scenario {scenario.name}", problems)
+    return scenario
+
+
+def read(name_or_path: str, sets: list[str]) -> tuple[Scenario, list[str]]:
+    """Return a scenario and its problems; a section with problems has its defaults.
+
+    For whoever knows more sections than the world does and wants to name all problems at once.
+    """
     document = document_of(name_or_path)
     problems = apply_sets(document, sets) + data_missing(document)
     about = document.pop("about", "")
-    for key in document.keys() - set(SECTIONS):
+    for key in [key for key in document if key not in SECTIONS]:
         problems.append(f'unknown section "{key}"{did_you_mean(key, SECTIONS)}')
     sections = {name: document.get(name, {}) for name in SECTIONS}
     for name, content in sections.items():
@@ -144,10 +155,8 @@ def load(name_or_path: str, sets: list[str]) -> Scenario:
     population = section(PopulationSettings, sections, "population", problems)
     area = section(AreaSettings, sections, "areas", problems)
     problems += plain_problems(sections)
-    if problems:
-        raise ConfigError(f"scenario {name_or_path}", problems)
     rest = {name: sections[name] for name in SECTIONS if name not in ("world", "population", "areas")}
-    return Scenario(Path(name_or_path).stem, str(about), world, population, area, **rest)
+    return Scenario(Path(name_or_path).stem, str(about), world, population, area, **rest), problems
 
 
 def text_of(name_or_path: str) -> str:

@@ -2,8 +2,6 @@
 
 import click
 
-from simulator import scenario
-
 
 @click.group("scenario")
 def command():
@@ -13,6 +11,8 @@ def command():
 @command.command("list")
 def list_shipped():
     """List the shipped scenarios."""
+    from simulator import scenario  # numba is behind it, and --help must be quick
+
     for name in scenario.shipped():
         click.echo(f"{name:10}  {scenario.document_of(name).get('about', '')}")
 
@@ -21,4 +21,6 @@ def list_shipped():
 @click.argument("name", metavar="SCENARIO")
 def show(name: str):
     """Print a scenario as TOML, with the source of each figure."""
+    from simulator import scenario
+
     click.echo(scenario.text_of(name), nl=False)

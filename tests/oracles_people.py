@@ -1,0 +1,37 @@
+"""Slow, obvious answers about places and person-time.  Imports numpy only; never imports a kernel."""
+
+from itertools import pairwise
+
+import numpy as np
+
+SLOT_MS = 900_000
+
+
+def inside_rings(rings, x, y):
+    """Return whether a point lies inside rings by the even-odd rule (crossings of a ray to the east)."""
+    crossings = 0
+    for ring in rings:
+        for (x0, y0), (x1, y1) in pairwise(ring):
+            if (y0 > y) != (y1 > y) and x < x0 + (y - y0) / (y1 - y0) * (x1 - x0):
+                crossings += 1
+    return crossings % 2 == 1
+
+
+def places_at(legs, t_ms):
+    """Return (x, y) of a day at rising times since its midnight: straight lines between the ends of legs."""
+    ends_ms = np.concatenate([legs["start_ms"], legs["end_ms"][-1:]])
+    return [np.interp(t_ms, ends_ms, [*legs[f"from_{axis}"], legs[f"to_{axis}"][-1]]) for axis in "xy"]
+
+
+def seconds_by_slot_and_area(legs, midnight_ms, start_ms, slots, areas, area_of):
+    """Return f8[slots, areas]: seconds of one person, looked at in the middle of each second.
+
+    area_of(x, y) gives the area row of arrays of places.
+    """
+    t_ms = np.arange(0, int(legs["end_ms"][-1]), 1_000) + 500
+    x, y = places_at(legs, t_ms)
+    slot = (midnight_ms + t_ms - start_ms) // SLOT_MS
+    found = np.zeros((slots, areas))
+    held = (slot >= 0) & (slot < slots)
+    np.add.at(found, (slot[held], area_of(x[held], y[held])), 1.0)
+    return found

@@ -1,0 +1,96 @@
+"""People: pure functions of seed and person, as many and as mixed as the settings say."""
+
+import numpy as np
+import pytest
+
+from probe.wire.consent import NO, YES, countable
+from probe.wire.subscribers import MINOR, Subscribers, decode, encode
+from simulator import population, scenario
+from simulator.kernels import people
+
+CITY = scenario.load("city", [])
+COUNTRY = population.country(CITY.areas, CITY.population)
+ROWS = population.subscribers(COUNTRY, 1, 20_000, CITY.population)
+
+
+def test_numbers_have_fifteen_digits_and_no_two_are_alike():
+    numbers = population.subscriber_numbers(7, 300_000)
+    assert len(np.unique(numbers)) == 300_000
+    assert np.all(numbers // 10**10 == 26203)
+
+
+def test_numbers_say_nothing_of_the_person():
+    """Neighbouring persons are as far apart as strangers, and another seed gives other numbers."""
+    numbers = population.subscriber_numbers(7, 20_000) % 10**10
+    assert abs(np.corrcoef(np.arange(20_000), numbers)[0, 1]) < 0.03
+    assert abs(np.mean(np.abs(np.diff(numbers))) / 1e10 - 1 / 3) < 0.01
+    assert not np.any(numbers == population.subscriber_numbers(8, 20_000) % 10**10)
+
+
+def test_a_person_does_not_depend_on_how_many_there_are():
+    few = population.subscribers(COUNTRY, 1, 500, CITY.population)
+    many = ROWS[ROWS["person"] < 500]
+    np.testing.assert_array_equal(few, many)
+
+
+def test_the_subscriber_file_holds_them():
+    np.testing.assert_array_equal(decode(encode(Subscribers(1, ROWS))).rows, ROWS)
+
+
+def test_shares_are_those_of_the_settings():
+    """Binomial deviations of 20,000 people are below 0.4 %; four of them are allowed."""
+    minor = ROWS["age"] == MINOR
+    assert np.mean(minor) == pytest.approx(0.169, abs=0.012)
+    assert np.mean(ROWS["gender"] == 0) == pytest.approx(0.507, abs=0.015)
+    adults = ROWS[~minor]
+    agreed = (adults["consent"] & YES["market_research"]) != 0
+    assert np.mean(agreed) == pytest.approx(0.8, abs=0.013)
+    assert np.mean((adults["consent"] & NO["market_research"]) != 0) == pytest.approx(0.05, abs=0.008)
+    ages = np.bincount(adults["age"]) / len(adults)
+    np.testing.assert_allclose(ages, population.AGE_SHARES, atol=0.015)
+
+
+def test_minors_are_never_counted():
+    minor = ROWS["age"] == MINOR
+    assert np.all(ROWS["consent"][minor] == 0)
+    assert not np.any(countable(ROWS["consent"], minor, "market_research", "anonymous")[minor])
+
+
+def test_people_live_where_the_residents_are():
+    residents = CITY.areas.residents[:-1]
+    share = np.bincount(ROWS["home"], minlength=len(residents)) / len(ROWS)
+    expected = residents / residents.sum()
+    assert np.max(np.abs(share - expected) / np.sqrt(expected / len(ROWS))) < 4.5
+
+
+def test_homes_lie_in_their_area():
+    """A home is a place in a bin of its area; at the rim the grid is turned by less than a metre."""
+    area, x, y = np.empty(5_000, "i8"), np.empty(5_000), np.empty(5_000)
+    people.homes(1, 0, COUNTRY, area, x, y)
+    from probe.base.plane import to_laea
+
+    east, north = to_laea(*CITY.areas.frame.to_degrees(x, y))
+    column, row = (np.floor(a / 100).astype(int) for a in (east, north))
+    found = CITY.areas.bins[row - CITY.areas.first[1], column - CITY.areas.first[0]]
+    assert np.mean(found == area) > 0.99
+
+
+def test_shards_share_out_all_persons():
+    parts = [population.shard_of(10_000, shard, 4) for shard in range(4)]
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(10_000))
+    assert min(map(len, parts)) > 2_300
+    halves = population.shard_of(10_000, 1, 2)
+    np.testing.assert_array_equal(halves, np.sort(np.concatenate([parts[1], parts[3]])))
+
+
+def test_cumulative_shares_pick_in_proportion():
+    weights = np.array([0.0, 1.0, 0.0, 3.0, 4.0, 0.0])
+    cum = population.cumulative(weights)
+    picked = [people.pick(cum, np.uint64(i << 54)) for i in range(1 << 10)]
+    np.testing.assert_allclose(np.bincount(picked, minlength=6) / 1024, weights / 8, atol=2 / 1024)
+    assert people.pick(cum, np.uint64(2**64 - 1)) in (4, 5)
+
+
+def test_where_no_residents_are_given_people_live_by_size():
+    bare = scenario.load("village", ["areas.zones=[{radius_m=1e5, residents_per_km2=0}]"]).areas
+    np.testing.assert_array_equal(population.weights_of_residents(bare), np.bincount(bare.bins.ravel())[:-1])
