@@ -1,5 +1,7 @@
 """A scenario: one TOML file that says what world is run and how it is counted."""
 
+import json
+import re
 import tomllib
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,7 +33,7 @@ class WorldSettings(Settings):
     handsets: Annotated[int, Field(ge=0, le=100_000_000)] = 0
     start: datetime = datetime(2026, 5, 12)  # a Tuesday, local time
     zone: str = "Europe/Berlin"
-    hours: Annotated[float, Field(gt=0, le=24 * 400)] = 24
+    hours: Annotated[float, Field(gt=0, le=24 * 400, multiple_of=0.25)] = 24  # a run ends with a slot
     step_s: Annotated[int, Field(ge=1, le=SLOT_S)] = 300
 
     @field_validator("step_s")
@@ -40,13 +42,6 @@ class WorldSettings(Settings):
         if SLOT_S % step_s:
             raise ValueError("does not divide 900; use 10, 60, 300 or 900, so that slots are whole steps")
         return step_s
-
-    @field_validator("hours")
-    @classmethod
-    def ends_with_a_slot(cls, hours: float) -> float:
-        if hours * 4 % 1:
-            raise ValueError("is no multiple of 0.25; a run ends with a slot")
-        return hours
 
     @field_validator("start")
     @classmethod
@@ -63,6 +58,14 @@ class WorldSettings(Settings):
         except ConfigError as error:
             raise ValueError(error.problems[0]) from None
         return zone
+
+
+SETTING = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*=.*")
+OURS: dict[str, type[Settings]] = {
+    "world": WorldSettings,
+    "population": PopulationSettings,
+    "areas": AreaSettings,
+}
 
 
 @dataclass(frozen=True)
@@ -141,22 +144,33 @@ def read(name_or_path: str, sets: list[str]) -> tuple[Scenario, list[str]]:
 
     For whoever knows more sections than the world does and wants to name all problems at once.
     """
-    document = document_of(name_or_path)
-    problems = apply_sets(document, sets) + data_missing(document)
+    problems: list[str] = []
+    document = changed(name_or_path, sets, problems)
     about = document.pop("about", "")
-    for key in [key for key in document if key not in SECTIONS]:
-        problems.append(f'unknown section "{key}"{did_you_mean(key, SECTIONS)}')
-    sections = {name: document.get(name, {}) for name in SECTIONS}
-    for name, content in sections.items():
-        if not isinstance(content, dict):
-            problems.append(f"{name} = {content!r}: is no section; write [{name}]")
-            sections[name] = {}
-    world = section(WorldSettings, sections, "world", problems)
-    population = section(PopulationSettings, sections, "population", problems)
-    area = section(AreaSettings, sections, "areas", problems)
-    problems += plain_problems(sections)
-    rest = {name: sections[name] for name in SECTIONS if name not in ("world", "population", "areas")}
-    return Scenario(Path(name_or_path).stem, str(about), world, population, area, **rest), problems
+    for key, content in list(document.items()):
+        if key not in SECTIONS:
+            problems.append(f'unknown section "{key}"{did_you_mean(key, SECTIONS)}')
+        elif not isinstance(content, dict):
+            problems.append(f"{key} = {document.pop(key)!r}: is no section; write [{key}]")
+        elif "{data}" in str(content):
+            problems.append(f"[{key}] names files of a folder that is not given: --set data=DIR")
+    sections: dict[str, Any] = {name: document.get(name, {}) for name in SECTIONS}
+    for name in ("layout", "propagation"):
+        if not isinstance(sections[name].get("kind"), str):
+            problems.append(f"[{name}] kind is missing; name a plugin")
+    grade = str(sections["probe"].get("grade", "trace"))
+    if grade not in GRADES:
+        problems.append(
+            f'[probe] grade = "{grade}"{did_you_mean(grade, GRADES)}: use one of {", ".join(GRADES)}'
+        )
+    for name, settings_type in OURS.items():
+        try:
+            sections[name] = parse(settings_type, name, sections[name])
+        except ConfigError as error:
+            problems += [f"[{name}] {problem}" for problem in error.problems]
+            sections[name] = settings_type()
+    sections["area"] = sections.pop("areas")
+    return Scenario(Path(name_or_path).stem, str(about), **sections), problems
 
 
 def text_of(name_or_path: str) -> str:
@@ -171,99 +185,45 @@ def text_of(name_or_path: str) -> str:
     raise ConfigError("scenario", [problem])
 
 
-def document_of(name_or_path: str) -> dict[str, Any]:
-    """Return the parsed TOML; paths in a file are relative to its folder."""
-    try:
-        document = tomllib.loads(text_of(name_or_path))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(name_or_path, [f"is not TOML: {error}"]) from None
-    for content in document.values():
-        given = content.get("path") if isinstance(content, dict) else None
-        if isinstance(given, str) and given and not given.startswith("{data}"):
-            content["path"] = str(Path(name_or_path).parent / given)
+def changed(name_or_path: str, sets: list[str], problems: list[str]) -> dict[str, Any]:
+    """Return the parsed TOML with its {data} and KEY=VALUE settings put in; add what is wrong with them."""
+    good = [text for text in sets if SETTING.fullmatch(text)]
+    problems += [f"--set {text}: write SECTION.KEY=VALUE, or data=DIR" for text in sets if text not in good]
+    given = dict(text.split("=", 1) for text in good)
+    folder = given.pop("data", None)
+    if folder is not None and not Path(folder).is_dir():
+        problems.append(f"--set data={folder}: is no folder")
+    document = document_of(name_or_path, folder)
+    for key, text in sorted(given.items(), key=lambda pair: not pair[0].endswith(".kind")):
+        try:
+            merge(document, tomllib.loads(f"{key} = {text}"))
+        except tomllib.TOMLDecodeError:  # words need no quotes here
+            merge(document, tomllib.loads(f"{key} = {json.dumps(text)}"))
     return document
 
 
-def apply_sets(document: dict[str, Any], sets: list[str]) -> list[str]:
-    """Put KEY=VALUE settings into a document; return what is wrong with them."""
-    problems = []
-    pairs = [text.partition("=") for text in sets]
-    for key, equals, text in sorted(pairs, key=lambda pair: not pair[0].endswith(".kind")):
-        name, dot, rest = key.strip().partition(".")
-        if key == "data":
-            problems += put_data(document, text)
-        elif not equals or not dot or not rest:
-            problems.append(
-                f"--set {key}{equals}{text}: write SECTION.KEY=VALUE, such as world.hours=6, or data=DIR"
-            )
-        elif name not in SECTIONS:
-            problems.append(f'--set {key}: unknown section "{name}"{did_you_mean(name, SECTIONS)}')
+def document_of(name_or_path: str, folder: str | None = None) -> dict[str, Any]:
+    """Return the parsed TOML, its {data} replaced by a folder; paths in a file are relative to its own."""
+    text = text_of(name_or_path)
+    if folder is not None:
+        text = text.replace("{data}", json.dumps(str(Path(folder).absolute()))[1:-1])
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(name_or_path, [f"is not TOML: {error}"]) from None
+    for content in document.values():
+        if isinstance(content, dict) and isinstance(content.get("path"), str) and content["path"]:
+            content["path"] = str(Path(name_or_path).parent / content["path"])
+    return document
+
+
+def merge(into: dict[str, Any], new: dict[str, Any]) -> None:
+    """Put new values into a document, deeply.  Another kind of plugin starts its section afresh."""
+    for key, value in new.items():
+        old = into.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            if value.get("kind", old.get("kind")) != old.get("kind"):
+                old.clear()
+            merge(old, value)
         else:
-            put(document, name, rest.split("."), value_of(text))
-    return problems
-
-
-def put(document: dict[str, Any], name: str, keys: list[str], value: Any) -> None:
-    """Set one value.  Another kind of plugin starts its section afresh: it knows no key of the old one."""
-    content = document.setdefault(name, {})
-    if keys == ["kind"] and content.get("kind") != value:
-        content.clear()
-    for key in keys[:-1]:
-        inner = content.get(key)
-        if not isinstance(inner, dict):
-            inner = content[key] = {}
-        content = inner
-    content[keys[-1]] = value
-
-
-def value_of(text: str) -> Any:
-    """Return text as a TOML value, or as it is where it is none."""
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    return parsed["value"] if len(parsed) == 1 else text
-
-
-def put_data(content: dict[str, Any], folder: str) -> list[str]:
-    """Replace every {data} by a folder; return what is wrong with it."""
-    if not Path(folder).is_dir():
-        return [f"--set data={folder}: is no folder"]
-    for key, value in content.items():
-        if isinstance(value, dict):
-            put_data(value, folder)
-        elif isinstance(value, str):
-            content[key] = value.replace("{data}", folder.rstrip("/"))
-    return []
-
-
-def data_missing(content: dict[str, Any], place: str = "") -> list[str]:
-    """Return a problem for every value that still waits for a data folder."""
-    problems = []
-    for key, value in content.items():
-        if isinstance(value, dict):
-            problems += data_missing(value, f"{place}{key}.")
-        elif isinstance(value, str) and "{data}" in value:
-            problems.append(f"{place}{key} = {value!r}: give the folder, --set data=DIR")
-    return problems
-
-
-def section(settings_type, sections, name: str, problems: list[str]):
-    """Return one section's settings, its defaults where it has problems (which are kept)."""
-    try:
-        return parse(settings_type, f"[{name}]", sections[name])
-    except ConfigError as error:
-        problems += [f"[{name}] {problem}" for problem in error.problems]
-        return settings_type()
-
-
-def plain_problems(sections: dict[str, dict]) -> list[str]:
-    """Return what is wrong with sections whose settings live in other rooms, as far as the world can tell."""
-    problems = [f"[{name}] kind is missing; name a plugin" for name in ("layout", "propagation")
-                if not isinstance(sections[name].get("kind"), str)]  # fmt: skip
-    grade = sections["probe"].get("grade", "trace")
-    if grade not in GRADES:
-        problems.append(
-            f"[probe] grade = {grade!r}{did_you_mean(str(grade), GRADES)}: use one of {', '.join(GRADES)}"
-        )
-    return problems
+            into[key] = value

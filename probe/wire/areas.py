@@ -20,9 +20,7 @@ ELSEWHERE = "elsewhere"
 SIZE_MAX = 64 << 20
 AREAS_MAX = 65_000  # rows are u2
 SPAN_MAX_M = 200_000.0  # beyond it the quadratic of bin_terms is off by more than a tenth of a bin
-# Where EPSG:3035 may be used, in degrees (EPSG registry, rounded outwards).
-LATITUDES = (24.0, 85.0)
-LONGITUDES = (-36.0, 45.0)
+GRID_OF_USE = np.array([[-16.0, 24.0], [40.0, 84.0]])  # longitude, latitude: from, to; EPSG:3035
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,10 @@ class AreaSet:
         """Return (x_m, y_m), f8[rows, columns]: local metres of every bin centre, true to 1 m."""
         row, column = np.indices(self.bins.shape) + 0.5
         wanted = np.stack([column + self.first[0], row + self.first[1]])
-        linear = np.linalg.inv(self.terms[:, 1:3])
         x = y = np.zeros(self.bins.shape)
         for _ in range(4):  # the quadratic part is small: each round gains three digits
-            powers = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y])
-            gap = wanted - np.tensordot(self.terms, powers, 1)
-            dx, dy = np.tensordot(linear, gap, 1)
+            gap = wanted - np.tensordot(self.terms, np.stack([np.ones_like(x), x, y, x * x, x * y, y * y]), 1)
+            dx, dy = np.tensordot(np.linalg.inv(self.terms[:, 1:3]), gap, 1)
             x, y = x + dx, y + dy
         return x, y
 
@@ -77,25 +73,25 @@ def from_geojson(text: str, where: str) -> AreaSet:
     Properties read: area_id (or id), name, residents.  Others are left alone.
     """
     problems: list[str] = []
-    ids, names, residents, polygons = [], [], [], []
+    ids, names = [], []
+    residents, polygons = list[float](), list[shapely.Geometry]()
     for number, feature in enumerate(_features(text, where)):
-        properties = feature.get("properties") or {}
-        area_id = str(_first(properties.get("area_id"), properties.get("id"), feature.get("id"), number))
-        ids.append(area_id)
-        names.append(str(properties.get("name") or area_id))
-        what = f'area "{area_id}"' + (f" ({names[-1]})" if names[-1] != area_id else "")
-        residents.append(_residents(properties.get("residents"), what, problems))
-        polygons.append(_polygon(feature.get("geometry"), what, problems))
+        given = feature.get("properties") or {}
+        known = (given.get("area_id"), given.get("id"), feature.get("id"), number)
+        ids.append(str(next(value for value in known if value is not None)))
+        names.append(str(given.get("name") or ids[-1]))
+        values = (given.get("residents"), feature.get("geometry"))
+        for check, value, kept in zip((_residents, _polygon), values, (residents, polygons), strict=True):
+            try:
+                kept.append(check(value))
+            except ValueError as error:
+                problems.append(f'area "{ids[-1]}" ({names[-1]}): {error}')
     problems += [f'area_id "{i}" is given {ids.count(i)} times' for i in sorted(set(ids)) if ids.count(i) > 1]
     if ELSEWHERE in ids:
         problems.append(f'area_id "{ELSEWHERE}" is taken: it means the rest of the map')
     if problems:
         raise ConfigError(where, problems)
-    return _burn(ids, names, residents, polygons, where)
-
-
-def _first(*values):
-    return next(value for value in values if value is not None)
+    return _burn(ids, names, np.array([*residents, np.nan]), polygons, where)
 
 
 def _features(text: str, where: str) -> list[dict]:
@@ -104,70 +100,51 @@ def _features(text: str, where: str) -> list[dict]:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError(where, [f"is not JSON: {error}"]) from None
-    kind = document.get("type") if isinstance(document, dict) else type(document).__name__
-    features = document.get("features") if kind == "FeatureCollection" else None
-    if not isinstance(features, list) or not all(isinstance(feature, dict) for feature in features):
-        raise ConfigError(where, [f"is {kind!r}; needs a GeoJSON FeatureCollection of polygons"])
+    features = document.get("features") if isinstance(document, dict) else None
+    if not isinstance(features, list) or not all(
+        isinstance(feature, dict) and isinstance(feature.get("properties") or {}, dict)
+        for feature in features
+    ):
+        raise ConfigError(where, ["is no GeoJSON FeatureCollection of polygons"])
     if not 1 <= len(features) <= AREAS_MAX:
         raise ConfigError(where, [f"holds {len(features)} areas; needs 1 to {AREAS_MAX}"])
-    bad = [f"feature {i}: properties is no object" for i, f in enumerate(features)
-           if not isinstance(f.get("properties") or {}, dict)]  # fmt: skip
-    if bad:
-        raise ConfigError(where, bad)
     return features
 
 
-def _residents(value, what: str, problems: list[str]) -> float:
+def _residents(value) -> float:
+    """Return a number of residents, NaN where not given; ValueError says what is wrong."""
     if value is None:
         return np.nan
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-        problems.append(f"{what}: residents = {value!r}; needs a number >= 0")
-        return np.nan
+        raise ValueError(f"residents = {value!r}; needs a number >= 0")
     return float(value)
 
 
-def _polygon(geometry, what: str, problems: list[str]):
-    """Return a valid polygon in degrees, or None and say why not."""
+def _polygon(geometry):
+    """Return a valid polygon in degrees; ValueError says what is wrong with it."""
     kind = geometry.get("type") if isinstance(geometry, dict) else None
     if kind not in ("Polygon", "MultiPolygon"):
-        problems.append(f"{what}: geometry is {kind or 'missing'}; needs Polygon or MultiPolygon")
-        return None
+        raise ValueError(f"geometry is {kind or 'missing'}; needs Polygon or MultiPolygon")
     try:
         degrees = shapely.force_2d(shapely.from_geojson(json.dumps(geometry)))
-        assert degrees.geom_type == kind
-    except (shapely.errors.ShapelyError, AssertionError, TypeError, ValueError) as error:
-        problems.append(f"{what}: coordinates are unreadable ({type(error).__name__})")
-        return None
-    found = _misplaced(degrees)
-    if not found and not degrees.is_valid:
-        found = f"is not valid: {shapely.is_valid_reason(degrees)}; draw its rings without crossings"
-    if found:
-        problems.append(f"{what}: {found}")
-        return None
+    except (shapely.errors.ShapelyError, TypeError, ValueError):
+        raise ValueError("coordinates are unreadable; needs rings of [longitude, latitude]") from None
+    at = shapely.get_coordinates(degrees)
+    if not len(at):
+        raise ValueError("is empty")
+    if not _fits(at):
+        if _fits(at[:, ::-1]):
+            raise ValueError("latitude and longitude are swapped; GeoJSON says [longitude, latitude]")
+        raise ValueError(f"position {at[0].tolist()} is outside the grid: {GRID_OF_USE.tolist()}, EPSG:3035")
+    if not degrees.is_valid:
+        raise ValueError(
+            f"is not valid: {shapely.is_valid_reason(degrees)}; draw its rings without crossings"
+        )
     return degrees
 
 
-def _misplaced(degrees) -> str:
-    """Return why positions cannot be used, or nothing."""
-    longitude, latitude = shapely.get_coordinates(degrees).T
-    if not len(longitude):
-        return "is empty"
-
-    def fits(lat, lon):
-        return bool(
-            np.all((lat >= LATITUDES[0]) & (lat <= LATITUDES[1]))
-            and np.all((lon >= LONGITUDES[0]) & (lon <= LONGITUDES[1]))
-        )
-
-    if fits(latitude, longitude):
-        return ""
-    if fits(longitude, latitude):
-        return "latitude and longitude are swapped; GeoJSON positions are [longitude, latitude]"
-    return (
-        f"position [{longitude[0]:g}, {latitude[0]:g}] is outside the grid "
-        f"(EPSG:3035: latitude {LATITUDES[0]:g} to {LATITUDES[1]:g}, "
-        f"longitude {LONGITUDES[0]:g} to {LONGITUDES[1]:g})"
-    )
+def _fits(at: np.ndarray) -> bool:
+    return bool(np.all((at >= GRID_OF_USE[0]) & (at <= GRID_OF_USE[1])))
 
 
 def _burn(ids, names, residents, polygons, where: str) -> AreaSet:
@@ -183,44 +160,27 @@ def _burn(ids, names, residents, polygons, where: str) -> AreaSet:
     problems, small = [], []
     for area, polygon in enumerate(grid):
         window, inside = _inside(polygon, bounds[area], low)
-        taken = bins[window]
-        for other in np.unique(taken[inside & (taken < len(ids))]):
-            count = int(np.sum(inside & (taken == other)))
-            problems.append(
-                f'area "{ids[area]}" ({names[area]}) overlaps "{ids[other]}" ({names[other]}) '
-                f"in {count} bins; areas of one set must not overlap"
-            )
-        taken[inside] = area
+        for other in np.unique(bins[window][inside & (bins[window] < len(ids))]):
+            problems.append(f'area "{ids[area]}" ({names[area]}) overlaps "{ids[other]}" ({names[other]})')
+        bins[window][inside] = area
         if not inside.any():
             small.append(area)
-    for area in small:  # an area without a bin would be counted as empty for ever: it gets the one it lies in
-        column, row = (
-            np.floor(shapely.get_coordinates(grid[area].point_on_surface())[0] / BIN_M).astype(int) - low
-        )
+    for area in small:  # without a bin it would be counted as empty for ever: it gets the one that it lies in
+        point = shapely.get_coordinates(grid[area].point_on_surface())[0]
+        column, row = np.floor(point / BIN_M).astype(int) - low
         if bins[row, column] < len(ids):
-            problems.append(
-                f'area "{ids[area]}" ({names[area]}) holds no centre of a 100 m bin, '
-                f'and the bin that it lies in belongs to "{ids[bins[row, column]]}"; draw it larger'
-            )
+            other = ids[bins[row, column]]
+            problems.append(f'area "{ids[area]}" ({names[area]}) is smaller than a bin, one of "{other}"')
         bins[row, column] = area
     if problems:
         raise ConfigError(where, problems)
-    west, south, east, north = shapely.total_bounds(polygons)
-    frame = LocalFrame(float(south + north) / 2, float(west + east) / 2)
-    reach_m = max(float(np.max(high - low)) * BIN_M, 10_000.0) / 2
-    digest = hashlib.sha256(
-        json.dumps([ids, low.tolist(), bins.shape]).encode() + bins.astype("<u2").tobytes()
-    )
-    return AreaSet(
-        frame,
-        [*ids, ELSEWHERE],
-        [*names, ELSEWHERE],
-        np.array([*residents, np.nan]),
-        bins,
-        (int(low[0]), int(low[1])),
-        bin_terms(frame, reach_m),
-        digest.digest()[:8],
-    )
+    west, south, east, north = shapely.total_bounds(polygons).tolist()
+    frame = LocalFrame((south + north) / 2, (west + east) / 2)
+    terms = bin_terms(frame, max(float(np.max(high - low)) * BIN_M, 10_000.0) / 2)
+    named = json.dumps([ids, low.tolist(), bins.shape]).encode()
+    digest = hashlib.sha256(named + bins.astype("<u2").tobytes()).digest()[:8]
+    first = (int(low[0]), int(low[1]))
+    return AreaSet(frame, [*ids, ELSEWHERE], [*names, ELSEWHERE], residents, bins, first, terms, digest)
 
 
 def _inside(polygon, bounds, low):

@@ -148,7 +148,7 @@ def test_too_small_an_area_beside_another_is_refused():
     tiny = square(10.0049, 51.0051, 0.0001, area_id="tiny")
     large["geometry"]["coordinates"] = [hole, tiny["geometry"]["coordinates"][0][::-1]]
     (found,) = problems_of(large, tiny)
-    assert "overlaps" in found or "draw it larger" in found
+    assert "overlaps" in found or "smaller than a bin" in found
 
 
 def test_the_digest_follows_ids_and_bins():
