@@ -23,26 +23,18 @@ STAY, WALK, CAR, TRANSIT = range(4)  # mode
 HOME, WORK, ERRAND, LEISURE, SCHOOL, OUTSIDE, STATION = range(7)  # place; of a trip: where it leads
 NO_JOB = 255
 LEGS_MAX = 64  # 3 tours of at most 5 trips of at most 3 legs, and the stay after each
-LEG = np.dtype(
-    [
-        ("start_ms", "i4"),  # since local midnight
-        ("end_ms", "i4"),
-        ("from_x", "f4"),  # local metres
-        ("from_y", "f4"),
-        ("to_x", "f4"),
-        ("to_y", "f4"),
-        ("mode", "u1"),
-        ("place", "u1"),
-    ],
+LEG = np.dtype(  # times since local midnight, places in local metres
+    [("start_ms", "i4"), ("end_ms", "i4"), ("from_x", "f4"), ("from_y", "f4"), ("to_x", "f4"), ("to_y", "f4"),
+     ("mode", "u1"), ("place", "u1")],
     align=True,
-)
+)  # fmt: skip
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 WALK_M_S, CAR_M_S, TRANSIT_M_S = 1.3, 8.0, 7.0
 PACE_SIGMA = 0.12
 SLOWEST_M_S, SLOWEST_EXTRA_MS = 4.0, 50 * MINUTE_MS  # no trip takes longer than this, by mode and pace
 
-Person = namedtuple("Person", "home_area home_x home_y minor job job_area job_x job_y car")
+Person = namedtuple("Person", "home_area home_x home_y job job_x job_y car")
 
 
 @kernel
@@ -59,17 +51,16 @@ def person_of(seed, person, country):
     area, x, y = home_of(seed, person, country)
     key = bits(seed, PERSON, person, 1)
     minor = share(key, 0) < country.minor_share
-    job, job_area, job_x, job_y = NO_JOB, area, x, y
+    job, job_x, job_y = NO_JOB, x, y
     if minor:
         job, job_x, job_y = SCHOOL, x + 600.0 * bell(key, 1), y + 600.0 * bell(key, 2)
     elif share(key, 3) < country.worker_share:
         job = WORK
-        job_area = pick(country.work_cum[area], draw(key, 4))
-        job_x, job_y = spot(country, job_area, key, 5)
+        job_x, job_y = spot(country, pick(country.work_cum[area], draw(key, 4)), key, 5)
         if share(key, 7) < country.outside_share:
-            job, job_area = OUTSIDE, area
+            job = OUTSIDE
             job_x, job_y = beyond(country, key, 8)
-    return Person(area, x, y, minor, job, job_area, job_x, job_y, share(key, 11) < 0.7 and not minor)
+    return Person(area, x, y, job, job_x, job_y, share(key, 11) < 0.7 and not minor)
 
 
 @kernel
@@ -250,9 +241,8 @@ def position(leg, t_ms):
     if leg.mode == STAY:
         return leg.from_x, leg.from_y
     part = (t_ms - leg.start_ms) / (leg.end_ms - leg.start_ms)
-    return np.float32(leg.from_x + (leg.to_x - leg.from_x) * part), np.float32(
-        leg.from_y + (leg.to_y - leg.from_y) * part
-    )
+    x, y = leg.from_x + (leg.to_x - leg.from_x) * part, leg.from_y + (leg.to_y - leg.from_y) * part
+    return np.float32(x), np.float32(y)
 
 
 @kernel

@@ -110,21 +110,24 @@ def buckets(first, bucket):
 
 
 @kernel
+def feistel(keys, x):
+    """Return a permutation of 34 bits: a Feistel network, one round for each of keys, u8[rounds]."""
+    half = U8((1 << 17) - 1)
+    left, right = x >> U8(17), x & half
+    for key in keys:
+        left, right = right, left ^ (mix64(right ^ key) & half)
+    return (left << U8(17)) | right
+
+
+@kernel
 def numbers(keys, first, number):
     """Write ten-digit numbers i8[n] of the persons from `first` on, no two alike.
 
-    A Feistel network of four rounds over 34 bits, walked until it lands below 10**10
+    The permutation is walked until it lands below 10**10
     (Black and Rogaway, Ciphers with Arbitrary Finite Domains, CT-RSA 2002).
-    keys : u8[4]
     """
-    half = U8((1 << 17) - 1)
     for i in range(len(number)):
-        x = U8(first + i)
-        walking = True
-        while walking:
-            left, right = x >> U8(17), x & half
-            for key in keys:
-                left, right = right, left ^ (mix64(right ^ key) & half)
-            x = (left << U8(17)) | right
-            walking = x >= U8(10_000_000_000)
+        x = feistel(keys, U8(first + i))
+        while x >= U8(10_000_000_000):
+            x = feistel(keys, x)
         number[i] = np.int64(x)

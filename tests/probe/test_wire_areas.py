@@ -132,6 +132,30 @@ def test_what_is_no_collection_of_areas_is_refused(text):
         areas.from_geojson(text, "x")
 
 
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-200, 200) | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=8,
+)
+KINDS = st.sampled_from(["Polygon", "MultiPolygon", "Point", "GeometryCollection", 3])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"properties": st.fixed_dictionaries({"area_id": ANYTHING, "residents": ANYTHING}) | ANYTHING},
+            optional={"geometry": st.fixed_dictionaries({"type": KINDS, "coordinates": ANYTHING}) | ANYTHING},
+        )
+        | ANYTHING,
+        max_size=3,
+    )
+)
+def test_hostile_files_raise_only_config_errors(features):
+    with pytest.raises(ConfigError):
+        areas.from_geojson(json.dumps({"type": "FeatureCollection", "features": features}), "x")
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
         areas.read(tmp_path / "none.geojson")
