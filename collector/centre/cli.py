@@ -37,14 +37,12 @@ def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) 
     noise), missing (not every slot is stored: never zero), warming (after a start or
     midnight).  Times are local, with their offset.
     """
-    from dataclasses import asdict
-
     from collector.centre import questions
 
     store, folder = questions.opened(run_or_store)
     try:
         factor = questions.extrapolation(folder) if extrapolate else 1.0
-        rows = [asdict(row) for row in questions.answer(store, questions.Question(table, **asked), factor)]
+        rows = questions.answer(store, questions.Question(table, **asked), factor)
     finally:
         store.close()
     click.echo({"table": as_table, "csv": as_csv, "json": as_json}[style](rows), nl=False)
@@ -70,24 +68,8 @@ def as_table(rows: list[dict]) -> str:
     """Return aligned columns for reading."""
     lines = [FIELDS]
     for row in rows:
-        numbers = ["-" if row[name] is None else f"{row[name]:,.1f}" for name in ("value", "low", "high")]
-        lines.append(
-            (
-                row["area"],
-                row["slot_start"],
-                row["slot_end"],
-                *numbers,
-                f"{row['coverage']:.2f}",
-                row["state"],
-            )
-        )
-    widths = [max(len(line[i]) for line in lines) for i in range(len(FIELDS))]
-    left = (0, 1, 2, 7)
-    return "".join(
-        "  ".join(
-            cell.ljust(width) if i in left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        + "\n"
-        for line in lines
-    )
+        numbers = ("-" if row[name] is None else f"{row[name]:,.1f}" for name in FIELDS[3:6])
+        lines.append((*(row[name] for name in FIELDS[:3]), *numbers, f"{row['coverage']:.2f}", row["state"]))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shape = "  ".join(f"{{:{'>' if 3 <= i <= 6 else '<'}{width}}}" for i, width in enumerate(widths))
+    return "".join(shape.format(*line).rstrip() + "\n" for line in lines)

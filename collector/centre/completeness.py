@@ -1,9 +1,10 @@
 """Which releases are due, here or lost.  Missing is never zero: a zero appears only with STORED."""
 
+from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
 
-from collector.centre.stores import Registered
+from collector.centre.stores import Registered, Store
 from probe.wire.release import Kind
 
 
@@ -13,18 +14,25 @@ class Cell(StrEnum):
     STORED = "stored"
     LOST = "lost"
     DUE = "due"  # its time has come, and it is not here
-    NOT_DUE = "not due"
-
-
-def state_of(expected: Registered, slot: int, kinds: Mapping[int, Kind], watermark_ms: int) -> Cell:
-    """Return the state of a slot by what is stored of its table (kind by slot) and the probe's watermark."""
-    if slot in kinds:
-        return Cell.STORED if kinds[slot] == Kind.RELEASE else Cell.LOST
-    due_ms = ((slot + 1) * expected.slot_s + expected.lateness_s) * 1_000
-    return Cell.DUE if due_ms <= watermark_ms else Cell.NOT_DUE
+    NOT_DUE = "not_due"
 
 
 def completeness(expected: Registered, kinds: Mapping[int, Kind], watermark_ms: int) -> dict[int, Cell]:
-    """Return the state of every slot that is expected of a table of a probe."""
-    slots = range(expected.first_slot, expected.until_slot)
-    return {slot: state_of(expected, slot, kinds, watermark_ms) for slot in slots}
+    """Return the state of every slot expected of a probe's table: by what is stored, and its watermark."""
+    found = {}
+    for slot in range(expected.first_slot, expected.until_slot):
+        if slot in kinds:
+            found[slot] = Cell.STORED if kinds[slot] == Kind.RELEASE else Cell.LOST
+        else:
+            found[slot] = Cell.DUE if expected.due_ms(slot) <= watermark_ms else Cell.NOT_DUE
+    return found
+
+
+def account(store: Store) -> dict[str, int]:
+    """Return how many releases are due by now, and how many of them are stored or declared lost."""
+    cells: Counter[Cell] = Counter()
+    for one in store.registered():
+        kinds, known = store.kinds(one.probe, one.table), store.known(one.probe)
+        cells.update(completeness(one, kinds, known.watermark_ms).values())
+    stored, lost = cells[Cell.STORED], cells[Cell.LOST]
+    return {"due": stored + lost + cells[Cell.DUE], "stored": stored, "lost": lost}

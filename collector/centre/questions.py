@@ -16,7 +16,6 @@ from probe.base.clock import HOUR_MS, SECOND_MS, epoch_ms, local, midnights_ms
 from probe.base.config import ConfigError, did_you_mean
 from probe.base.packing import WireError
 from probe.wire import release
-from probe.wire.release import Kind
 
 LEVELS = ("slot", "hour", "day")
 AXES = ("area",)
@@ -33,20 +32,6 @@ class Question:
     end: str | None = None
     by: str = "area"
     partial: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
-    """One answer.  value, low, high: persons on average over the period."""
-
-    area: str
-    slot_start: str  # local time with its offset
-    slot_end: str
-    value: float | None
-    low: float | None
-    high: float | None
-    coverage: float
-    state: str
 
 
 def opened(path: Path) -> tuple[Store, Path]:
@@ -69,27 +54,26 @@ def extrapolation(folder: Path) -> float:
     return float(factor)
 
 
-def answer(store: Store, question: Question, factor: float = 1.0) -> list[Row]:
-    """Return one row an area and period; every problem of the question is named at once.
+def answer(store: Store, question: Question, factor: float = 1.0) -> list[dict]:
+    """Return one row an area and period; ConfigError names every problem of the question.
 
-    factor multiplies what is shown, after the threshold (1 = counted devices).
+    Columns: area, slot_start and slot_end (local time with its offset), value, low and high
+    (persons on average over the period, None where not shown), coverage, state.
+    factor multiplies what is shown, after the threshold; 1 = counted devices.
     """
     expected = checked(store.registered(), question)
     first = expected[0]
     wanted = [row for row, names in enumerate(first.areas) if question.area in (None, *names)]
-    loaded = load(store, expected)
+    loaded, slot_ms = load(store, expected), first.slot_s * SECOND_MS
     rows = []
     for begin_ms, end_ms in periods(first, question):
-        window = range(begin_ms // (first.slot_s * SECOND_MS), end_ms // (first.slot_s * SECOND_MS))
-        found = estimate(part(loaded, window, first.first_slot), question.partial, factor)
-        start, stop = (iso(time_ms, first.zone) for time_ms in (begin_ms, end_ms))
-        rows += [Row(first.areas[row][1], start, stop, **as_fields(found[row])) for row in wanted]
+        slots = np.arange(begin_ms // slot_ms, end_ms // slot_ms) - first.first_slot
+        found = estimate(part(loaded, slots), question.partial, factor)
+        start, end = (local(ms, first.zone).isoformat(timespec="minutes") for ms in (begin_ms, end_ms))
+        for row in wanted:
+            named = {"area": first.areas[row][1], "slot_start": start, "slot_end": end}
+            rows.append({**named, **asdict(found[row])})
     return rows
-
-
-def as_fields(found) -> dict:
-    """Return the fields of an estimate; the state as a word."""
-    return {**asdict(found), "state": str(found.state)}
 
 
 def checked(registered: list[Registered], question: Question) -> list[Registered]:
@@ -134,11 +118,6 @@ def moment(text: str | None, zone: str, problems: list[str]) -> int | None:
         return None
 
 
-def iso(time_ms: int, zone: str) -> str:
-    """Return local time with its offset, to the minute."""
-    return local(time_ms, zone).isoformat(timespec="minutes")
-
-
 def periods(expected: Registered, question: Question) -> Iterator[tuple[int, int]]:
     """Yield (begin_ms, end_ms) of the level's periods that overlap what is registered and asked for."""
     slot_ms = expected.slot_s * SECOND_MS
@@ -168,25 +147,23 @@ def load(store: Store, expected: list[Registered]) -> Slots:
     count = first.until_slot - first.first_slot
     values = np.zeros((count, len(first.areas)), np.int64)
     variance, parts, warming = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, bool)
-    for frame in store.frames(first.table, first.first_slot, first.until_slot):
+    for frame in store.frames(first.table):
         try:
             one = release.decode(frame)
         except WireError:
             continue
-        if one.kind != Kind.RELEASE or one.statement is None or one.values is None:
-            continue
-        row = one.slot - first.first_slot
-        values[row] += one.values
-        variance[row] += one.statement.sigma**2
-        parts[row] += 1
-        warming[row] |= one.statement.warming
-    return Slots(values, np.sqrt(variance), parts == len(expected), warming, first.slot_s)
+        if one.statement is not None:
+            slot = one.slot - first.first_slot
+            values[slot] += one.values
+            variance[slot] += one.statement.sigma**2
+            parts[slot] += 1
+            warming[slot] |= one.statement.warming
+    return Slots(values, variance, parts == len(expected), warming, first.slot_s)
 
 
-def part(loaded: Slots, window: range, first_slot: int) -> Slots:
+def part(loaded: Slots, slots: np.ndarray) -> Slots:
     """Return the slots of a period; those outside of what is registered are not stored."""
-    rows = np.array([slot - first_slot for slot in window])
-    inside = (rows >= 0) & (rows < len(loaded.stored))
-    safe = np.where(inside, rows, 0)
-    stored = loaded.stored[safe] & inside
-    return Slots(loaded.values[safe], loaded.sigma[safe], stored, loaded.warming[safe], loaded.slot_s)
+    inside = (slots >= 0) & (slots < len(loaded.stored))
+    rows = np.where(inside, slots, 0)
+    stored = loaded.stored[rows] & inside
+    return Slots(loaded.values[rows], loaded.variance[rows], stored, loaded.warming[rows], loaded.slot_s)

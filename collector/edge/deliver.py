@@ -1,7 +1,9 @@
 """The edge's half of delivery, without I/O: what to say to the store now, what its answers mean."""
 
+from itertools import chain
+
 from collector.edge.seal import Sealer
-from collector.edge.spool import RETRY_S, DamagedRow, SendWindow, Spool, State
+from collector.edge.spool import RETRY_S, SendWindow, Spool
 from probe.base.main import RunError
 from probe.base.packing import WireError
 from probe.base.tally import Tally
@@ -21,19 +23,18 @@ class Delivery:
             self._window.add(seq, sha256)
         self._welcome = False
         self._asked_s = -RETRY_S
-        self._beat: Beat | None = None
+        self._beat: Beat | None = None  # the last one said
         self.watermark_ms = 0
         self.tally = Tally()
 
     @property
     def settled(self) -> bool:
-        """Return whether everything sealed is acknowledged, and the store knows how far time has come."""
+        """Return whether everything sealed is acknowledged, and the store was told how far time has come."""
         return self._welcome and not len(self._window) and self._beat == self._beat_now()
 
     def add(self, sealed: tuple[int, bytes]) -> None:
         """Take what the sealer has made durable."""
-        seq, frame = sealed
-        self._window.add(seq, release.sha256_of(frame))
+        self._window.add(sealed[0], release.sha256_of(sealed[1]))
 
     def outgoing(self, now_s: float) -> list[bytes]:
         """Return the frames to send now.  A beat goes before the releases that it makes due."""
@@ -42,17 +43,16 @@ class Delivery:
                 return []
             self._asked_s = now_s
             return [envelope.encode(self._hello())]
-        frames = []
-        ready = self._window.due(now_s)
-        beat = self._beat_now()
-        if beat != self._beat or ready:
-            self._beat = beat
-            frames.append(envelope.encode(beat))
+        ready, beat = self._window.due(now_s), self._beat_now()
+        frames = [envelope.encode(beat)] if ready or beat != self._beat else []
+        self._beat = beat
         for seq in ready:
-            try:
-                frames.append(envelope.encode(Rel(self._spool.frame(seq))))
-            except DamagedRow:
-                self._void(seq)
+            frame = self._spool.frame(seq)
+            if frame is None:  # not what was sealed: never sent, and due at the store for ever
+                self._window.drop(seq)
+                self.tally.count("damaged")
+            else:
+                frames.append(envelope.encode(Rel(frame)))
         return frames
 
     def incoming(self, frame: bytes) -> None:
@@ -64,11 +64,11 @@ class Delivery:
             return
         if isinstance(answer, Welcome):
             self._welcome, self._beat = True, None
-            for table, slot in answer.last_slots:
+            for table, slot in zip(answer.last_slots[::2], answer.last_slots[1::2], strict=True):
                 self._sealer.close_upto(table, slot)
         elif isinstance(answer, Ack) and answer.inc == self._spool.inc:
             if self._window.acknowledge(answer.seq, answer.sha256):
-                self._spool.mark(answer.seq, State.ACKED)
+                self._spool.acknowledged(answer.seq)
                 self.tally.count("acked")
         elif isinstance(answer, Nack):
             self._refused(answer)
@@ -81,25 +81,11 @@ class Delivery:
             what = f"table {answer.table}, slot {answer.slot}"
             raise RunError(f"the store refused {what} ({answer.code}); the spool keeps it, look at both")
 
-    def _void(self, seq: int) -> None:
-        self._spool.mark(seq, State.DAMAGED)
-        self._window.drop(seq)
-        self.tally.count("damaged")
-        self.add(self._sealer.void(*self._spool.key_of(seq)))
-
     def _hello(self) -> Hello:
-        oldest = self._window.oldest
-        waiting = self._spool.next_seq if oldest is None else oldest
-        return Hello(
-            [release.PROTO],
-            [release.SCHEMA],
-            self._probe,
-            self._spool.inc,
-            self._spool.next_seq,
-            waiting,
-            self._build,
-        )
+        next_seq = self._spool.next_seq
+        numbers = next_seq, self._window.oldest(next_seq)
+        return Hello([release.PROTO], [release.SCHEMA], self._probe, self._spool.inc, *numbers, self._build)
 
     def _beat_now(self) -> Beat:
-        last = [[table, slot] for table, slot in self._sealer.last_slots()]
+        last = list(chain.from_iterable(sorted(self._sealer.closed.items())))
         return Beat(self.watermark_ms, self._spool.next_seq - 1, last, len(self._window))

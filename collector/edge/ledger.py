@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from collector.edge.kernels.gaussian import LIMIT
-from probe.base.config import Settings
+from probe.base.config import ConfigError, Settings
 from probe.base.main import RunError
-from probe.wire.release import rho_of
+from probe.wire.release import Statement
 
 DELTA = 1e-6
 
@@ -44,37 +44,15 @@ class PrivacySettings(Settings):
             raise ValueError(f"shares add up to {float(total):g}; lower them to 1 or less")
         return self
 
-
-@dataclass(frozen=True)
-class Terms:
-    """One table: what a subscriber can add to a slot, and the noise that pays for it.
-
-    bound and sigma = sigma_p / sigma_d are in tally units, tally_units of them make one value.
-    """
-
-    number: int
-    name: str
-    slot_s: int
-    slots_a_day: int
-    bound: int
-    tally_units: int
-    share: Fraction  # of rho, for one subscriber-day
-    sigma_p: int
-    sigma_d: int = 1
-
-    @property
-    def slot_rho(self) -> Fraction:
-        """Return what one slot costs."""
-        return rho_of(self.bound, 1, self.sigma_p, self.sigma_d)
-
-    @property
-    def day_rho(self) -> Fraction:
-        """Return what a day of 25 hours costs: the share, less what rounding sigma up left over."""
-        return rho_of(self.bound, self.slots_a_day, self.sigma_p, self.sigma_d)
+    def share(self, table: str) -> Fraction:
+        """Return the rho of one subscriber-day in a table."""
+        if table not in self.shares:
+            raise ConfigError("[privacy]", [f'shares: table "{table}" has none; give it one'])
+        return self.rho_day * self.shares[table]
 
 
 def sigma_for(bound: int, slots_a_day: int, tally_units: int, share: Fraction) -> int:
-    """Return the least sigma in tally units, a whole number of values, whose day fits in share.
+    """Return the least sigma in tally units, a whole number of values, whose day costs at most share.
 
     sigma >= bound sqrt(slots_a_day / (2 share)): Bun and Steinke, Concentrated Differential
     Privacy (2016), proposition 1.6; in integers, so that rounding only ever goes up.
@@ -84,6 +62,17 @@ def sigma_for(bound: int, slots_a_day: int, tally_units: int, share: Fraction) -
     if sigma + 1 >= LIMIT:
         raise RunError(f"a budget of {float(share):g} asks for more noise than the exact draw can make")
     return sigma
+
+
+def promise(
+    privacy: PrivacySettings, table: str, slot_s: int, slots_a_day: int, tally_units: int
+) -> Statement:
+    """Return the statement of a table of person-time: at most the whole slot in each slot of a day."""
+    bound = slot_s * tally_units
+    sigma = sigma_for(bound, slots_a_day, tally_units, privacy.share(table))
+    rho = Fraction(slots_a_day * bound**2, 2 * sigma**2)
+    numbers = (tally_units, slot_s, slots_a_day, bound, sigma, 1, rho.numerator, rho.denominator)
+    return Statement(table, "area", "person-seconds", *numbers, privacy.basis, privacy.purpose, 0)
 
 
 @dataclass(frozen=True)
@@ -99,8 +88,8 @@ class Charge:
 class Ledger:
     """What has been spent, by subscriber-day and table.  Refuses what would pass a share."""
 
-    def __init__(self, tables: Iterable[Terms], charges: Iterable[Charge] = ()):
-        self._tables = {terms.number: terms for terms in tables}
+    def __init__(self, shares: dict[int, Fraction], charges: Iterable[Charge] = ()):
+        self._shares = shares
         self._drawn: set[tuple[int, int]] = set()
         self._spent: dict[tuple[int, int], Fraction] = {}
         for charge in charges:
@@ -108,20 +97,17 @@ class Ledger:
 
     def left(self, table: int, day: int) -> Fraction:
         """Return what is left of a table's share on a day."""
-        return self._tables[table].share - self._spent.get((day, table), Fraction(0))
+        return self._shares[table] - self._spent.get((day, table), Fraction(0))
 
     def check(self, charge: Charge) -> None:
         """Raise RunError unless the charge fits and its slot was never charged before."""
-        terms, left = self._tables[charge.table], self.left(charge.table, charge.day)
+        left, what = self.left(charge.table, charge.day), f"table {charge.table}, slot {charge.slot}"
         if (charge.table, charge.slot) in self._drawn:
-            raise RunError(
-                f"table {terms.name}: slot {charge.slot} is charged already; nothing is drawn twice"
-            )
+            raise RunError(f"{what} is charged already; nothing is drawn twice")
         if charge.rho > left:
-            raise RunError(
-                f"table {terms.name}: slot {charge.slot} costs rho {float(charge.rho):.6g}, but only "
-                f"{float(left):.6g} of the day's share of {float(terms.share):.6g} is left"
-            )
+            share = float(self._shares[charge.table])
+            cost = f"costs rho {float(charge.rho):.6g} of the day's share {share:.6g}"
+            raise RunError(f"{what} {cost}, and only {float(left):.6g} is left")
 
     def record(self, charge: Charge) -> None:
         """Take a charge that is durable.  It counts even if nothing was drawn for it."""

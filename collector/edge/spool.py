@@ -6,44 +6,28 @@ What is acknowledged stays, so that a store that lost its disk can be filled aga
 """
 
 import fcntl
-import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
 from collector.edge.ledger import Charge
+from probe.base import record
 from probe.base.main import RunError
 from probe.wire import release
-from probe.wire.release import Kind
 
 APPLICATION_ID = 0x46465350  # "FFSP"
-USER_VERSION = 1
 RETRY_S = 2.0
-SCHEMA = """
-CREATE TABLE spool(inc BLOB NOT NULL);
-CREATE TABLE intent(tab INTEGER, slot INTEGER, day INTEGER, rho_numerator TEXT, rho_denominator TEXT,
-    PRIMARY KEY(tab, slot)) WITHOUT ROWID;
-CREATE TABLE release(seq INTEGER PRIMARY KEY, tab INTEGER, slot INTEGER, kind INTEGER, sha256 BLOB,
-    frame BLOB, state INTEGER);
-CREATE UNIQUE INDEX one_value ON release(tab, slot) WHERE kind <> 3;
-"""
-
-
-class State(IntEnum):
-    """Of a release in the spool."""
-
-    SEALED = 0
-    ACKED = 1
-    DAMAGED = 2
-
-
-class DamagedRow(Exception):
-    """A row of the spool no longer holds the bytes that were sealed."""
+SCHEMA = (
+    "CREATE TABLE spool(inc BLOB NOT NULL)",
+    "CREATE TABLE intent(tab INTEGER, slot INTEGER, day INTEGER, rho_numerator TEXT, rho_denominator TEXT, "
+    "PRIMARY KEY(tab, slot)) WITHOUT ROWID",
+    "CREATE TABLE release(seq INTEGER PRIMARY KEY, tab INTEGER, slot INTEGER, sha256 BLOB, frame BLOB, "
+    "acked INTEGER, UNIQUE(tab, slot))",
+)
 
 
 class Spool:
@@ -51,37 +35,11 @@ class Spool:
 
     def __init__(self, connection: sqlite3.Connection, inc: bytes):
         self._db = connection
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._found(inc)
+        record.prepare(connection, APPLICATION_ID, SCHEMA)
+        self._db.execute("INSERT INTO spool SELECT ? WHERE NOT EXISTS (SELECT * FROM spool)", (inc,))
         self.inc = bytes(self._db.execute("SELECT inc FROM spool").fetchone()[0])
         (last,) = self._db.execute("SELECT max(seq) FROM release").fetchone()
         self.next_seq = 0 if last is None else last + 1
-
-    def _found(self, inc: bytes) -> None:
-        (application,) = self._db.execute("PRAGMA application_id").fetchone()
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if not tables:
-            with self._transaction():
-                for statement in filter(str.strip, SCHEMA.split(";")):
-                    self._db.execute(statement)
-                self._db.execute("INSERT INTO spool VALUES (?)", (inc,))
-                self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                self._db.execute(f"PRAGMA user_version = {USER_VERSION}")
-        elif (application, version) != (APPLICATION_ID, USER_VERSION):
-            raise RunError(f"the spool is of another program or version ({version}, expected {USER_VERSION})")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
 
     def charges(self) -> list[Charge]:
         """Return every charge ever made, drawn or not."""
@@ -90,19 +48,18 @@ class Spool:
 
     def intend(self, charge: Charge) -> None:
         """Make an intent and its charge durable; the draw comes after."""
-        with self._transaction():
+        with record.transaction(self._db):
             numbers = str(charge.rho.numerator), str(charge.rho.denominator)
             row = (charge.table, charge.slot, charge.day, *numbers)
             self._db.execute("INSERT INTO intent VALUES (?, ?, ?, ?, ?)", row)
 
-    def put(self, table: int, slot: int, kind: Kind, frame_of: Callable[[int], bytes]) -> tuple[int, bytes]:
-        """Make the frame of the next sequence number durable; return (number, frame)."""
-        frame = frame_of(self.next_seq)
-        row = (self.next_seq, table, slot, kind, release.sha256_of(frame), frame, State.SEALED)
-        with self._transaction():
-            self._db.execute("INSERT INTO release VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    def put(self, seq: int, table: int, slot: int, frame: bytes) -> None:
+        """Make the frame of the next sequence number durable."""
+        assert seq == self.next_seq, "sequence numbers have no gap"
+        row = (seq, table, slot, release.sha256_of(frame), frame)
+        with record.transaction(self._db):
+            self._db.execute("INSERT INTO release VALUES (?, ?, ?, ?, ?, 0)", row)
         self.next_seq += 1
-        return row[0], frame
 
     def orphans(self) -> list[tuple[int, int]]:
         """Return (table, slot) of every intent without a release: drawn perhaps, and never again."""
@@ -117,30 +74,17 @@ class Spool:
 
     def waiting(self) -> list[tuple[int, bytes]]:
         """Return (number, hash) of what is not acknowledged, oldest first."""
-        query = "SELECT seq, sha256 FROM release WHERE state = ? ORDER BY seq"
-        return self._db.execute(query, (State.SEALED,)).fetchall()
+        return self._db.execute("SELECT seq, sha256 FROM release WHERE NOT acked ORDER BY seq").fetchall()
 
-    def frame(self, seq: int) -> bytes:
-        """Return the bytes of a release; DamagedRow when they are not those that were sealed."""
+    def frame(self, seq: int) -> bytes | None:
+        """Return the bytes of a release; None when they no longer are those that were sealed."""
         sha256, frame = self._db.execute("SELECT sha256, frame FROM release WHERE seq = ?", (seq,)).fetchone()
-        content = frame[: release.FIXED.size] + frame[release.HEADER_BYTES :]
-        if not hashlib.sha256(content).digest() == sha256 == release.sha256_of(frame):
-            raise DamagedRow(seq)
-        return frame
+        return frame if release.intact(frame) and sha256 == release.sha256_of(frame) else None
 
-    def key_of(self, seq: int) -> tuple[int, int]:
-        """Return (table, slot) of a release."""
-        return self._db.execute("SELECT tab, slot FROM release WHERE seq = ?", (seq,)).fetchone()
-
-    def mark(self, seq: int, state: State) -> None:
-        """Say what became of a release."""
-        with self._transaction():
-            self._db.execute("UPDATE release SET state = ? WHERE seq = ?", (state, seq))
-
-    def close(self) -> None:
-        """Leave one plain file behind."""
-        self._db.execute("PRAGMA journal_mode = DELETE")
-        self._db.close()
+    def acknowledged(self, seq: int) -> None:
+        """Note that the store has a release."""
+        with record.transaction(self._db):
+            self._db.execute("UPDATE release SET acked = 1 WHERE seq = ?", (seq,))
 
 
 @contextmanager
@@ -153,11 +97,10 @@ def opened(path: Path, inc: bytes) -> Iterator[Spool]:
         connection = sqlite3.connect(path, isolation_level=None)
         if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
             raise RunError(f"{path}: the spool is damaged; keep the file, and start with a new one")
-        spool = Spool(connection, inc)
         try:
-            yield spool
+            yield Spool(connection, inc)
         finally:
-            spool.close()
+            record.close(connection)
     except BlockingIOError:
         raise RunError(f"{path}: the spool is in use by another process") from None
     except sqlite3.Error as error:
@@ -177,10 +120,9 @@ class SendWindow:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    @property
-    def oldest(self) -> int | None:
+    def oldest(self, otherwise: int) -> int:
         """Return the lowest number that waits."""
-        return next(iter(self._waiting), None)
+        return next(iter(self._waiting), otherwise)
 
     def add(self, seq: int, sha256: bytes) -> None:
         """Take a release that is durable in the spool.  Never full: a sealed slot is never dropped."""
@@ -201,8 +143,7 @@ class SendWindow:
 
     def acknowledge(self, seq: int, sha256: bytes) -> bool:
         """Return whether this settles a release.  Twice is fine, another hash settles nothing."""
-        if self._waiting.get(seq) != sha256:
-            return False
-        del self._waiting[seq]
-        self._sent_s.pop(seq, None)
-        return True
+        settles = self._waiting.get(seq) == sha256
+        if settles:
+            self.drop(seq)
+        return settles

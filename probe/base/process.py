@@ -1,12 +1,17 @@
-"""What every process of a run shares at its rim: loopback addresses, the parent's word, peak memory."""
+"""What every process of a run shares at its rim: sockets, loopback only, the parent's word, peak memory."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+import zmq
 
 from probe.base.config import ConfigError
 
 LOOPBACK = re.compile(r"tcp://(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\]):(\d{1,5}|\*)")
+GROUP_MAX = 64  # messages taken at once
 
 
 def loopback(address: str) -> str:
@@ -20,6 +25,54 @@ def loopback(address: str) -> str:
     return address
 
 
+@contextmanager
+def sockets(*wanted: tuple[int, dict]) -> Iterator[list[zmq.Socket]]:
+    """Open one socket for each (kind, options); close them all, with the linger of their options."""
+    context, opened = zmq.Context(), []
+    try:
+        for kind, options in wanted:
+            opened.append(context.socket(kind))
+            for option, value in options.items():
+                opened[-1].setsockopt(option, value)
+        yield opened
+    finally:
+        for socket in opened:
+            socket.close()
+        context.term()
+
+
+def endpoint(socket: zmq.Socket) -> str:
+    """Return the address that a socket was bound to."""
+    return socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+
+def received(socket: zmq.Socket) -> list[list[bytes]]:
+    """Return the messages that have arrived, at most a group."""
+    found: list[list[bytes]] = []
+    while len(found) < GROUP_MAX and socket.poll(0):
+        found.append(socket.recv_multipart(zmq.NOBLOCK))
+    return found
+
+
+def send(socket: zmq.Socket, *frames: bytes) -> bool:
+    """Return whether the peer takes a message now; what it does not take is the sender's to repeat."""
+    try:
+        socket.send_multipart(frames, zmq.NOBLOCK)
+        return True
+    except zmq.ZMQError as error:
+        if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+            raise
+        return False
+
+
+def wait(timeout_ms: int, pipe: Connection, *readable: zmq.Socket) -> None:
+    """Return when a socket or the pipe has something, or time is up."""
+    poller = zmq.Poller()
+    for source in (*readable, pipe.fileno()):
+        poller.register(source, zmq.POLLIN)
+    poller.poll(timeout_ms)
+
+
 def told_to_stop(pipe: Connection) -> bool:
     """Return whether the parent said ("stop",), or is gone."""
     try:
@@ -30,9 +83,6 @@ def told_to_stop(pipe: Connection) -> bool:
 
 def peak_rss_mb() -> float:
     """Return the most memory that this process ever held; 0 where the system does not tell."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return 0.0
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text("ascii")) if status.exists() else None
     return int(found[1]) / 1024 if found else 0.0

@@ -9,11 +9,11 @@ store        <- ACK, NACK       it is durable here; it is not, and why
 
 from dataclasses import astuple, dataclass, fields
 from enum import StrEnum
+from typing import Any
 
 from probe.base.packing import WireError, pack, unpack
 
 MESSAGE_MAX = 1 << 20
-ANSWER_MAX = 64 << 10
 
 
 class Code(StrEnum):
@@ -51,7 +51,7 @@ class Welcome:
     schema: int
     window: int
     known_inc: bytes  # b"" = none yet
-    last_slots: list  # [table, slot], ...: the edge closes every slot up to it
+    last_slots: list  # table, slot, table, slot ...: the edge closes every slot up to it
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,14 @@ class Beat:
 
     watermark_ms: int
     last_seq: int  # -1 = nothing yet
-    last_slots: list  # [table, slot], ...
+    last_slots: list  # table, slot, table, slot ...
     spool_depth: int
 
 
 Message = Hello | Welcome | Rel | Ack | Nack | Beat
 TYPES = (Hello, Welcome, Rel, Ack, Nack, Beat)
-BYTES = {"inc": 16, "sha256": 32}
+BYTES = {"inc": (16,), "known_inc": (0, 16), "sha256": (32,)}
+LIST_MAX = 512
 
 
 def encode(message: Message) -> bytes:
@@ -110,23 +111,20 @@ def decode(frame: bytes) -> Message:
     if not 2 <= len(frame) <= MESSAGE_MAX or not 1 <= frame[0] <= len(TYPES):
         raise WireError(f"message: {len(frame)} bytes, first {frame[:1]!r}")
     kind = TYPES[frame[0] - 1]
-    named = fields(kind)
-    content = unpack(frame[1:], tuple(f.type for f in named), kind.__name__.lower(), MESSAGE_MAX)
-    for field, value in zip(named, content, strict=True):
-        _check(kind.__name__.lower(), field.name, value)
+    types = tuple(field.type for field in fields(kind))
+    content = unpack(frame[1:], types, kind.__name__.lower(), MESSAGE_MAX)
+    for field, value in zip(fields(kind), content, strict=True):
+        if not _fits(field.name, value):
+            raise WireError(f"{kind.__name__.lower()}: {field.name} is out of range")
     return kind(*content)
 
 
-def _check(what: str, name: str, value) -> None:
-    if isinstance(value, int) and not (-1 if name == "last_seq" else 0) <= value < 1 << 63:
-        raise WireError(f"{what}: {name} out of range")
-    if (isinstance(value, str) and len(value) > 64) or (name == "code" and value not in list(Code)):
-        raise WireError(f"{what}: {name} is unknown or too long")
-    if (name in BYTES and len(value) != BYTES[name]) or (name == "known_inc" and len(value) not in (0, 16)):
-        raise WireError(f"{what}: {name} has {len(value)} bytes")
+def _fits(name: str, value: Any) -> bool:
     if isinstance(value, list):
-        pairs = name == "last_slots"
-        flat = [n for item in value for n in (item if pairs and isinstance(item, list) else [item])]
-        well = all(type(n) is int and 0 <= n < 1 << 32 for n in flat) and len(value) <= 256
-        if not well or (pairs and any(not isinstance(i, list) or len(i) != 2 for i in value)):
-            raise WireError(f"{what}: {name} is not a list of {'pairs' if pairs else 'numbers'}")
+        pairs = name != "last_slots" or len(value) % 2 == 0
+        return pairs and len(value) <= LIST_MAX and all(type(n) is int and 0 <= n < 1 << 32 for n in value)
+    if isinstance(value, str):
+        return value in list(Code) if name == "code" else len(value) <= 64
+    if isinstance(value, bytes):
+        return len(value) in BYTES.get(name, [len(value)])
+    return (-1 if name == "last_seq" else 0) <= value < 1 << 63

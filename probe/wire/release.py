@@ -8,7 +8,7 @@ slot that was lost is the reason.
 
 import hashlib
 import struct
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields, replace
 from enum import IntEnum, IntFlag
 from fractions import Fraction
 
@@ -24,9 +24,9 @@ MAGIC = b"PRL1"
 SIZE_MAX = (1 << 20) - 64  # with its envelope below the 1 MiB of a message
 FIXED = struct.Struct("!4sHHI16sQHI8sBHHI")
 HEADER_BYTES = FIXED.size + 32
-DISCRETE_GAUSSIAN = 1
-NO_MECHANISM = 0
+DISCRETE_GAUSSIAN = 1  # the mechanism of a RELEASE; the other kinds have none
 UNIT = "subscriber-day"
+NAME_MAX = 64
 
 
 class Kind(IntEnum):
@@ -48,22 +48,28 @@ class Flag(IntFlag):
 
 @dataclass(frozen=True)
 class Statement:
-    """What a release promises.  Tally units are the integers that the noise was added to."""
+    """What a table promises.  Tally units are the integers that the noise is added to."""
 
     table: str
     axes: str  # of the rows; the list behind it is named by the header's axes hash
     value_unit: str
-    tally_units: int  # tally units in one value
+    tally_units: int  # in one value
     slot_s: int
     slots_a_day: int  # at most, on a local day of 25 hours
     bound: int  # what one subscriber can add to one slot at most (L2), tally units
     sigma_p: int  # sigma = sigma_p / sigma_d, tally units
     sigma_d: int
-    rho: Fraction  # of one subscriber-day in this table, by the sigma above
+    rho_numerator: int  # of one subscriber-day in this table, by the sigma above
+    rho_denominator: int
     basis: str
     purpose: str
     consent_epoch: int
-    warming: bool  # people are still being met: after a start, after a local midnight
+    warming: bool = False  # people are still being met: after a start, after a local midnight
+
+    @property
+    def slot_rho(self) -> Fraction:
+        """Return the exact zCDP cost of one slot: bound^2 / (2 sigma^2)."""
+        return Fraction(self.bound**2 * self.sigma_d**2, 2 * self.sigma_p**2)
 
     @property
     def sigma(self) -> float:
@@ -73,7 +79,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Release:
-    """One sealed slot.  statement and values stand in a RELEASE, reason in the other kinds."""
+    """One sealed slot.  A RELEASE has statement and values, the other kinds have a reason."""
 
     probe: int
     inc: bytes  # 16 bytes that name the spool
@@ -87,34 +93,23 @@ class Release:
     values: np.ndarray | None = None  # i8[rows]
     reason: str = ""
 
-    @property
-    def key(self) -> tuple[int, int, int]:
-        """Return (probe, table, slot): there is at most one value under it."""
-        return self.probe, self.table, self.slot
 
-
-def rho_of(bound: int, slots_a_day: int, sigma_p: int, sigma_d: int) -> Fraction:
-    """Return the exact zCDP budget of one subscriber-day: slots bound^2 / (2 sigma^2)."""
-    return Fraction(slots_a_day * bound**2 * sigma_d**2, 2 * sigma_p**2)
+STATED = (*(field.type for field in fields(Statement)), bytes)
 
 
 def encode(release: Release) -> bytes:
     """Return the frame of a release."""
-    body = _body(release)
-    mechanism = DISCRETE_GAUSSIAN if release.kind == Kind.RELEASE else NO_MECHANISM
-    fixed = FIXED.pack(
-        MAGIC, PROTO, SCHEMA, release.probe, release.inc, release.seq, release.table, release.slot,
-        release.axes, release.kind, release.flags, mechanism, len(body),
-    )  # fmt: skip
-    frame = fixed + hashlib.sha256(fixed + body).digest() + body
-    if len(frame) > SIZE_MAX:
-        raise WireError(f"release: {len(frame)} bytes, at most {SIZE_MAX} allowed")
+    stated, values = release.statement, release.values
+    if stated is None or values is None:
+        body = pack([release.reason])
+    else:
+        body = pack([*astuple(stated), values.astype("<i8").tobytes()])
+    named = release.probe, release.inc, release.seq, release.table, release.slot, release.axes
+    mechanism = DISCRETE_GAUSSIAN if release.kind == Kind.RELEASE else 0
+    fixed = FIXED.pack(MAGIC, PROTO, SCHEMA, *named, release.kind, release.flags, mechanism, len(body))
+    frame = fixed + _hash(fixed, body) + body
+    assert len(frame) <= SIZE_MAX, "an area set fits into a release"
     return frame
-
-
-def sha256_of(frame: bytes) -> bytes:
-    """Return the hash that names the content of a frame."""
-    return frame[FIXED.size : HEADER_BYTES]
 
 
 def decode(frame: bytes) -> Release:
@@ -122,51 +117,45 @@ def decode(frame: bytes) -> Release:
     if not HEADER_BYTES <= len(frame) <= SIZE_MAX:
         raise WireError(f"release: {len(frame)} bytes, expected {HEADER_BYTES} to {SIZE_MAX}")
     fixed, body = frame[: FIXED.size], frame[HEADER_BYTES:]
-    magic, proto, schema, probe, inc, seq, table, slot, axes, kind, flags, mechanism, size = FIXED.unpack(
-        fixed
-    )
+    magic, proto, schema, *named, kind, flags, mechanism, size = FIXED.unpack(fixed)
     if (magic, proto, schema) != (MAGIC, PROTO, SCHEMA):
         raise WireError(f"release: {magic!r} protocol {proto} schema {schema} is unknown")
-    if size != len(body) or hashlib.sha256(fixed + body).digest() != sha256_of(frame):
+    if size != len(body) or not intact(frame):
         raise WireError("release: the body is not what the header says")
-    if kind not in (1, 2, 3) or flags > 15 or seq >= 1 << 63:
-        raise WireError("release: kind, flags or sequence number out of range")
-    if mechanism != (DISCRETE_GAUSSIAN if kind == Kind.RELEASE else NO_MECHANISM):
-        raise WireError(f"release: mechanism {mechanism} does not go with kind {kind}")
-    head = Release(probe, inc, seq, table, slot, axes, Kind(kind), Flag(flags))
-    return _with_body(head, body)
+    if kind not in list(Kind) or flags > sum(Flag) or mechanism != (kind == Kind.RELEASE):
+        raise WireError("release: kind, flags or mechanism out of range")
+    if named[2] >= 1 << 63:
+        raise WireError("release: sequence number out of range")
+    head = Release(*(*named, Kind(kind), Flag(flags)))
+    if kind != Kind.RELEASE:
+        return replace(head, reason=unpack(body, (str,), "release body", 4 * NAME_MAX)[0])
+    *stated, raw = unpack(body, STATED, "release body", SIZE_MAX)
+    if not raw or len(raw) % 8:
+        raise WireError(f"release body: {len(raw)} bytes of values")
+    return replace(head, statement=_checked(Statement(*stated)), values=np.frombuffer(raw, "<i8"))
 
 
-STATEMENT = (str, str, str, int, int, int, int, int, int, int, int, str, str, int, bool, bytes)
+def sha256_of(frame: bytes) -> bytes:
+    """Return the hash that names the content of a frame."""
+    return frame[FIXED.size : HEADER_BYTES]
 
 
-def _body(release: Release) -> bytes:
-    if release.kind != Kind.RELEASE:
-        return pack([release.reason])
-    s, values = release.statement, release.values
-    assert s is not None and values is not None
-    return pack([
-        s.table, s.axes, s.value_unit, s.tally_units, s.slot_s, s.slots_a_day, s.bound, s.sigma_p, s.sigma_d,
-        s.rho.numerator, s.rho.denominator, s.basis, s.purpose, s.consent_epoch, s.warming,
-        values.astype("<i8").tobytes(),
-    ])  # fmt: skip
+def intact(frame: bytes) -> bool:
+    """Return whether a frame still is what its hash names."""
+    return _hash(frame[: FIXED.size], frame[HEADER_BYTES:]) == sha256_of(frame)
 
 
-def _with_body(head: Release, body: bytes) -> Release:
-    fields = dict(vars(head))
-    if head.kind != Kind.RELEASE:
-        (reason,) = unpack(body, (str,), "release body", 256)
-        return Release(**{**fields, "reason": reason})
-    *stated, raw = unpack(body, STATEMENT, "release body", SIZE_MAX)
-    words, numbers, (basis, purpose, epoch, warming) = stated[:3], stated[3:11], stated[11:]
-    if min(numbers) < 1 or epoch < 0 or any(not 0 < len(word) <= 64 for word in words):
+def _hash(fixed: bytes, body: bytes) -> bytes:
+    return hashlib.sha256(fixed + body).digest()
+
+
+def _checked(stated: Statement) -> Statement:
+    words = (stated.table, stated.axes, stated.value_unit)
+    numbers = astuple(stated)[3:11]
+    if min(numbers) < 1 or stated.consent_epoch < 0 or not all(0 < len(word) <= NAME_MAX for word in words):
         raise WireError("release body: a number that must be positive is not, or a name has no fit length")
-    slots_a_day, bound, sigma_p, sigma_d, numerator, denominator = numbers[2:]
-    rho = rho_of(bound, slots_a_day, sigma_p, sigma_d)
-    if (rho.numerator, rho.denominator) != (numerator, denominator):
+    if stated.slots_a_day * stated.slot_rho != Fraction(stated.rho_numerator, stated.rho_denominator):
         raise WireError("release body: the budget stated is not that of the noise stated")
-    if basis not in BASES or purpose not in PURPOSES or len(raw) % 8 or not raw:
-        raise WireError("release body: basis, purpose or values are not what they should be")
-    promised = (*words, *numbers[:6], rho, basis, purpose, epoch, warming)
-    statement = Statement(*promised)  # type: ignore[call-arg]
-    return Release(**{**fields, "statement": statement, "values": np.frombuffer(raw, "<i8")})
+    if stated.basis not in BASES or stated.purpose not in PURPOSES:
+        raise WireError("release body: basis or purpose is unknown")
+    return stated

@@ -1,12 +1,12 @@
-"""Plugins: where releases are kept.  What every store must offer stands here, check.py tests it."""
+"""Plugins: where releases are kept.  What every store must offer stands here; check.py tests it."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from probe.wire.envelope import Beat
-from probe.wire.release import Release
+from probe.wire.release import Kind, Release
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,11 @@ class Registered:
     lateness_s: int
     zone: str
     axes: bytes  # 8 bytes
-    areas: tuple[tuple[str, str], ...]  # (id, name) by row, elsewhere last
+    areas: list[list[str]]  # [id, name] by row, elsewhere last
+
+    def due_ms(self, slot: int) -> int:
+        """Return the watermark at which a slot is due."""
+        return ((slot + 1) * self.slot_s + self.lateness_s) * 1_000
 
 
 @dataclass(frozen=True)
@@ -54,52 +58,46 @@ class Beaten:
 Entry = Offered | Refused | Beaten
 
 
-class Verdict(Enum):
+class Verdict(StrEnum):
     """What became of an entry."""
 
-    STORED = 1
-    DUPLICATE = 2  # the same bytes again
-    CONFLICT = 3  # other bytes under a name that is taken
-    NOTED = 4
+    STORED = "stored"
+    DUPLICATE = "duplicates"  # the same bytes again
+    CONFLICT = "conflicts"  # other bytes under a name that is taken
+    QUARANTINED = "quarantined"
+    NOTED = "beats"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Known:
     """What a store knows of a probe."""
 
-    inc: bytes  # b"" = never heard of
-    watermark_ms: int
-    last_slots: dict[int, int]  # by table
-    frozen: bool  # a conflict stands, until a person has looked
+    inc: bytes = b""  # never heard of
+    watermark_ms: int = 0
+    last_slots: dict[int, int] = field(default_factory=dict)  # by table
+    frozen: bool = False  # a conflict stands, until a person has looked
 
 
 class Store(Protocol):
     """The record: insert only.  When write returns, its entries are durable, all or none."""
 
-    def register(self, rows: Iterable[Registered]) -> None:
+    def register(self, expected: list[Registered]) -> None:
         """Say what is expected; what is registered already stays."""
-        ...
 
     def registered(self) -> list[Registered]:
-        """Return what is expected."""
-        ...
+        """Return what is expected, by probe and table."""
 
     def known(self, probe: int) -> Known:
         """Return what was ever stored of a probe."""
-        ...
 
     def write(self, entries: list[Entry]) -> list[Verdict]:
         """Return what became of each entry, in order."""
-        ...
 
-    def frames(self, table: int, first_slot: int, until_slot: int) -> Iterator[bytes]:
-        """Yield the stored frames of a table's slots, by slot and probe."""
-        ...
+    def kinds(self, probe: int, table: int) -> dict[int, Kind]:
+        """Return the kind of what is stored, by slot."""
 
-    def quarantined(self) -> int:
-        """Return how many entries were refused or in conflict."""
-        ...
+    def frames(self, table: int) -> Iterator[bytes]:
+        """Yield the stored frames of a table, by slot and probe."""
 
     def close(self) -> None:
         """Leave the record whole."""
-        ...

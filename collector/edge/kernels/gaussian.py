@@ -59,24 +59,10 @@ def bernoulli_exp(n, d, pool, at):
 
 
 @kernel
-def bernoulli_exp_half(pool, at):
-    """Return whether an event of probability exp(-1/2) happened."""
-    k = 1
-    while bernoulli(1, 2, pool, at) and bernoulli(1, k, pool, at):
-        k += 1
-    return k % 2 == 1
-
-
-@kernel
 def bernoulli_exp_half_square(n, d, pool, at):
     """Return whether an event of probability exp(-(n/d)^2 / 2) happened, 0 <= n <= d."""
     k = 1
-    while (
-        bernoulli(1, 2, pool, at)
-        and bernoulli(1, k, pool, at)
-        and bernoulli(n, d, pool, at)
-        and bernoulli(n, d, pool, at)
-    ):
+    while bernoulli(1, 2 * k, pool, at) and bernoulli(n, d, pool, at) and bernoulli(n, d, pool, at):
         k += 1
     return k % 2 == 1
 
@@ -103,10 +89,10 @@ def attempt(p, d, pool, at):
     r = y d - k p in 0 .. p - 1.  Minus zero is refused, else zero had twice its share.
     """
     k = 0
-    while at[1] == 0 and bernoulli_exp_half(pool, at):
+    while at[1] == 0 and bernoulli_exp(1, 2, pool, at):
         k += 1
     for _ in range(k * (k - 1)):
-        if not bernoulli_exp_half(pool, at):
+        if not bernoulli_exp(1, 2, pool, at):
             return False, 0
     y = (k * p + d - 1) // d + below((p + d - 1) // d, pool, at)
     r = y * d - k * p
