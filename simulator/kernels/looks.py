@@ -1,0 +1,167 @@
+"""Which radio looks many handsets need before a time: time lines walked ahead, the radio not yet asked."""
+
+import numpy as np
+
+from probe.base.jit import kernel
+from simulator.kernels.move import STAY, position
+from simulator.kernels.radio import NO_CELL
+from simulator.kernels.timeline import (
+    ATTACH,
+    CONNECTION_MS_MAX,
+    DETACH,
+    IDLE,
+    MOVE,
+    NEVER,
+    OUTAGE,
+    PERIODIC,
+    START,
+    burst_end,
+    carrier_at,
+    connected_every_ms,
+    idle_look_ms,
+    next_burst,
+    next_switch,
+    notices_ms,
+    take_leg,
+    takes_place,
+    walls_db,
+)
+
+
+@kernel
+def put(looks, n, row, h, what, time_ms, about_ms, rules):
+    """Write look n of handset h and return n + 1.
+
+    about_ms: of START the end of the connection, of OUTAGE the row of the failure, else 0
+    """
+    looks.row[n], looks.what[n], looks.about_ms[n] = row, what, about_ms
+    looks.time_ms[n] = rules.start_ms + time_ms
+    looks.x_m[n], looks.y_m[n] = position(h, time_ms)
+    looks.carrier[n], looks.indoor_db[n] = h.carrier, walls_db(rules, h)
+    return n + 1
+
+
+@kernel
+def first_failure(failures, time_ms):
+    """Return the first row of failures at time_ms or later."""
+    return np.searchsorted(failures.time_ms, time_ms)
+
+
+@kernel
+def failure_ms(failures, i, delay_ms):
+    """Return when a handset notices failure i."""
+    return failures.time_ms[i] + delay_ms if i < len(failures.time_ms) else NEVER
+
+
+@kernel
+def on_site(h, failures, i):
+    """Return whether h camps on, or is served by, the base station of failure i."""
+    return h.cell != NO_CELL and failures.site_of[h.cell] == failures.site[i]
+
+
+@kernel
+def connect(h, row, rules, failures, country, legs, looks, n):
+    """List the looks of the connection that begins with the burst at h.burst_ms; return their count.
+
+    Traffic that begins before the release rides on it.  h stands at its release afterwards.
+    """
+    opened, begins = n, np.int64(h.burst_ms)
+    delay = notices_ms(rules, h.person)
+    fails = first_failure(failures, begins + 1 - delay)
+    h.carrier = carrier_at(rules, h.person, begins)
+    n = put(looks, n, row, h, START, begins, 0, rules)
+    release = min(burst_end(rules, h), np.int64(h.switch_ms))
+    h.burst_ms = next_burst(rules, h.person, begins)
+    looked = begins
+    while True:
+        failure = failure_ms(failures, fails, delay)
+        look = looked + connected_every_ms(h)
+        now = min(min(look, h.end_ms), min(h.burst_ms, failure))
+        if now >= release:
+            break
+        if now == h.end_ms:
+            moved = h.mode != STAY
+            take_leg(h, now, rules, country, legs)
+            looked = now
+            if moved:
+                n = put(looks, n, row, h, MOVE, now, 0, rules)
+        elif now == failure:
+            n = put(looks, n, row, h, OUTAGE, now, fails, rules)
+            fails += 1
+        elif now == h.burst_ms:
+            if takes_place(rules, h):
+                release = max(release, min(burst_end(rules, h), begins + CONNECTION_MS_MAX, h.switch_ms))
+            h.burst_ms = next_burst(rules, h.person, now)
+        else:
+            n = put(looks, n, row, h, MOVE, now, 0, rules)
+            looked = now
+    looks.about_ms[opened], h.busy_ms = release, release
+    pass_looks(h, release)
+    return n
+
+
+@kernel
+def pass_looks(h, time_ms):
+    """Leave out idle looks up to time_ms."""
+    while idle_look_ms(h) <= time_ms:
+        h.look += 1
+
+
+@kernel
+def walk(h, row, begin_ms, end_ms, rules, failures, country, legs, looks, n):
+    """List the looks of one handset that begin in [begin_ms, end_ms), connections whole; return n."""
+    first, due = n, np.int64(h.due_ms)
+    delay = notices_ms(rules, h.person)
+    fails = first_failure(failures, max(begin_ms, h.busy_ms) - delay)
+    while True:
+        failure, look = failure_ms(failures, fails, delay), idle_look_ms(h)
+        now = min(min(h.end_ms, h.switch_ms), min(min(failure, h.burst_ms), min(look, due)))
+        if now >= end_ms:
+            return n
+        if now == h.end_ms:
+            moved = h.mode != STAY and h.on
+            take_leg(h, now, rules, country, legs)
+            if moved:
+                n = put(looks, n, row, h, IDLE, now, 0, rules)
+        elif now == h.switch_ms:
+            h.on = 1 - h.on
+            pass_looks(h, now)
+            n = put(looks, n, row, h, ATTACH if h.on else DETACH, now, 0, rules)
+            h.switch_ms, due = next_switch(rules, h.person, now), NEVER
+        elif now == failure:  # of use only where the handset may be camped on that base station
+            if h.on and (n > first or on_site(h, failures, fails)):
+                n = put(looks, n, row, h, OUTAGE, now, fails, rules)
+            fails += 1
+        elif now == h.burst_ms:
+            if takes_place(rules, h):
+                n, due = connect(h, row, rules, failures, country, legs, looks, n), NEVER
+                fails = first_failure(failures, h.busy_ms - delay)
+            else:
+                h.burst_ms = next_burst(rules, h.person, now)
+        elif now == look:
+            n = put(looks, n, row, h, IDLE, now, 0, rules)
+            h.look += 1
+        else:
+            n, due = put(looks, n, row, h, PERIODIC, now, 0, rules), NEVER
+
+
+@kernel
+def list_looks(handsets, first, begin_ms, end_ms, rules, failures, country, legs, looks, room):
+    """List the looks of handsets from row first on while there is room; return (looks, next row).
+
+    A handset that neither moves nor talks nor is called upon costs one comparison.
+    """
+    n = 0
+    low = first_failure(failures, begin_ms - 1_040)
+    quiet = low == first_failure(failures, end_ms)
+    for row in range(first, len(handsets)):
+        h = handsets[row]
+        soon = min(min(h.end_ms, h.switch_ms), min(h.burst_ms, h.due_ms))
+        if h.mode != STAY:
+            soon = min(soon, idle_look_ms(h))
+        if quiet and soon >= end_ms:
+            continue
+        if n + room > len(looks.row):
+            return n, row
+        n = walk(h, row, begin_ms, end_ms, rules, failures, country, legs, looks, n)
+    return n, len(handsets)

@@ -1,0 +1,217 @@
+"""When something happens to a handset: the instants of its own time line, and the radio looks they need.
+
+Every instant is a pure function of (seed, person, day), so a cohort may list the looks of many
+handsets first and ask the radio once.  Only the periodic update depends on what was said
+before; it is listed as if nothing intervened, and dropped later if something did.
+Times are ms since the start of the world.
+"""
+
+from math import ceil, sqrt
+
+import numpy as np
+
+from probe.base.jit import kernel
+from probe.base.streams import bits, exponential, mix64, uniform, unit
+from simulator.kernels.move import CAR, HOUR_MS, STATION, STAY, TRANSIT, day_plan, leg_at
+from simulator.kernels.radio import NO_CELL, indoor_loss_db
+
+U8 = np.uint64
+SLOT_MS = 900_000
+PERIODIC_MS = 3_240_000  # T3412
+BURST_MS_MAX = 300_000
+CONNECTION_MS_MAX = 1_500_000
+LOOK_AHEAD_MS = 3_600_000  # beyond any step and the connections that begin in it
+IDLE_LOOK_M = 100.0
+CONNECTED_LOOK_M = 5.0
+MEASURE_MS = 200  # one sample of the L3 filter
+NEVER = (1 << 31) - 1
+FRESH, LOST = 0xFFFE, 0xFFFF  # tac: the world has just begun; out of coverage or switched off
+# purposes: names of streams
+ACTIVITY, COUNT, BURST, KEEP, LENGTH, CARRIER, NIGHT, PHASE, WALL, NOTICE, PAGED = range(120, 131)
+(START, MOVE, OUTAGE, IDLE, PERIODIC, ATTACH, DETACH) = range(7)  # what a look is for
+
+HANDSET = np.dtype(
+    [
+        ("subscriber", "u8"),
+        ("person", "u4"),
+        ("cell", "u4"),  # camped on, or serving
+        ("start_ms", "i4"),  # the leg it is on, fields as in LEG
+        ("end_ms", "i4"),
+        ("from_x", "f4"),
+        ("from_y", "f4"),
+        ("to_x", "f4"),
+        ("to_y", "f4"),
+        ("burst_ms", "i4"),  # next candidate for traffic
+        ("due_ms", "i4"),  # next periodic update: the last contact + PERIODIC_MS
+        ("switch_ms", "i4"),  # next time to be switched on or off
+        ("busy_ms", "i4"),  # end of the last connection
+        ("tac", "u2"),  # tracking area it is registered in
+        ("look", "u2"),  # next idle look of this leg
+        ("mode", "u1"),
+        ("place", "u1"),
+        ("carrier", "u1"),
+        ("on", "u1"),
+    ]
+)
+
+
+@kernel
+def next_burst(rules, person, after_ms):
+    """Return the first time after after_ms at which traffic may begin, or NEVER."""
+    u = uniform(rules.seed, ACTIVITY, person, 0)
+    activity = 0 if u < 0.3 else (1 if u < 0.8 else 2)
+    for slot in range((after_ms + 1) // SLOT_MS, len(rules.bursts_mean)):
+        u = uniform(rules.seed, COUNT, person, slot)
+        p = rules.bursts_none[slot, activity]
+        if u < p:
+            continue
+        found, count, total = NEVER, 0, p
+        while u >= total and count < 16:
+            begins = slot * SLOT_MS + np.int64(
+                bits(rules.seed, BURST, person, slot * 16 + count) % U8(SLOT_MS)
+            )
+            if begins > after_ms:
+                found = min(found, begins)
+            count += 1
+            p *= rules.bursts_mean[slot, activity] / count
+            total += p
+        if found < NEVER:
+            return found
+    return NEVER
+
+
+@kernel
+def takes_place(rules, h):
+    """Return whether the candidate h.burst_ms is traffic: always on a trip, less often off it."""
+    return h.on != 0 and (
+        h.mode != STAY or uniform(rules.seed, KEEP, h.person, h.burst_ms) < rules.keep_share
+    )
+
+
+@kernel
+def burst_end(rules, h):
+    """Return when the connection that carries the burst at h.burst_ms would be released."""
+    mean = rules.transit_data_ms if h.mode == TRANSIT else rules.data_ms
+    length = mean * exponential(rules.seed, LENGTH, h.person, h.burst_ms)
+    return h.burst_ms + 200 + np.int64(min(length, BURST_MS_MAX)) + rules.inactivity_ms
+
+
+@kernel
+def is_paged(rules, person, time_ms):
+    """Return whether the network began the session at time_ms."""
+    return uniform(rules.seed, PAGED, person, time_ms) < rules.paged_share
+
+
+@kernel
+def carrier_at(rules, person, time_ms):
+    """Return the carrier of the session at time_ms: load is spread over them."""
+    return np.int64(bits(rules.seed, CARRIER, person, time_ms) % U8(len(rules.wall_db)))
+
+
+@kernel
+def night(rules, person, d):
+    """Return (off, on): when a handset is switched off in the night after day d, or NEVER twice.
+
+    Some are: from 22:00-0:30 to 5:30-7:30, nine nights of ten.
+    """
+    x = bits(rules.seed, NIGHT, person, rules.first_day + d + 1)
+    if uniform(rules.seed, NIGHT, person, 0) >= rules.switch_off_share or unit(mix64(x + U8(2))) >= 0.9:
+        return NEVER, NEVER
+    off = rules.midnight_ms[d] + np.int64((22.0 + 2.5 * unit(x)) * HOUR_MS)
+    return off, rules.midnight_ms[d + 1] + np.int64((5.5 + 2.0 * unit(mix64(x + U8(1)))) * HOUR_MS)
+
+
+@kernel
+def next_switch(rules, person, after_ms):
+    """Return the first time after after_ms at which a handset is switched off or on, or NEVER."""
+    for d in range(len(rules.midnight_ms) - 1):
+        off, on = night(rules, person, d)
+        if on < NEVER and on > after_ms:
+            return off if off > after_ms else on
+    return NEVER
+
+
+@kernel
+def is_on(rules, person, time_ms):
+    """Return whether a handset is switched on at time_ms."""
+    for d in range(len(rules.midnight_ms) - 1):
+        off, on = night(rules, person, d)
+        if off <= time_ms < on:
+            return False
+    return True
+
+
+@kernel
+def notices_ms(rules, person):
+    """Return how long after a failure of its base station a handset looks for another, 40 to 1,039 ms."""
+    return 40 + np.int64(bits(rules.seed, NOTICE, person, 0) % U8(1_000))
+
+
+@kernel
+def take_leg(h, time_ms, rules, country, legs):
+    """Put handset h on the leg that holds time_ms.  legs: LEG[LEGS_MAX], scratch."""
+    d = 0
+    while rules.midnight_ms[d + 1] <= time_ms:
+        d += 1
+    midnight = rules.midnight_ms[d]
+    length_ms = rules.midnight_ms[d + 1] - midnight
+    n = day_plan(rules.seed, np.int64(h.person), rules.first_day + d, length_ms, country, legs)
+    leg = legs[leg_at(legs, n, time_ms - midnight)]
+    h.start_ms, h.end_ms = leg.start_ms + midnight, leg.end_ms + midnight
+    h.from_x, h.from_y, h.to_x, h.to_y = leg.from_x, leg.from_y, leg.to_x, leg.to_y
+    h.mode, h.place, h.look = leg.mode, leg.place, 1
+
+
+@kernel
+def path_m(h):
+    """Return the length of the leg."""
+    dx, dy = np.float64(h.to_x) - h.from_x, np.float64(h.to_y) - h.from_y
+    return sqrt(dx * dx + dy * dy)
+
+
+@kernel
+def idle_look_ms(h):
+    """Return when idle handset h looks at the radio next on this leg: every 100 m of path, or NEVER."""
+    if h.mode == STAY or h.on == 0:
+        return NEVER
+    length_m, done_m = path_m(h), h.look * IDLE_LOOK_M
+    if done_m >= length_m:
+        return NEVER
+    return h.start_ms + np.int64((h.end_ms - h.start_ms) * (done_m / length_m))
+
+
+@kernel
+def connected_every_ms(h):
+    """Return the time between two looks while connected: 5 m of path, in whole samples; NEVER at rest."""
+    length_m = path_m(h)
+    if h.mode == STAY or length_m < 1.0:
+        return NEVER
+    return MEASURE_MS * ceil(CONNECTED_LOOK_M * (h.end_ms - h.start_ms) / length_m / MEASURE_MS)
+
+
+@kernel
+def walls_db(rules, h):
+    """Return the loss [dB] of walls or car about handset h: the same whenever it is in that kind of place."""
+    if h.mode == STAY and h.place != STATION:
+        name, kind = np.int64(h.place), 2
+    else:
+        name, kind = np.int64(16 + h.mode), (1 if h.mode == CAR or h.mode == TRANSIT else 0)
+    return indoor_loss_db(kind, bits(rules.seed, WALL, h.person, name), rules.wall_db[h.carrier])
+
+
+@kernel
+def begin(h, rules, country, legs):
+    """Set handset h, whose subscriber and person are known, to the start of the world."""
+    person = np.int64(h.person)
+    take_leg(h, 0, rules, country, legs)
+    h.on = is_on(rules, person, 0)
+    h.burst_ms, h.switch_ms, h.busy_ms = next_burst(rules, person, -1), next_switch(rules, person, 0), -1
+    h.due_ms = np.int64(uniform(rules.seed, PHASE, person, 0) * PERIODIC_MS) if h.on else NEVER
+    h.cell, h.tac, h.carrier = NO_CELL, FRESH if h.on else LOST, carrier_at(rules, person, 0)
+
+
+@kernel
+def begin_all(handsets, rules, country, legs):
+    """Set all handsets to the start of the world."""
+    for row in range(len(handsets)):
+        begin(handsets[row], rules, country, legs)

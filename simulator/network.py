@@ -1,0 +1,115 @@
+"""The network's own life: base stations that fail and come back, the load of cells, the pages of areas."""
+
+from typing import NamedTuple
+
+import numpy as np
+import simpy
+
+from probe.base.clock import HOUR_MS, SECOND_MS
+from probe.base.streams import exponential
+from probe.wire.events import Kind
+from simulator.kernels.order import count_load
+from simulator.kernels.timeline import LOOK_AHEAD_MS
+from simulator.radio import Radio
+from simulator.traffic import DAY_MS, TrafficSettings
+
+OUTAGE = 160  # purpose: name of a stream
+SHORTEST_MS = 60 * SECOND_MS
+CONNECTS = np.isin(np.arange(256), [Kind.SERVICE_REQUEST, Kind.PAGING_RESPONSE])
+PAGED = np.arange(256) == Kind.PAGING_RESPONSE
+
+
+class Net(NamedTuple):
+    """What handsets need of the cells; see simulator.radio.Radio."""
+
+    x_m: np.ndarray  # f4[cells]
+    y_m: np.ndarray
+    height_m: np.ndarray
+    tac: np.ndarray  # u2[cells]
+    pci: np.ndarray
+
+
+class Failures(NamedTuple):
+    """Outages of the whole world in the order of time (ms since its start), and the site of every cell."""
+
+    time_ms: np.ndarray  # i8[failures]
+    until_ms: np.ndarray
+    site: np.ndarray  # u4[failures]
+    site_of: np.ndarray  # u4[cells]
+
+
+def net_of(radio: Radio) -> Net:
+    """Return the cells of a radio."""
+    return Net(radio.cell_x_m, radio.cell_y_m, radio.cell_height_m, radio.tac, radio.pci)
+
+
+def outages(seed: int, site: int, settings: TrafficSettings):
+    """Yield (from_ms, until_ms) of a site for ever: a pure function of (seed, site).
+
+    A site that came back holds for LOOK_AHEAD_MS at least: so the current or next outage of each
+    site is all that a look ahead can meet.
+    """
+    time_ms, number = 0, 0
+    while True:
+        holds_ms = settings.outage_every_days * DAY_MS * exponential(seed, OUTAGE, site, number)
+        time_ms += LOOK_AHEAD_MS + int(holds_ms)
+        gone_ms = settings.outage_hours * HOUR_MS * exponential(seed, OUTAGE, site, number + 1)
+        until_ms = time_ms + SHORTEST_MS + int(gone_ms)
+        yield time_ms, until_ms
+        time_ms, number = until_ms, number + 2
+
+
+def failures_of(radio: Radio, seed: int, settings: TrafficSettings, end_ms: int) -> Failures:
+    """Return every outage that begins before end_ms."""
+    found = []
+    for site in range(radio.sites):
+        for from_ms, until_ms in outages(seed, site, settings):
+            if from_ms >= end_ms:
+                break
+            found.append((from_ms, until_ms, site))
+    time_ms, until_ms, site = np.array(sorted(found), "i8").reshape(-1, 3).T.copy()
+    return Failures(time_ms, until_ms, site.astype("u4"), radio.cell_site)
+
+
+def base_station(env: simpy.Environment, site: int, radio: Radio, failures: Failures, start_ms: int):
+    """Fail and come back: a SimPy process that tells the radio the current or next outage of its site."""
+    for row in np.flatnonzero(failures.site == site):
+        radio.outage_from_ms[site] = start_ms + failures.time_ms[row]
+        radio.outage_until_ms[site] = start_ms + failures.until_ms[row]
+        yield env.timeout(int(failures.until_ms[row]) - env.now)
+
+
+class Load:
+    """Events and connections by cell and slot, pages by tracking area and slot.
+
+    A page is heard in every cell of the handset's tracking area.
+    """
+
+    def __init__(self, net: Net):
+        self._tac = net.tac
+        self._now = np.zeros((len(net.tac), 3), "u4")
+        self._cells: list[np.ndarray] = []
+        self._pages: list[np.ndarray] = []
+
+    def add(self, events: np.ndarray) -> None:
+        """Count EVENT[n]."""
+        count_load(events, CONNECTS, PAGED, self._now)
+
+    def close(self, slot: int) -> None:
+        """End a slot: keep what is not zero."""
+        cell = np.flatnonzero(self._now[:, 0])
+        self._cells.append(np.column_stack([np.full(len(cell), slot), cell, self._now[cell, :2]]))
+        pages = np.bincount(self._tac, self._now[:, 2], minlength=1).astype("i8")
+        tac = np.flatnonzero(pages)
+        self._pages.append(np.column_stack([np.full(len(tac), slot), tac, pages[tac]]))
+        self._now[:] = 0
+
+    def tables(self) -> dict[str, np.ndarray]:
+        """Return what closed slots held, i8 rows.
+
+        cells: slot, cell, events, connections; pages: slot, tracking area, pages
+        """
+        return {
+            "cells": np.concatenate([np.empty((0, 4), "i8"), *self._cells]),
+            "pages": np.concatenate([np.empty((0, 3), "i8"), *self._pages]),
+        }

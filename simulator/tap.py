@@ -1,0 +1,151 @@
+"""The world process: a shard of the country, its events to its edge worker over a loopback socket."""
+
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import zmq
+
+from probe.base.clock import WallClock
+from probe.base.config import read_text
+from probe.base.process import loopback, peak_rss_mb, told_to_stop
+from probe.wire import cells
+from probe.wire import events as wire
+from simulator.cohort import Place
+from simulator.population import persons_of, shard_of, subscribers
+from simulator.scenario import Scenario
+from simulator.truth import Truth, counted_persons
+from simulator.world import Batch, World, place_of
+
+FRAME_EVENTS = 16_384
+FRAMES_WAITING = 4  # a worker that falls behind makes the world wait; nothing is lost
+WAIT_MS = 200
+PROGRESS_S = 0.3
+TRUTH_PERSONS = 10_000
+FLUSH_MS = 30_000
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """What a world process is told.  speed: simulated seconds a second, 0 = as fast as possible."""
+
+    scenario: Scenario
+    plan_path: str
+    shard: int = 0
+    shards: int = 1
+    purpose: str = "market_research"
+    basis: str = "consent"
+    speed: float = 0.0
+    lateness_ms: int = 60_000
+
+
+class Stopped(Exception):
+    """The parent wants no more."""
+
+
+class Tap:
+    """Ships batches as frames, tells the parent how far the world is, waits for a slow worker or clock."""
+
+    def __init__(self, config: WorldConfig, plan_digest: bytes, socket: zmq.Socket, pipe: Connection):
+        self._config, self._digest, self._socket, self._pipe = config, plan_digest, socket, pipe
+        self._clock = WallClock()
+        self._began_s = self._told_s = self._clock.now_s()
+        self.events, self.ship_s, self.now_ms = 0, 0.0, config.scenario.start_ms
+
+    def deliver(self, batch: Batch) -> None:
+        """Send the events of one step, lossless; raise Stopped when told to."""
+        began_s = self._clock.cpu_s()
+        for first in range(0, max(len(batch.events), 1), FRAME_EVENTS):
+            rows = batch.events[first : first + FRAME_EVENTS]
+            rest = batch.events["time_ms"][first + FRAME_EVENTS : first + FRAME_EVENTS + 1]
+            watermark_ms = int(rest[0]) if len(rest) else batch.watermark_ms
+            frame = wire.encode(wire.Batch(self._digest, watermark_ms, self._config.shard, rows))
+            while not self._socket.poll(WAIT_MS, zmq.POLLOUT):
+                self.heed()
+            self._socket.send(frame, copy=False)
+        self.events += len(batch.events)
+        self.ship_s += self._clock.cpu_s() - began_s
+        self.now_ms = min(batch.watermark_ms, self._config.scenario.end_ms)
+        self._tell(self.now_ms)
+
+    def heed(self) -> None:
+        if told_to_stop(self._pipe):
+            raise Stopped
+
+    def _tell(self, now_ms: int) -> None:
+        """Say how far the world is a few times a second; keep to the speed that was asked for."""
+        self.heed()
+        if self._clock.now_s() - self._told_s >= PROGRESS_S:
+            self._told_s = self._clock.now_s()
+            self._pipe.send(("progress", {"time_ms": now_ms, "events": self.events}))
+        if self._config.speed:
+            due_s = self._began_s + (now_ms - self._config.scenario.start_ms) / 1_000 / self._config.speed
+            while self._clock.now_s() < due_s:
+                self._pipe.poll(min(due_s - self._clock.now_s(), WAIT_MS / 1_000))
+                self.heed()
+
+
+def truth_of(config: WorldConfig, world: World, heed) -> np.ndarray:
+    """Return the truth of the persons of this shard, i8[slots, areas + 1, 2]."""
+    scenario, people = config.scenario, world.place.country
+    seed, handsets = scenario.world.seed, scenario.handsets
+    truth = Truth(seed, people, scenario.areas, scenario.start_ms, scenario.end_ms, scenario.world.zone)
+    persons = persons_of(handsets, scenario.population.share)
+    known = subscribers(people, seed, handsets, scenario.population)
+    counted = counted_persons(known, persons, config.purpose, config.basis)
+    mine = shard_of(persons, config.shard, config.shards)
+    for first in range(0, len(mine), TRUTH_PERSONS):
+        chunk = mine[first : first + TRUTH_PERSONS]
+        truth.add(chunk, counted[chunk])
+        heed()
+    return truth.presence
+
+
+def warm(config: WorldConfig, place: Place) -> None:
+    """Compile every kernel on a quarter of an hour of a few handsets."""
+    few = config.scenario.world.model_copy(update={"handsets": 640, "hours": 0.25})
+    small = replace(config, scenario=replace(config.scenario, world=few))
+    world = World(small.scenario, place)
+    world.run(lambda batch: None)
+    truth_of(small, world, lambda: None)
+
+
+def world_main(config: WorldConfig, pipe: Connection) -> None:
+    """Say ("ready", {}); told ("start", {"endpoint": ...}), run one shard; say ("done", report)."""
+    plan = cells.from_csv(read_text(Path(config.plan_path), "the plan"), config.plan_path)
+    place = place_of(config.scenario, plan)
+    warm(config, place)
+    world = World(config.scenario, place, config.shard, config.shards)
+    pipe.send(("ready", {}))
+    said = pipe.recv()
+    if said[0] == "start":
+        with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
+            socket.sndhwm, socket.linger = FRAMES_WAITING, FLUSH_MS
+            socket.connect(loopback(said[1]["endpoint"]))
+            pipe.send(("done", run(config, world, Tap(config, plan.digest(), socket, pipe))))
+
+
+def run(config: WorldConfig, world: World, tap: Tap) -> dict:
+    """Return the report of a shard: its part of digest, truth and load, and core seconds by stage."""
+    clock, began_s, presence = WallClock(), WallClock().cpu_s(), None
+    try:
+        world.run(tap.deliver, config.lateness_ms)
+        world_s = clock.cpu_s() - began_s - tap.ship_s
+        presence = truth_of(config, world, tap.heed)
+    except Stopped:
+        world_s = clock.cpu_s() - began_s - tap.ship_s
+    return {
+        "events": tap.events,
+        "time_ms": tap.now_ms,
+        "stopped": presence is None,
+        "bucket_digests": world.bucket_digests(),
+        "presence": presence,
+        "load": world.load.tables(),
+        "core_s": {
+            "world": world_s,
+            "ship": tap.ship_s,
+            "truth": clock.cpu_s() - began_s - world_s - tap.ship_s,
+        },
+        "peak_rss_mb": peak_rss_mb(),
+    }

@@ -1,0 +1,122 @@
+"""The SimPy environment that holds a country: base stations, cohorts of handsets, and time."""
+
+import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import simpy
+
+from probe.base import plugins
+from probe.base.clock import SECOND_MS
+from probe.base.config import parse
+from probe.wire.cells import Plan
+from simulator.cohort import Bench, Cohort, Place, Rows, rows_of
+from simulator.kernels.order import in_time_order
+from simulator.kernels.people import BUCKETS, buckets
+from simulator.kernels.timeline import LOOK_AHEAD_MS, SLOT_MS
+from simulator.layouts.complete import complete
+from simulator.network import Load, base_station, failures_of, net_of
+from simulator.population import country, subscribers
+from simulator.radio import Radio
+from simulator.scenario import Scenario
+from simulator.traffic import TrafficSettings, rules
+
+MARGIN_M = 3_000.0  # of radio beyond the map
+
+
+class Batch(NamedTuple):
+    """Events in order of time, none later before watermark_ms.  The places are for the judge."""
+
+    events: np.ndarray  # EVENT[n]
+    x_m: np.ndarray  # f4[n] where the handset truly was
+    y_m: np.ndarray
+    watermark_ms: int
+
+
+def plan_of(scenario: Scenario) -> Plan:
+    """Return the network of a scenario."""
+    settings = plugins.settings("footfall.layouts", "layout", scenario.layout)
+    return complete(settings.build(), scenario.areas.frame)[0]  # type: ignore[attr-defined]
+
+
+def place_of(scenario: Scenario, plan: Plan) -> Place:
+    """Return what all handsets of a scenario share."""
+    seed, people = scenario.world.seed, country(scenario.areas, scenario.population)
+    propagation = plugins.settings("footfall.propagation", "propagation", scenario.propagation)
+    reach_m = people.reach_m + np.hypot(people.middle_x_m, people.middle_y_m) + MARGIN_M
+    radio = Radio.build(plan, scenario.areas.frame, reach_m, propagation.build(plan), seed)  # type: ignore[attr-defined]
+    settings = parse(TrafficSettings, "[traffic]", scenario.traffic)
+    grade = scenario.probe.get("grade", "trace")
+    span = (scenario.start_ms, scenario.end_ms)
+    law = rules(settings, seed, *span, scenario.world.zone, radio.wall_db, grade)
+    failures = failures_of(radio, seed, settings, span[1] - span[0] + LOOK_AHEAD_MS)
+    return Place(law, people, radio, net_of(radio), failures)
+
+
+def events_digest(bucket_digests: list[bytes]) -> str:
+    """Return SHA-256, in hex, over the digests of the 64 buckets in their order."""
+    assert len(bucket_digests) == BUCKETS
+    return hashlib.sha256(b"".join(bucket_digests)).hexdigest()
+
+
+class World:
+    """One shard of a country: the buckets b with b mod shards == shard."""
+
+    def __init__(self, scenario: Scenario, place: Place, shard: int = 0, shards: int = 1):
+        assert 64 % shards == 0 and 0 <= shard < shards, "the shards of a world divide its 64 buckets"
+        self.place = place
+        self._step_ms = scenario.world.step_s * SECOND_MS
+        self._length_ms = scenario.end_ms - scenario.start_ms
+        known = subscribers(place.country, scenario.world.seed, scenario.handsets, scenario.population)
+        bucket = np.empty(len(known), "u1")
+        buckets(0, bucket)
+        bucket, bench = bucket[known["person"]], Bench()
+        self.cohorts = {
+            b: Cohort(place, known["subscriber"][bucket == b], known["person"][bucket == b], bench)
+            for b in range(shard, int(BUCKETS), shards)
+        }
+        self.load = Load(place.net)
+        self.events = 0
+        self._heard, self._sorted, self._count = rows_of(1 << 12), rows_of(1 << 12), 0
+
+    def run(self, deliver: Callable[[Batch], None], lateness_ms: int = 60_000) -> None:
+        """Let time pass, handing over the events of each step; the last batch only brings a late watermark."""
+        env = simpy.Environment()
+        place = self.place
+        for site in np.unique(place.failures.site).tolist():
+            env.process(base_station(env, site, place.radio, place.failures, place.rules.start_ms))
+        for cohort in self.cohorts.values():
+            env.process(self._live(env, cohort))
+        env.run(env.process(self._deliver(env, deliver)))
+        nothing = Rows(*(a[:0] for a in self._sorted))
+        deliver(Batch(*nothing, place.rules.start_ms + self._length_ms + lateness_ms + SECOND_MS))
+
+    def bucket_digests(self) -> dict[int, bytes]:
+        """Return the SHA-256 over the events of every bucket of this shard, in the canonical order."""
+        return {bucket: cohort.digest.digest() for bucket, cohort in self.cohorts.items()}
+
+    def _steps(self, env):
+        """Yield (begin_ms, end_ms) of every step; within one, SimPy keeps the order of the processes."""
+        while env.now < self._length_ms:
+            yield env.now, min(env.now + self._step_ms, self._length_ms)
+
+    def _live(self, env, cohort: Cohort):
+        for begin_ms, end_ms in self._steps(env):
+            self._heard, self._count = cohort.advance(begin_ms, end_ms, self._heard, self._count)
+            yield env.timeout(end_ms - begin_ms)
+
+    def _deliver(self, env, deliver: Callable[[Batch], None]):
+        start_ms = self.place.rules.start_ms
+        for begin_ms, end_ms in self._steps(env):
+            if self._count > len(self._sorted.events):
+                self._sorted = rows_of(len(self._heard.events))
+            span = (start_ms + begin_ms, start_ms + end_ms)
+            count = in_time_order(self._heard, self._count, *span, self._sorted, 0)[1]
+            batch = Batch(*(a[:count] for a in self._sorted), span[1])
+            self._count, self.events = 0, self.events + count
+            self.load.add(batch.events)
+            if span[1] % SLOT_MS == 0:
+                self.load.close(span[1] // SLOT_MS - 1)
+            deliver(batch)
+            yield env.timeout(end_ms - begin_ms)
