@@ -58,10 +58,10 @@ class Probe:
         at, person, day = np.empty(count, "i8"), np.empty(count, "u8"), np.empty(count, "i8")
         observations, fates = np.empty(count, OBSERVATION), np.zeros(len(FATES), "i8")
         seek(events, self._counted, at)
-        limits_ms = (int(midnights_ms[0]), self._watermark_ms + AHEAD_MS)
-        judge(events, self._cell_count, limits_ms, self._counted, at, fates)
-        passed = admit(bytes_of(events), events, at, self._counted, midnights_ms,
-                       bytes_of(observations), observations, person, day)  # fmt: skip
+        limits = (self._cell_count, self._watermark_ms + AHEAD_MS)
+        admit(events, bytes_of(events), limits, at, self._counted, midnights_ms,
+              observations, bytes_of(observations), person, day, fates)  # fmt: skip
+        passed = int(fates[PASSED])
         observations = observations[:passed]
         observations["pseudonym"] = pseudonyms(person[:passed], day[:passed], self._keys.keys)
         self.counts.count("offered", count)
@@ -80,7 +80,7 @@ def seek(events, counted, at):
     """Write where the search for each subscriber begins; return nothing of meaning.
 
     Touches that entry without a branch, so that many misses of the cache are on their way
-    at once; `judge` then finds them near.  A random entry of 1e6 costs 14 ns so, else 40.
+    at once; `admit` then finds them near.  A random entry of 1e6 costs 14 ns so, else 40.
     """
     touched = np.uint64(0)
     for i in range(len(events)):
@@ -90,49 +90,35 @@ def seek(events, counted, at):
 
 
 @kernel
-def judge(events, cell_count, limits_ms, counted, at, fates):
-    """Write which entry of the table each event belongs to, and -1 where it goes no further.
+def admit(events, raw_events, limits, at, counted, midnights_ms, observations, raw, person, day, fates):
+    """Write an observation without its pseudonym for each event that may be counted.
 
-    events    : EVENT[n]
-    limits_ms : (i8, i8)      before the first the day's key is gone; after the second a clock is wrong
-    counted   : COUNTED[2^k]
-    at        : i8[n]         in: where its search begins
-    fates     : i8[4]         in and out: how many met each of FATES
+    events, raw_events : EVENT[n], and the same as u1[n, 48]
+    limits             : (i8, i8)    rows of the plan; time from which a clock is wrong
+    at                 : i8[n]       where the search for each subscriber begins
+    counted            : COUNTED[2^k]
+    midnights_ms       : i8[d + 1]   of the local days; before the first the keys are gone
+    observations, raw  : OBSERVATION[n] out, and the same as u1[n, 51]
+    person, day        : u8[n], i8[n] out: who it was, and on which day, for `pseudonyms`
+    fates              : i8[4] out   how many met each of FATES; the first PASSED rows are written
     """
     for i in range(len(events)):
-        found = find(events[i].subscriber, counted, at[i])
-        fate = PASSED
-        if not sound(events[i], cell_count, limits_ms[1]):
-            fate = INVALID
-        elif events[i].time_ms < limits_ms[0]:
-            fate = LATE
-        elif counted[found].subscriber == 0:
-            fate = REFUSED
-        fates[fate] += 1
-        at[i] = found if fate == PASSED else -1
-
-
-@kernel
-def admit(raw_events, events, at, counted, midnights_ms, raw, observations, person, day):
-    """Write an observation without its pseudonym for each event that has an entry; return how many.
-
-    raw_events, raw : u1[n, 48], u1[n, 51]  the rows of EVENT[n] and OBSERVATION[n] (out) as bytes
-    midnights_ms    : i8[d + 1]  of the local days
-    person, day     : u8[n], i8[n]  out: who it was, and the day it was, for `pseudonyms`
-    """
-    out = 0
-    for i in range(len(events)):
-        if at[i] < 0:
-            continue
-        who = counted[at[i]]
-        for k in range(SHARED_FROM, SHARED_TO):
-            raw[out, k] = raw_events[i, k]
-        observations[out].time_ms = events[i].time_ms
-        observations[out].home = who.home
-        observations[out].klass = who.klass
-        person[out] = who.person
-        day[out] = 0
-        while events[i].time_ms >= midnights_ms[day[out] + 1]:
-            day[out] += 1
-        out += 1
-    return out
+        event = events[i]
+        who = counted[find(event.subscriber, counted, at[i])]
+        if not sound(event, limits[0], limits[1]):
+            fates[INVALID] += 1
+        elif event.time_ms < midnights_ms[0]:
+            fates[LATE] += 1
+        elif who.subscriber == 0:
+            fates[REFUSED] += 1
+        else:
+            out = fates[PASSED]
+            fates[PASSED] += 1
+            for k in range(SHARED_FROM, SHARED_TO):
+                raw[out, k] = raw_events[i, k]
+            observations[out].time_ms = event.time_ms
+            observations[out].home = who.home
+            observations[out].klass = who.klass
+            person[out], day[out] = who.person, 0
+            while event.time_ms >= midnights_ms[day[out] + 1]:
+                day[out] += 1

@@ -1,5 +1,7 @@
 """Slow, obvious answers for the counting half of the edge.  Imports numpy only; never a kernel."""
 
+import itertools
+
 import numpy as np
 
 DETACH, CELL_ONLY = 2, 1
@@ -56,7 +58,7 @@ def presence(rows, midnights_ms, expiry_ms, slot_ms, slots, area_count):
     tally = {slot: np.zeros(area_count, np.int64) for slot in slots}
     for (first_ms, last_ms), person in (
         (day, person)
-        for day in zip(midnights_ms[:-1], midnights_ms[1:], strict=True)
+        for day in itertools.pairwise(midnights_ms)
         for person in sorted({row["person"] for row in rows})
     ):
         mine = [row for row in rows if row["person"] == person and first_ms <= row["time_ms"] < last_ms]

@@ -37,7 +37,10 @@ class Collector:
     @property
     def counts(self) -> Tally:
         """Return offered = binned + late + invalid + waiting, by name."""
-        return self._own + self._merge.counts + Tally(waiting=self._merge.waiting)
+        counts = Tally(waiting=self._merge.waiting)
+        for part in (self._own, self._merge.counts):
+            counts.update(part)
+        return counts
 
     def push(self, observations: np.ndarray, watermark_ms: int) -> list[tuple[int, np.ndarray]]:
         """Take OBSERVATION[n]; return (slot, i8[areas] tally) of every slot that is now closed, in order."""

@@ -5,7 +5,6 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from probe.base.clock import SECOND_MS, midnights_ms
-from probe.base.clock import zone as known_zone
 from probe.base.config import ConfigError, Settings
 
 PERIODIC_UPDATE_S = 3_240  # T3412 of 54 minutes: a handset that sits still speaks at least so often
@@ -36,15 +35,6 @@ class SlotSettings(Settings):
             remedy = "use 3600, so that who sits still is not lost"
             raise ValueError(f"ends before the periodic update (3240 s); {remedy}")
         return expiry_s
-
-    @field_validator("zone")
-    @classmethod
-    def is_known(cls, zone: str) -> str:
-        try:
-            known_zone(zone)
-        except ConfigError as error:
-            raise ValueError(error.problems[0]) from None
-        return zone
 
 
 class Slots:

@@ -24,13 +24,13 @@ PERSON = np.dtype(
         ("cell", "<u4"),
         ("area", "<u2", (AREAS_MAX,)),
         ("weight", "u1", (AREAS_MAX,)),
-        ("content", "u1"),  # of the fix that is held
         ("present", "u1"),
+        ("hung", "u1"),  # in a bucket of the wheel
     ],
     align=True,
 )
 CELL_ONLY, DETACH = 1, 2
-END, UNLINKED = -1, -2
+END = -1
 U8, LOWER, UPPER = np.uint64, np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF00000000)
 
 
@@ -100,22 +100,22 @@ def move(observations, fixes, rows, clock, persons, link, wheel, sums, occupancy
             leave(person, time_ms - begin_ms, sums, occupancy)
         person.cell = observations[i].cell
         enter(person, fixes[i], time_ms - begin_ms, sums, occupancy)
-        if link[row] == UNLINKED:
+        if not person.hung:
+            person.hung = 1
             hang(row, (time_ms + expiry_ms) // length_ms, link, wheel)
 
 
 @kernel
 def enter(person, fix, since_ms, sums, occupancy):
-    """Let a person hold the areas of a fix from since_ms after the slot began."""
-    person.content = fix.content
+    """Let a person hold a fix, up to its first weight of 0, from since_ms after the slot began."""
     person.present = 1
     for k in range(AREAS_MAX):
+        person.area[k], person.weight[k] = fix.area[k], fix.weight[k]
+        if fix.weight[k] == 0:
+            break
         units = np.int64(fix.weight[k])
-        person.area[k] = fix.area[k]
-        person.weight[k] = fix.weight[k]
-        if units > 0:
-            sums[fix.area[k]] -= units * since_ms
-            occupancy[fix.area[k]] += units
+        sums[fix.area[k]] -= units * since_ms
+        occupancy[fix.area[k]] += units
 
 
 @kernel
@@ -123,10 +123,11 @@ def leave(person, until_ms, sums, occupancy):
     """Let a person hold nothing from until_ms after the slot began."""
     person.present = 0
     for k in range(AREAS_MAX):
+        if person.weight[k] == 0:
+            break
         units = np.int64(person.weight[k])
-        if units > 0:
-            sums[person.area[k]] += units * until_ms
-            occupancy[person.area[k]] -= units
+        sums[person.area[k]] += units * until_ms
+        occupancy[person.area[k]] -= units
 
 
 @kernel
@@ -148,13 +149,13 @@ def close(slot, clock, persons, link, wheel, sums, occupancy, tally):
     bucket = slot % len(wheel)
     row, wheel[bucket] = wheel[bucket], END
     while row != END:
-        following, link[row] = link[row], UNLINKED
-        person = persons[row]
+        following, person = link[row], persons[row]
         expires_ms = person.last_ms + expiry_ms
-        if person.present and expires_ms < begin_ms + length_ms:
-            leave(person, expires_ms - begin_ms, sums, occupancy)
-        elif person.present:
+        person.hung = person.present and expires_ms >= begin_ms + length_ms
+        if person.hung:
             hang(row, expires_ms // length_ms, link, wheel)
+        elif person.present:
+            leave(person, expires_ms - begin_ms, sums, occupancy)
         row = following
     for area in range(len(tally)):
         tally[area] = sums[area] + occupancy[area] * length_ms

@@ -44,6 +44,7 @@ class PresenceTally:
         self._sums, self._occupancy = np.zeros(area_count, "i8"), np.zeros(area_count, "i8")
         self._wheel = np.full(slots.expiry_ms // slots.length_ms + 2, kernels.END, "i4")
         self._used = 0
+        self._persons, self._link = np.zeros(0, kernels.PERSON), np.zeros(0, "i4")
         self._make_room(PERSONS_MIN)
 
     def count(self, observations: np.ndarray, fixes: np.ndarray) -> None:
@@ -88,10 +89,8 @@ class PresenceTally:
         Rows that nobody uses yet cost no memory: the system gives pages when they are written.
         """
         persons = np.zeros(int(LOAD * table_size), kernels.PERSON)
-        link = np.full(len(persons), kernels.UNLINKED, "i4")
-        if self._used:
-            persons[: self._used] = self._persons[: self._used]
-            link[: self._used] = self._link[: self._used]
-            self._persons[: self._used] = np.zeros((), kernels.PERSON)
+        link = np.zeros(len(persons), "i4")
+        persons[: self._used], link[: self._used] = self._persons[: self._used], self._link[: self._used]
+        self._persons[: self._used] = np.zeros((), kernels.PERSON)
         self._persons, self._link, self._table = persons, link, np.zeros(table_size, "u8")
         kernels.rehash(self._persons, self._used, self._table)

@@ -4,10 +4,8 @@ import itertools
 from datetime import datetime
 
 import numpy as np
-import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests import oracles_count as oracle
 
 from collector.edge.collect import Collector
 from collector.edge.locators.fixes import NO_AREA
@@ -15,6 +13,7 @@ from collector.edge.metrics.presence import Presence
 from collector.edge.slots import Slots, SlotSettings
 from probe.base.clock import epoch_ms, midnights_ms
 from probe.wire.observations import OBSERVATION
+from tests import oracles_count as oracle
 
 ZONE, SLOT_MS, AREAS = "Europe/Berlin", 900_000, 4
 START_MS = epoch_ms(datetime(2026, 10, 24, 22, 7), ZONE)  # the next day has 25 hours
