@@ -24,14 +24,14 @@ class Slots:
     """The slots of one period, in order.
 
     values  : i8[slots, areas]  person-seconds, zero where not stored
-    variance: f8[slots]         of the noise of one value, zero where not stored
+    sigma   : f8[slots]         standard deviation of one value, zero where not stored
     stored  : bool[slots]       whether all of the slot is there
     warming : bool[slots]
     slot_s  : int
     """
 
     values: np.ndarray
-    variance: np.ndarray
+    sigma: np.ndarray
     stored: np.ndarray
     warming: np.ndarray
     slot_s: int
@@ -61,7 +61,7 @@ def estimate(slots: Slots, partial: bool, factor: float) -> list[Estimate]:
         return [Estimate(None, None, None, coverage, State.MISSING)] * slots.values.shape[1]
     length_s = count * slots.slot_s
     persons = slots.values[slots.stored].sum(axis=0) / length_s
-    sigma = float(np.sqrt(slots.variance[slots.stored].sum())) / length_s
+    sigma = float(np.sqrt(np.sum(slots.sigma[slots.stored] ** 2))) / length_s
     state = State.WARMING if slots.warming[slots.stored].any() else State.PUBLISHED
     return [_shown(float(one), sigma, coverage, state, factor) for one in persons]
 

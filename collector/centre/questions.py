@@ -158,7 +158,7 @@ def load(store: Store, expected: list[Registered]) -> Slots:
             variance[slot] += one.statement.sigma**2
             parts[slot] += 1
             warming[slot] |= one.statement.warming
-    return Slots(values, variance, parts == len(expected), warming, first.slot_s)
+    return Slots(values, np.sqrt(variance), parts == len(expected), warming, first.slot_s)
 
 
 def part(loaded: Slots, slots: np.ndarray) -> Slots:
@@ -166,4 +166,4 @@ def part(loaded: Slots, slots: np.ndarray) -> Slots:
     inside = (slots >= 0) & (slots < len(loaded.stored))
     rows = np.where(inside, slots, 0)
     stored = loaded.stored[rows] & inside
-    return Slots(loaded.values[rows], loaded.variance[rows], stored, loaded.warming[rows], loaded.slot_s)
+    return Slots(loaded.values[rows], loaded.sigma[rows], stored, loaded.warming[rows], loaded.slot_s)

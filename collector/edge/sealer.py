@@ -15,7 +15,8 @@ from collector.edge import spool as spools
 from collector.edge.deliver import WINDOW, Delivery
 from collector.edge.gather import Gather
 from collector.edge.ledger import PrivacySettings, promise
-from collector.edge.metrics.presence import DAY_MAX_S, UNITS, Presence
+from collector.edge.metrics.presence import DAY_MAX_S, Presence
+from collector.edge.metrics.presence import UNITS as WEIGHT
 from collector.edge.noise import OsBits, SeededBits
 from collector.edge.seal import Sealer, Source
 from collector.edge.slots import Slots, SlotSettings
@@ -24,7 +25,8 @@ from probe.base.config import ConfigError, parse
 from probe.base.packing import WireError
 from probe.base.process import endpoint, loopback, peak_rss_mb, received, send, sockets, told_to_stop, wait
 
-TABLE = Presence.table
+PRESENCE = Presence.table
+UNITS = SECOND_MS * WEIGHT  # tally units in one person-second
 POLL_MS = 100
 PATIENCE_S = 5.0  # after a stop, for what is sealed to be acknowledged
 PARTS = {zmq.RCVHWM: 64, zmq.MAXMSGSIZE: 1 << 20, zmq.LINGER: 0}
@@ -122,9 +124,9 @@ class Work:
             raise ConfigError("sealer", [problem])
         privacy = parse(PrivacySettings, "[privacy]", config.privacy)
         slots = parse(SlotSettings, "[slots]", {"zone": config.zone, **config.slots})
-        stated = promise(privacy, Presence.name, slots.slot_s, DAY_MAX_S // slots.slot_s, SECOND_MS * UNITS)
+        stated = promise(privacy, Presence.name, slots.slot_s, DAY_MAX_S // slots.slot_s, UNITS)
         stated = replace(stated, consent_epoch=config.consent_epoch)
-        tables = {TABLE: (stated, privacy.share(Presence.name))}
+        tables = {PRESENCE: (stated, privacy.share(Presence.name))}
         source = source_of(config.seed)
         source(0, 0).noise(1, 1, 1)  # compile before the first slot waits
         self._witness = Witness(config.judge_path) if config.judge_path else None
@@ -133,13 +135,13 @@ class Work:
         self.delivery = Delivery(spool, self._sealer, config.probe, f"footfall {version('footfall')}")
         self._zone, self._slots = slots.zone, Slots(slots, config.start_ms)
         self._last_slot = self._slots.of(config.until_ms) - 1
-        self._gather = Gather(config.workers, config.rows, TABLE, self._slots.of(config.start_ms))
+        self._gather = Gather(config.workers, config.rows, PRESENCE, self._slots.of(config.start_ms))
         self._sealed = self._invalid = 0
 
     @property
     def finished(self) -> bool:
         """Return whether every slot is closed and everything sealed is acknowledged."""
-        return self._sealer.closed.get(TABLE, -1) >= self._last_slot and self.delivery.settled
+        return self._sealer.closed.get(PRESENCE, -1) >= self._last_slot and self.delivery.settled
 
     def take(self, frames: list[bytes]) -> None:
         """Take one partial tally; seal what it makes whole.  A foreign one is counted and skipped."""
@@ -149,17 +151,17 @@ class Work:
             self._invalid += 1
             return
         for slot, tally in self._gather.whole():
-            if slot > self._sealer.closed.get(TABLE, -1):
+            if slot > self._sealer.closed.get(PRESENCE, -1):
                 self._close(slot, tally)
         self.delivery.watermark_ms = self._gather.watermark_ms
 
     def _close(self, slot: int, tally: np.ndarray | None) -> None:
         if tally is None:
-            self.delivery.add(self._sealer.lose(TABLE, slot, "gap"))
+            self.delivery.add(self._sealer.lose(PRESENCE, slot, "gap"))
             self._lost += 1
             return
         day = local(self._slots.end_ms(slot) - 1, self._zone).date().toordinal()
-        self.delivery.add(self._sealer.seal(TABLE, slot, day, tally, self._slots.warming(slot)))
+        self.delivery.add(self._sealer.seal(PRESENCE, slot, day, tally, self._slots.warming(slot)))
         self._sealed += 1
 
     def report(self) -> dict:

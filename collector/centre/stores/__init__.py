@@ -1,6 +1,6 @@
 """Plugins: where releases are kept.  What every store must offer stands here; check.py tests it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -22,7 +22,7 @@ class Registered:
     lateness_s: int
     zone: str
     axes: bytes  # 8 bytes
-    areas: list[list[str]]  # [id, name] by row, elsewhere last
+    areas: Sequence[Sequence[str]]  # (id, name) by row, elsewhere last
 
     def due_ms(self, slot: int) -> int:
         """Return the watermark at which a slot is due."""
