@@ -22,7 +22,7 @@ DAY = 102  # purpose: name of a stream
 STAY, WALK, CAR, TRANSIT = range(4)  # mode
 HOME, WORK, ERRAND, LEISURE, SCHOOL, OUTSIDE, STATION = range(7)  # place; of a trip: where it leads
 NO_JOB = 255
-LEGS_MAX = 64  # 3 tours of at most 5 trips of at most 3 legs, and the stay after each
+LEGS_MAX = 40  # 3 tours of a stay at home, 3 trips of at most 3 legs, 2 stays; and the night: 37
 LEG = np.dtype(  # times since local midnight, places in local metres
     [("start_ms", "i4"), ("end_ms", "i4"), ("from_x", "f4"), ("from_y", "f4"), ("to_x", "f4"), ("to_y", "f4"),
      ("mode", "u1"), ("place", "u1")],
@@ -125,36 +125,27 @@ def place_for(what, x, y, area, free, country, key, index):
 @kernel
 def stay_ms(place, job, key, index):
     """Return how long somebody stays (draws index and index + 1)."""
-    u = share(key, index)
-    if place == job and job == SCHOOL:
-        hours = 6.8 + 1.1 * bell(key, index + 1)
-    elif place == job:
-        hours = 8.5 + 0.8 * bell(key, index + 1) if u < 0.7 else 5.2 + 0.9 * bell(key, index + 1)
-    elif place == ERRAND:  # a short stop, or shopping
-        u1 = share(key, index + 1)
-        hours = (2.0 + 13.0 * u1) / 60.0 if u < 0.55 else 0.25 + 0.75 * u1
-    else:
-        hours = 1.8 + 0.6 * bell(key, index + 1)
-    return int(max(hours, 1.0 / 30.0) * HOUR_MS)
+    u, v = share(key, index), share(key, index + 1)
+    if place == ERRAND:  # a short stop, or shopping
+        return int((2.0 + 13.0 * v if u < 0.55 else 15.0 + 45.0 * v) * MINUTE_MS)
+    mean, spread = 1.8, 0.6
+    if place == job:
+        mean, spread = (8.5, 0.8) if u < 0.7 else (5.2, 0.9)  # full and part time
+        if job == SCHOOL:
+            mean, spread = 6.8, 1.1
+    return max(int((mean + spread * bell(key, index + 1)) * HOUR_MS), 2 * MINUTE_MS)
 
 
 @kernel
-def begins_ms(number, working, job, key, index):
+def begins_ms(number, to_job, job, key, index):
     """Return when tour `number` of the day leaves home (draws index and index + 1)."""
-    late = bell(key, index)
-    if working and number == 0:
+    mean, spread = (9.8, 1.2) if number == 0 else ((15.9, 1.2) if number == 1 else (18.3, 1.0))
+    if to_job:
+        u = share(key, index + 1)
+        mean, spread = (7.6, 0.9) if u < 0.8 else ((12.8, 1.0) if u < 0.92 else (5.2, 0.4))
         if job == SCHOOL:
-            hour = 7.45 + 0.25 * late
-        else:
-            u = share(key, index + 1)
-            hour = 7.6 + 0.9 * late if u < 0.8 else (12.8 + late if u < 0.92 else 5.2 + 0.4 * late)
-    elif number == 0:
-        hour = 9.8 + 1.2 * late
-    elif number == 1:
-        hour = 15.6 + 1.3 * late
-    else:
-        hour = 18.6 + 1.0 * late
-    return int(hour * HOUR_MS)
+            mean, spread = 7.45, 0.25
+    return int((mean + spread * bell(key, index)) * HOUR_MS)
 
 
 @kernel
@@ -169,18 +160,17 @@ def day_plan(seed, person, day, length_ms, country, legs):
     who = person_of(seed, person, country)
     key = bits(seed, DAY, person, day)
     weekday = (day + 3) % 7  # 1970-01-01 was a Thursday
-    free = weekday >= 5
+    free = weekday > 4
     working = not free and who.job != NO_JOB and share(key, 1) < 0.85
     n, t = 0, 0
-    goes_out = share(key, 0) < (0.7 if weekday == 6 else 0.87)
-    for number in range(3):
-        index = 8 + 40 * number
-        u = share(key, index)
-        wanted = 0.68 if number == 0 else (0.64 if number == 1 else 0.3)
-        if working:
-            wanted = 1.0 if number == 0 else (0.0 if number == 1 else 0.5)
-        if goes_out and u < wanted:
-            n, t = tour(legs, n, t, length_ms, number, working, free, who, country, key, index + 1)
+    if share(key, 0) < (0.72 if weekday == 6 else 0.87):  # the others stay at home
+        for number in range(3):
+            wanted = 0.66 if number == 0 else (0.7 if number == 1 else 0.28)
+            if working:
+                wanted = 1.0 if number == 0 else (0.0 if number == 1 else 0.48)
+            index = 8 + 40 * number
+            if share(key, index) < wanted:
+                n, t = tour(legs, n, t, length_ms, number, working, free, who, country, key, index + 1)
     return put(legs, n, t, length_ms, who.home_x, who.home_y, who.home_x, who.home_y, STAY, HOME)
 
 
@@ -189,50 +179,31 @@ def tour(legs, n, t, length_ms, number, working, free, who, country, key, index)
     """Write the stay at home, the way out, what is done there and the way back; return (n, end).
 
     Nobody sets out for a place from which they would not be home by midnight.
-    Draws index to index + 38.
+    Draws index to index + 33.
     """
-    x, y = who.home_x, who.home_y
+    x, y, to_job = who.home_x, who.home_y, working and number == 0
     what = LEISURE if share(key, index) < (0.65 if number == 2 else 0.4) else ERRAND
-    if working and number == 0:
+    place, to_x, to_y = place_for(what, x, y, who.home_area, free, country, key, index + 1)
+    if to_job:
         place, to_x, to_y = who.job, who.job_x, who.job_y
-    else:
-        place, to_x, to_y = place_for(what, x, y, who.home_area, free, country, key, index + 1)
-    leaves = max(begins_ms(number, working, who.job, key, index + 5), t + 10 * MINUTE_MS)
+    leaves = max(begins_ms(number, to_job, who.job, key, index + 5), t + 10 * MINUTE_MS)
     slow = slowest_ms(x, y, to_x, to_y)
     if leaves + 2 * slow + 2 * MINUTE_MS > length_ms:
         return n, t
     n = put(legs, n, t, leaves, x, y, x, y, STAY, HOME)
     n, t = trip(legs, n, leaves, x, y, to_x, to_y, who.car, place, key, index + 7)
     until = min(t + stay_ms(place, who.job, key, index + 10), length_ms - slow)
-    if place == WORK and share(key, index + 12) < 0.3:
-        n, t = lunch(legs, n, t, until, to_x, to_y, who.car, key, index + 13)
     n = put(legs, n, t, until, to_x, to_y, to_x, to_y, STAY, place)
-    t = until
-    if share(key, index + 22) < 0.3:  # a shop on the way back, near here or near home
-        at_home = share(key, index + 23) < 0.6
-        near_x, near_y = (x, y) if at_home else (to_x, to_y)
+    if share(key, index + 22) < 0.36:  # a shop on the way back, near home or near here
+        near_x, near_y = (x, y) if share(key, index + 23) < 0.6 else (to_x, to_y)
         shop_x, shop_y = near_x + 400.0 * bell(key, index + 24), near_y + 400.0 * bell(key, index + 25)
         slow = slowest_ms(shop_x, shop_y, x, y)
-        if t + slowest_ms(to_x, to_y, shop_x, shop_y) + slow + 2 * MINUTE_MS <= length_ms:
-            n, t = trip(legs, n, t, to_x, to_y, shop_x, shop_y, who.car, ERRAND, key, index + 26)
+        if until + slowest_ms(to_x, to_y, shop_x, shop_y) + slow + 2 * MINUTE_MS <= length_ms:
+            n, t = trip(legs, n, until, to_x, to_y, shop_x, shop_y, who.car, ERRAND, key, index + 26)
             to_x, to_y = shop_x, shop_y
             until = min(t + stay_ms(ERRAND, NO_JOB, key, index + 29), length_ms - slow)
             n = put(legs, n, t, until, to_x, to_y, to_x, to_y, STAY, ERRAND)
     return trip(legs, n, until, to_x, to_y, x, y, who.car, HOME, key, index + 31)
-
-
-@kernel
-def lunch(legs, n, t, until, x, y, car, key, index):
-    """Write work until noon, a walk to lunch and the walk back; return (n, back at work)."""
-    to_x, to_y = x + 200.0 * bell(key, index), y + 200.0 * bell(key, index + 1)
-    leaves = t + int((3.8 + 0.5 * bell(key, index + 2)) * HOUR_MS)
-    stays = int((20.0 + 25.0 * share(key, index + 3)) * MINUTE_MS)
-    if leaves + 2 * slowest_ms(x, y, to_x, to_y) + stays > until:
-        return n, t
-    n = put(legs, n, t, leaves, x, y, x, y, STAY, WORK)
-    n, t = trip(legs, n, leaves, x, y, to_x, to_y, car, ERRAND, key, index + 4)
-    n = put(legs, n, t, t + stays, to_x, to_y, to_x, to_y, STAY, ERRAND)
-    return trip(legs, n, t + stays, to_x, to_y, x, y, car, WORK, key, index + 6)
 
 
 @kernel

@@ -74,13 +74,13 @@ def test_there_are_about_3_trips_a_day():
     """MiD 2017: 3.1 a person and day over the week, fewer on Sundays; 85 % leave home."""
     week = [len(trips_of(TUESDAYS)), *(len(trips_of(days_of(4_000, day))) for day in (SATURDAY, SUNDAY))]
     mean = (5 * week[0] + week[1] + week[2]) / 7 / 4_000
-    assert 2.9 < mean < 3.3 and week[2] < week[1]
+    assert 2.95 < mean < 3.25 and week[2] < week[1]
     assert 0.82 < np.mean([len(legs) > 1 for legs in TUESDAYS]) < 0.9
 
 
 def test_trips_peak_in_the_morning_and_in_the_late_afternoon():
     by_hour = np.bincount(trips_of(TUESDAYS)["start_ms"] // HOUR_MS, minlength=24) / len(trips_of(TUESDAYS))
-    assert by_hour[7] > 1.3 * max(by_hour[6], by_hour[9]) and by_hour[16:19].sum() > 0.21
+    assert by_hour[7] > 1.3 * max(by_hour[6], by_hour[9]) and by_hour[16:19].min() > max(by_hour[10:15])
     assert by_hour[:5].sum() < 0.01
 
 
