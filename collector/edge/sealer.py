@@ -104,7 +104,7 @@ def run(work: "Work", parts: zmq.Socket, store: zmq.Socket, pipe: Connection, cl
     while not work.finished:
         wait(POLL_MS, pipe, parts, store)
         for frames in received(parts):
-            work.take(frames)
+            work.take(b"".join(frames))
         for frames in received(store):
             work.delivery.incoming(b"".join(frames))
         for frame in work.delivery.outgoing(clock.now_s()):
@@ -143,10 +143,10 @@ class Work:
         """Return whether every slot is closed and everything sealed is acknowledged."""
         return self._sealer.closed.get(PRESENCE, -1) >= self._last_slot and self.delivery.settled
 
-    def take(self, frames: list[bytes]) -> None:
+    def take(self, frame: bytes) -> None:
         """Take one partial tally; seal what it makes whole.  A foreign one is counted and skipped."""
         try:
-            self._gather.add(b"".join(frames))
+            self._gather.add(frame)
         except WireError:
             self._invalid += 1
             return
