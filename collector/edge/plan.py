@@ -1,11 +1,12 @@
 """The plan as the edge reads it: cells and masts in local metres, the area raster, and a prior of people."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from collector.edge.kernels import footprint
+from collector.edge.kernels import footprint, match
 from collector.edge.kernels.bins import normal_points
 from collector.edge.locators.fixes import FIX
 from probe.base.plane import BIN_M
@@ -18,6 +19,8 @@ CELL = np.dtype(
         ("y_m", "f4"),
         ("height_m", "f4"),
         ("azimuth_rad", "f4"),  # clockwise from north
+        ("east", "f4"),  # the azimuth as a unit vector
+        ("north", "f4"),
         ("level_dbm", "f4"),  # median level 1 m along the boresight
         ("pattern_db", "f4"),  # loss = pattern_db * (angle off the azimuth [rad])^2; 0 = all around
         ("reach_m", "f4"),  # nobody farther away is looked for
@@ -29,7 +32,6 @@ CELL = np.dtype(
 MAST = np.dtype(  # a site on one carrier
     [("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("first", "i4"), ("end", "i4"), ("carrier", "i4")]
 )
-DOWNLINK_ONLY_MHZ = (1_427.0, 1_518.0)  # LTE bands 32, 75, 76: listed, never serving alone
 PER_HERTZ_DB = 13.54  # TR 38.901 table 7.4.1-1, UMa NLOS, at 1 m and 1 GHz
 REACH_M = (600.0, 8_000.0)
 MARGIN_M = 3_000.0
@@ -39,7 +41,7 @@ OUTSIDE = 0.1  # density of people outside all areas, of the mean inside
 
 
 class Ground(NamedTuple):
-    """The area raster as kernels take it, with a border of elsewhere."""
+    """The area raster as kernels take it."""
 
     bins: np.ndarray  # u2[rows, columns]
     first_column: int
@@ -77,7 +79,7 @@ class Believed:
 def read(plan: Plan, areas: AreaSet) -> Believed:
     """Return the plan in local metres; GSM, NR and downlink-only cells never serve."""
     cells = cell_rows(plan, areas)
-    serving = np.flatnonzero(serves(plan))
+    serving = np.flatnonzero(plan.serving())
     carrier = np.unique(np.asarray(plan["arfcn"])[serving], return_inverse=True)[1]
     cells["carrier"][serving] = carrier
     order = serving[np.lexsort((serving, cells["site"][serving], carrier))]
@@ -91,14 +93,8 @@ def read(plan: Plan, areas: AreaSet) -> Believed:
     cells["reach_m"][order] = reaches(masts, carrier_first)[cells["mast"][order]]
     return Believed(
         cells, masts, order.astype("i8"), carrier_first.astype("i8"), np.asarray(plan["pci"], "i8"),
-        ground(areas), density(areas),
+        Ground(areas.bins, *areas.first, areas.terms), density(areas),
     )  # fmt: skip
-
-
-def serves(plan: Plan) -> np.ndarray:
-    """Return bool[n]: which cells a handset can live on."""
-    mhz = np.asarray(plan["frequency_mhz"], "f8")
-    return (np.array(plan["radio"]) == "LTE") & ~((mhz > DOWNLINK_ONLY_MHZ[0]) & (mhz < DOWNLINK_ONLY_MHZ[1]))
 
 
 def cell_rows(plan: Plan, areas: AreaSet) -> np.ndarray:
@@ -110,6 +106,7 @@ def cell_rows(plan: Plan, areas: AreaSet) -> np.ndarray:
     cells["height_m"] = np.maximum(plan["height_m"], 3.0)
     omni = np.isnan(plan["azimuth_deg"])
     cells["azimuth_rad"] = np.radians(np.where(omni, 0.0, plan["azimuth_deg"]))
+    cells["east"], cells["north"] = np.sin(cells["azimuth_rad"]), np.cos(cells["azimuth_rad"])
     cells["pattern_db"] = np.where(omni, 0.0, 12 / np.radians(np.maximum(plan["beamwidth_h_deg"], 5.0)) ** 2)
     ghz = np.asarray(plan["frequency_mhz"], "f8") / 1_000
     cells["level_dbm"] = plan["power_dbm"] + plan["gain_dbi"] - PER_HERTZ_DB - 20 * np.log10(ghz)
@@ -119,9 +116,9 @@ def cell_rows(plan: Plan, areas: AreaSet) -> np.ndarray:
 
 
 def reaches(masts: np.ndarray, carrier_first: np.ndarray) -> np.ndarray:
-    """Return f8[m]: 2.5 times the mean distance to the six nearest other masts of the carrier, within bounds."""
+    """Return f8[m]: 2.5 times the mean distance to the six nearest other masts of the carrier, bounded."""
     reach = np.full(len(masts), REACH_M[1])
-    for first, end in zip(carrier_first[:-1], carrier_first[1:], strict=True):
+    for first, end in pairwise(carrier_first):
         x, y = masts["x_m"][first:end].astype("f8"), masts["y_m"][first:end].astype("f8")
         for m in range(first, end):
             gap = np.hypot(x - masts["x_m"][m], y - masts["y_m"][m])
@@ -129,14 +126,6 @@ def reaches(masts: np.ndarray, carrier_first: np.ndarray) -> np.ndarray:
             if len(gap):
                 reach[m] = 2.5 * np.sort(np.partition(gap, min(5, len(gap) - 1))[:6]).mean()
     return np.clip(reach, *REACH_M)
-
-
-def ground(areas: AreaSet) -> Ground:
-    """Return the raster of the areas inside a border of elsewhere."""
-    bins = np.pad(areas.bins, 1, constant_values=areas.elsewhere).astype("u2")
-    return Ground(
-        np.ascontiguousarray(bins), areas.first[0] - 1, areas.first[1] - 1, np.ascontiguousarray(areas.terms)
-    )
 
 
 def density(areas: AreaSet) -> np.ndarray:
@@ -163,7 +152,7 @@ class Tables:
     first: np.ndarray  # i8[cells + 1] row of `fixes` where a cell begins: cell only, TA 0, TA 1, ...
     fixes: np.ndarray  # FIX[first[-1]]
     foot: np.ndarray  # f4[cells, 5] mean and covariance of each footprint
-    points: np.ndarray  # f8[64, 2]
+    points: np.ndarray  # f8[64, 2] standard normal
 
 
 def tables(known: Believed) -> Tables:
@@ -196,3 +185,10 @@ def grid_over(masts: np.ndarray) -> tuple[Grid, tuple[int, int]]:
     tile_m = step_m * footprint.TILE_BINS
     shape = (int(size_y / tile_m) + 1) * footprint.TILE_BINS, (int(size_x / tile_m) + 1) * footprint.TILE_BINS
     return Grid(float(x.min() - MARGIN_M), float(y.min() - MARGIN_M), step_m), shape
+
+
+def matches(known: Believed) -> np.ndarray:
+    """Return u4[masts, 504]: the cell that a PCI means to a handset on a mast."""
+    table = np.empty((len(known.masts), match.PCI_COUNT), "u4")
+    match.match(known.cells, known.masts, known.mast_cells, known.carrier_first, known.pci, table)
+    return table

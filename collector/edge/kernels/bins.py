@@ -15,7 +15,7 @@ NO_AREA = 0xFFFF
 def area_at(x_m, y_m, bins, first_column, first_row, terms):
     """Return the area row of a point in local metres.
 
-    bins  : u2[rows, columns]  area row of each 100 m bin, with a border of elsewhere
+    bins  : u2[rows, columns]  area row of each 100 m bin; off the raster its border counts
     terms : f8[2, 6]           probe.base.plane.bin_terms
     """
     xx, xy, yy = x_m * x_m, x_m * y_m, y_m * y_m
@@ -23,8 +23,8 @@ def area_at(x_m, y_m, bins, first_column, first_row, terms):
     column += terms[0, 3] * xx + terms[0, 4] * xy + terms[0, 5] * yy
     row = terms[1, 0] + terms[1, 1] * x_m + terms[1, 2] * y_m
     row += terms[1, 3] * xx + terms[1, 4] * xy + terms[1, 5] * yy
-    i = min(max(int(floor(row)) - first_row, 0), bins.shape[0] - 1)
-    j = min(max(int(floor(column)) - first_column, 0), bins.shape[1] - 1)
+    i = min(max(floor(row) - first_row, 0), bins.shape[0] - 1)
+    j = min(max(floor(column) - first_column, 0), bins.shape[1] - 1)
     return bins[i, j]
 
 
@@ -69,11 +69,12 @@ def keep_six(mass, area, count, fix):
 
 
 @kernel
-def spread(fix, forward_x, forward_y, along_m, across_m, range_m, points, ground, mass, area):
+def spread(fix, forward_x, forward_y, along_m, skew_m, across_m, range_m, points, ground, mass, area):
     """Spread a fix's point over areas by 64 points of a bent Gaussian.
 
-    The Gaussian lies along the line of sight (forward) and across it; what is across bends
-    back around the mast at range_m, as a ring of equal timing does.
+    The Gaussian lies along the line of sight (forward) and across it, skew being the part of
+    across that goes with along.  What is across bends back around the mast at range_m, as a
+    ring of equal timing does.
 
     fix    : FIX        in: x_m, y_m; out: area, weight
     points : f8[64, 2]  standard normal points
@@ -82,7 +83,7 @@ def spread(fix, forward_x, forward_y, along_m, across_m, range_m, points, ground
     """
     count = 0
     for p in range(points.shape[0]):
-        across = across_m * points[p, 1]
+        across = skew_m * points[p, 0] + across_m * points[p, 1]
         along = along_m * points[p, 0] - 0.5 * across * across / range_m
         x = fix.x_m + along * forward_x + across * forward_y
         y = fix.y_m + along * forward_y - across * forward_x

@@ -239,18 +239,18 @@ def timing_chance(ta, range_m):
 
 
 @kernel
-def beyond(cell, ta, points, ground, fix, mass, area):
-    """Write the fix of a timing advance where the footprint has nobody: along the boresight, at that range."""
+def beyond(cell, ta, points, ground, mass, area, fix):
+    """Write the fix of a timing advance where the footprint has nobody: that far along the boresight."""
     range_m = max(ta * STEP_M - EXCESS_M, 0.25 * STEP_M)
     across_m = 0.36 / sqrt(max(cell.pattern_db / 12.0, 0.05)) * range_m  # deviation of half the beam
     forward_x, forward_y = sin(cell.azimuth_rad), cos(cell.azimuth_rad)
     out_m = range_m if cell.pattern_db > 0.0 else 0.0
     fix.x_m, fix.y_m = cell.x_m + out_m * forward_x, cell.y_m + out_m * forward_y
     if cell.pattern_db > 0.0:
-        spread(fix, forward_x, forward_y, TIMING_M, across_m, range_m, points, ground, mass, area)
+        spread(fix, forward_x, forward_y, TIMING_M, 0.0, across_m, range_m, points, ground, mass, area)
         fix.r50_m = 0.6745 * across_m
     else:
-        spread(fix, 0.0, 1.0, 0.7 * range_m, 0.7 * range_m, 1e9, points, ground, mass, area)
+        spread(fix, 0.0, 1.0, 0.7 * range_m, 0.0, 0.7 * range_m, 1e9, points, ground, mass, area)
         fix.r50_m = range_m
     fix.content = WITH_TA
 
@@ -277,7 +277,7 @@ def fill(cells, masts, mast_cells, grid, top_dbm, weight, area, points, ground, 
         w[:count] = bins[3, :count]
         whole = summarise(bins, bin_area, 0, count, w, by_area, fixes[first[c]])
         if whole <= 0.0:
-            beyond(cells[c], 1, points, ground, fixes[first[c]], mass_few, area_few)
+            beyond(cells[c], 1, points, ground, mass_few, area_few, fixes[first[c]])
         fixes[first[c]].content = CELL_ONLY
         moments(bins, count, cells[c], foot[c])
         near, far = 0, 0
@@ -290,7 +290,7 @@ def fill(cells, masts, mast_cells, grid, top_dbm, weight, area, points, ground, 
             for k in range(near, far):
                 w[k] = bins[3, k] * timing_chance(ta, bins[2, k])
             if summarise(bins, bin_area, near, far, w, by_area, fixes[row]) <= 1e-6 * whole:
-                beyond(cells[c], ta, points, ground, fixes[row], mass_few, area_few)
+                beyond(cells[c], ta, points, ground, mass_few, area_few, fixes[row])
             fixes[row].content = WITH_TA
 
 

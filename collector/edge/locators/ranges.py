@@ -1,20 +1,39 @@
-"""The locator by ranges: the footprint of the cell, cut to the ring of the timing advance."""
+"""The locator by ranges: the ring of the timing advance, and a fit where levels of three cells were heard."""
 
-from collector.edge.locators.serving_cell import ServingCellLocator
+import numpy as np
+
+from collector.edge import plan as edge_plan
+from collector.edge.kernels import ranges as kernels
 from probe.base.config import Settings
+from probe.base.tally import Tally
 from probe.wire.areas import AreaSet
 from probe.wire.cells import Plan
 
 
 class Ranges(Settings):
-    """Locate by cell, timing advance and levels: what the observation has."""
+    """Locate by cell, timing advance and levels: by what the observation has."""
 
     def build(self, plan: Plan, areas: AreaSet) -> "RangesLocator":
         """Return the working locator: tables are made here, once."""
         return RangesLocator(plan, areas)
 
 
-class RangesLocator(ServingCellLocator):
-    """Fixes from the ring of the footprint that fits the timing advance."""
+class RangesLocator:
+    """Fixes by look-up for cell and timing, by least squares for levels; `tally` counts unknown PCIs."""
 
-    timed = True
+    def __init__(self, plan: Plan, areas: AreaSet):
+        self.known = edge_plan.read(plan, areas)
+        self.tables = edge_plan.tables(self.known)
+        self.matches = edge_plan.matches(self.known)
+        self.tally = Tally()
+
+    def locate(self, observations: np.ndarray, fixes: np.ndarray) -> None:
+        """Write FIX[n] for OBSERVATION[n]."""
+        rows, counted = np.require(observations, requirements=["C", "W"]), np.zeros(2, "i8")
+        known, made = self.known, self.tables
+        network = (known.cells, known.masts, known.mast_cells, self.matches)
+        kernels.by_ranges(
+            rows, *network, made.first, made.fixes, made.foot, made.points, known.ground, fixes, counted
+        )
+        self.tally.count("neighbours", counted[0])
+        self.tally.count("neighbours_unknown", counted[1])

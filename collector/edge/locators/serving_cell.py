@@ -20,23 +20,11 @@ class ServingCell(Settings):
 class ServingCellLocator:
     """Fixes from the footprint of the serving cell."""
 
-    timed = False
-
     def __init__(self, plan: Plan, areas: AreaSet):
         self.known = edge_plan.read(plan, areas)
         self.tables = edge_plan.tables(self.known)
 
     def locate(self, observations: np.ndarray, fixes: np.ndarray) -> None:
         """Write FIX[n] for OBSERVATION[n]."""
-        made = self.tables
-        observations = np.require(observations, requirements=["C", "W"])
-        kernels.look_up(
-            observations,
-            made.first,
-            made.fixes,
-            self.timed,
-            self.known.cells,
-            made.points,
-            self.known.ground,
-            fixes,
-        )
+        rows = np.require(observations, requirements=["C", "W"])
+        kernels.by_cell(rows, self.known.cells, self.tables.first, self.tables.fixes, fixes)

@@ -108,7 +108,7 @@ class Radio:
         return median + shadow + self.rng.normal(0, self.cell_db, median.shape), range_m
 
     def observe(self, x, y, timing=True, levels=0):
-        """Return OBSERVATION[n] of handsets at x, y: the loudest cell of a carrier drawn, TA, levels of others."""
+        """Return OBSERVATION[n] of handsets at x, y: the loudest cell of a carrier, TA, levels of others."""
         n = len(x)
         level, range_m = self.levels(x, y)
         carrier = self.rng.integers(0, self.carrier.max() + 1, n)

@@ -8,7 +8,7 @@ from tests.collector.edge import country_locate as country
 
 
 def test_half_of_the_people_are_within_150_m_at_500_m_site_spacing():
-    """The Bayes optimum is 127 m at 8 dB of shadowing, the mast itself 208 m (UMa 500, Bayes by Monte Carlo)."""
+    """At 8 dB of shadowing the Bayes optimum is 127 m, the mast itself 208 m (UMa 500, Monte Carlo)."""
     plan, areas = country.hexagons(), country.squares()
     locator = ServingCell().build(plan, areas)
     radio = country.Radio(plan, 7)
