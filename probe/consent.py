@@ -7,28 +7,41 @@ from probe.base.streams import mix64
 from probe.wire.consent import countable
 from probe.wire.subscribers import MINOR, Subscribers
 
+LOAD = 0.8
 UNKNOWN_AGE, GENDER_COUNT = 6, 3
 COUNTED = np.dtype(
     [("subscriber", "<u8"), ("person", "<u8"), ("home", "<u2"), ("klass", "u1"), ("pad", "u1", (5,))]
 )
 
 
-def counted(subscribers: Subscribers, purpose: str, basis: str) -> np.ndarray:
-    """Return COUNTED[2^k]: an open-addressing table of the subscribers who may be counted.
+def counted(
+    subscribers: Subscribers, purpose: str, basis: str, shard: int = 0, shards: int = 1
+) -> np.ndarray:
+    """Return COUNTED[2^k]: an open-addressing table of the subscribers of a shard who may be counted.
 
     Minors, objections, absent and conflicting answers are no (probe.wire.consent).  An
-    entry with subscriber 0 is empty; at least half are.
+    entry with subscriber 0 is empty; at least one in five is.
     """
     rows = subscribers.rows
     rows = rows[countable(rows["consent"], rows["age"] == MINOR, purpose, basis)]
+    rows = rows[of_shard(np.ascontiguousarray(rows["person"]), shard, shards)]
     entries = np.empty(len(rows), COUNTED)
     for name in ("subscriber", "person", "home"):
         entries[name] = rows[name]
     entries["klass"] = np.minimum(rows["age"], UNKNOWN_AGE) * GENDER_COUNT
     entries["klass"] += np.minimum(rows["gender"], GENDER_COUNT - 1)
-    table = np.zeros(1 << int(2 * len(rows)).bit_length(), COUNTED)
+    table = np.zeros(1 << int(len(rows) / LOAD).bit_length(), COUNTED)
     fill(entries, table)
     return table
+
+
+@kernel
+def of_shard(person, shard, shards):
+    """Return bool[n]: which of u8[n] persons belong to a shard; shards divides 64."""
+    found = np.empty(len(person), np.bool_)
+    for i in range(len(person)):
+        found[i] = mix64(person[i]) % np.uint64(shards) == np.uint64(shard)
+    return found
 
 
 @kernel

@@ -72,7 +72,7 @@ class Probe:
 
 def bytes_of(rows: np.ndarray) -> np.ndarray:
     """Return u1[n, bytes of a row], the same memory."""
-    return rows.view("u1").reshape(len(rows), -1)
+    return rows.view("u1").reshape(len(rows), rows.dtype.itemsize)
 
 
 @kernel

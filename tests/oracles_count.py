@@ -40,6 +40,14 @@ def siphash_2_4(key: bytes, message: bytes) -> int:
     return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 
+def mix64(x):
+    """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014)."""
+    mask = (1 << 64) - 1
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & mask
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB & mask
+    return x ^ (x >> 31)
+
+
 def timely(batches, start_ms, lateness_ms):
     """The rows that are not late: [(rows, watermark_ms)] in, one list of rows out."""
     kept, bound = [], start_ms

@@ -111,7 +111,8 @@ class Work:
         located_by: Any = settings("footfall.locators", "collector", {"kind": name})
         self._locator = located_by.build(self._plan, self._areas)
         self._metric: Any = settings("footfall.metrics", "collector", {"kind": METRIC})
-        self._counted = counted(read_subscribers(config.subscribers_path), config.purpose, config.basis)
+        known = read_subscribers(config.subscribers_path)
+        self._counted = counted(known, config.purpose, config.basis, config.worker, config.workers)
         self._probe, self._collector = self._stages()
         self._watermark_ms = config.start_ms
         self._tap_s = 0.0

@@ -13,20 +13,21 @@ def broken(metric, slots: Slots, area_count: int, crowd, person) -> list[str]:
     both = tuple(np.concatenate(pair) for pair in zip(crowd, person, strict=True))
     order = np.argsort(both[0]["time_ms"], kind="stable")
     both = both[0][order], both[1][order]
-    with_person = played(metric, slots, area_count, *both, cut=1 << 20)
-    added = with_person - played(metric, slots, area_count, *crowd, cut=1 << 20)
+    with_person = played(metric, slots, area_count, both)
+    added = with_person - played(metric, slots, area_count, crowd)
     found = []
     if with_person.dtype != np.int64 or with_person.shape[1] != area_count:
         found.append("a tally is i8[areas]")
     if sum(int(units) ** 2 for units in added.ravel()) > metric.bound_l2_units() ** 2:
         found.append("one person adds more than bound_l2_units")
-    if not np.array_equal(with_person, played(metric, slots, area_count, *both, cut=1)):
+    if not np.array_equal(with_person, played(metric, slots, area_count, both, cut=1)):
         found.append("tallies depend on how rows are cut into batches")
     return found
 
 
-def played(metric, slots: Slots, area_count: int, observations, fixes, cut: int) -> np.ndarray:
-    """Return i8[slots, areas] of the first local day, given to a fresh state in batches of at most `cut`."""
+def played(metric, slots: Slots, area_count: int, rows, cut: int = 1 << 20) -> np.ndarray:
+    """Return i8[slots, areas] of rows (OBSERVATION[n], FIX[n]) of the first local day, `cut` a batch."""
+    observations, fixes = rows
     state = metric.build(area_count, slots)
     slot, tallies = slots.of(slots.start_ms), []
     while True:

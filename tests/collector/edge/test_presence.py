@@ -120,8 +120,7 @@ def test_the_bound_is_reached_by_who_stays_all_of_a_day_of_25_hours():
         Presence(),
         slots(),
         AREAS,
-        *stream([(t, 3, 0, 1, {1: 64}) for t in range(0, 90_000_000, 600_000)]),
-        cut=9,
+        stream([(t, 3, 0, 1, {1: 64}) for t in range(0, 90_000_000, 600_000)]),
     )
     assert found.shape == (100, AREAS)
     assert (

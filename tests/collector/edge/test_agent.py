@@ -1,0 +1,190 @@
+"""The worker process as its neighbours meet it: sockets in, sockets out, and a report."""
+
+import json
+import multiprocessing
+import threading
+from datetime import datetime
+
+import numpy as np
+import pytest
+import zmq
+
+from collector.edge import agent, gather
+from probe.base.clock import WallClock, epoch_ms
+from probe.base.config import ConfigError
+from probe.base.packing import unpack
+from probe.wire import cells, events, subscribers
+from probe.wire.consent import YES
+
+START_MS = epoch_ms(datetime(2026, 5, 12), "Europe/Berlin")
+UNTIL_MS, LATENESS_MS, SLOT_MS = START_MS + 3_600_000, 60_000, 900_000
+FIRST = 262_030_000_000_001
+
+
+def square(area_id, west):
+    corners = [(west, 51.0), (west + 0.01, 51.0), (west + 0.01, 51.01), (west, 51.01), (west, 51.0)]
+    return {
+        "type": "Feature",
+        "properties": {"area_id": area_id, "residents": 100},
+        "geometry": {"type": "Polygon", "coordinates": [corners]},
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A plan of two cells that serve and one that does not, two areas, three subscribers."""
+    path = tmp_path_factory.mktemp("edge")
+    plan = "cell_id,site_id,radio,frequency_mhz,latitude,longitude,height_m,azimuth_deg,downtilt_deg,"
+    plan += "beamwidth_h_deg,beamwidth_v_deg,gain_dbi,power_dbm,pci,arfcn\n"
+    for name, radio, longitude in (("a", "LTE", 12.005), ("b", "LTE", 12.015), ("g", "GSM", 12.005)):
+        plan += f"{name},{name},{radio},1800,51.005,{longitude},25,,6,65,10,15,18,1,1300\n"
+    (path / "plan.csv").write_text(plan)
+    areas = {"type": "FeatureCollection", "features": [square("west", 12.0), square("east", 12.01)]}
+    (path / "areas.geojson").write_text(json.dumps(areas))
+    rows = np.zeros(3, subscribers.SUBSCRIBER)
+    rows["subscriber"], rows["person"] = FIRST + np.arange(3), np.arange(3)
+    rows["consent"][:2] = YES["market_research"]
+    (path / "subscribers").write_bytes(subscribers.encode(subscribers.Subscribers(0, rows)))
+    return path
+
+
+def config(folder, **changes):
+    known = {
+        "plan_path": str(folder / "plan.csv"),
+        "areas_path": str(folder / "areas.geojson"),
+        "subscribers_path": str(folder / "subscribers"),
+        "sealer_endpoint": "tcp://127.0.0.1:1",
+        "purpose": "market_research",
+        "basis": "consent",
+        "zone": "Europe/Berlin",
+        "start_ms": START_MS,
+        "until_ms": UNTIL_MS,
+        "seed": 1,
+        "collector": {"locator": "serving_cell"},
+    }
+    return agent.WorkerConfig(**{**known, **changes})
+
+
+def frame(folder, watermark_ms, *rows, shard=0):
+    """One batch of (ms since the start, who, cell)."""
+    plan = cells.from_csv((folder / "plan.csv").read_text(), "plan.csv")
+    found = np.zeros(len(rows), events.EVENT)
+    found["ta"], found["rsrp"], found["neighbour_pci"] = events.NO_TA, events.NO_RSRP, events.NO_PCI
+    found["kind"] = events.Kind.SERVICE_REQUEST
+    for row, (after_ms, who, cell) in zip(found, rows, strict=True):
+        row["time_ms"], row["subscriber"], row["cell"] = START_MS + after_ms, FIRST + who, cell
+    return events.encode(events.Batch(plan.digest(), watermark_ms, shard, found))
+
+
+def partial(message):
+    """(slot, i8[areas]) of a partial tally."""
+    _, _, worker, table, slot, raw, _ = unpack(message, gather.FIELDS, "partial tally")
+    assert (worker, table) == (0, 1)
+    return slot, np.frombuffer(raw, "<i8")
+
+
+def test_a_worker_counts_what_it_is_sent_and_reports(folder, monkeypatch):
+    """Poisoned frames on the way cost nothing but a count; one partial for each due slot, in order."""
+    monkeypatch.setattr(agent, "keep_memory_private", lambda: None)  # this process goes on after the test
+    context = zmq.Context()
+    sealer, world = context.socket(zmq.PULL), context.socket(zmq.PUSH)
+    sealer.setsockopt(zmq.RCVTIMEO, 60_000)
+    port = sealer.bind_to_random_port("tcp://127.0.0.1")
+    ours, theirs = multiprocessing.Pipe()
+    told = config(folder, sealer_endpoint=f"tcp://127.0.0.1:{port}")
+    worker = threading.Thread(target=agent.worker_main, args=(told, theirs), daemon=True)
+    worker.start()
+    try:
+        word, ready = ours.recv()
+        assert word == "ready"
+        world.connect(ready["endpoint"])
+        world.send(frame(folder, START_MS + 60_000, (0, 0, 0), (5, 1, 2), (7, 2, 0), (9, 0, 99)))
+        world.send(b"poison")
+        world.send_multipart([b"two", b"frames"])
+        world.send(frame(folder, START_MS, shard=3))
+        world.send(frame(folder, UNTIL_MS, (950_000, 0, 1)))
+        world.send(frame(folder, UNTIL_MS + LATENESS_MS + 1_000, (0, 0, 0)))
+        parts = [partial(sealer.recv()) for _ in range(4)]
+        heard = dict(until_done(ours))
+    finally:
+        worker.join(10)
+        context.destroy(linger=0)
+    assert [slot for slot, _ in parts] == [START_MS // SLOT_MS + k for k in range(4)]
+    assert all(tally.sum() == 64 * SLOT_MS for _, tally in parts), "one person, all of the time"
+    done = heard["done"]
+    assert done["account"] == {
+        "offered": 6, "binned": 2, "late": 1, "invalid": 2, "refused": 1, "shed": 0, "waiting": 0,
+    }  # fmt: skip
+    assert done["poisoned"] == 3 and "shard 3" in done["poisoned_first"][2]
+    assert set(done["core_s"]) == {"tap", "triangulate", "count"} and done["peak_rss_mb"] > 0
+
+
+def until_done(pipe):
+    """The words of a process up to its last."""
+    while True:
+        word, content = pipe.recv()
+        yield word, content
+        if word == "done":
+            return
+
+
+def test_a_worker_stops_when_told(folder, monkeypatch):
+    monkeypatch.setattr(agent, "keep_memory_private", lambda: None)
+    ours, theirs = multiprocessing.Pipe()
+    ours.send(("stop",))
+    agent.worker_main(config(folder), theirs)
+    assert [word for word, _ in until_done(ours)][-1] == "done"
+
+
+def test_two_workers_add_up_to_one(folder):
+    """The partial tallies of two shards are those of one worker that heard everything."""
+    rows = [(k * 1_000, k % 2, k % 3 % 2) for k in range(60)]
+    end_ms = START_MS + SLOT_MS + LATENESS_MS
+
+    def tally(*heard):
+        work = agent.Work(config(folder), WallClock())
+        return partial(work.take([frame(folder, end_ms, *heard)])[0])[1]
+
+    apart = [tally(*[row for row in rows if row[1] == who]) for who in (0, 1)]
+    assert np.array_equal(sum(apart), tally(*rows))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"subscribers_path": "/nowhere"}, "the subscribers file cannot be read"),
+        ({"plan_path": "/nowhere"}, "the plan does not exist"),
+        ({"slots": {"slot_s": 7}}, "use 300, 900, 1800 or 3600"),
+        ({"collector": {"locator": "serving_sell"}}, 'did you mean "serving_cell"'),
+        ({"probe": {"grade": "tracing"}}, "grade"),
+        ({"zone": "Mars"}, "Mars"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_is_wrong_is_said_before_anything_is_heard(folder, change, words):
+    with pytest.raises(ConfigError, match=words):
+        agent.Work(config(folder, **change), WallClock())
+
+
+def test_a_subscribers_file_that_is_none_is_told_without_its_content(folder, tmp_path):
+    (tmp_path / "bad").write_bytes(b"262030000000001")
+    with pytest.raises(ConfigError) as caught:
+        agent.Work(config(folder, subscribers_path=str(tmp_path / "bad")), WallClock())
+    assert "262030000000001" not in str(caught.value)
+
+
+def test_memory_is_private_in_a_worker():
+    """In a process of its own, for there is no way back."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        limits, dumpable = pool.apply(private_memory)
+    assert limits == (0, 0) and dumpable == 0
+
+
+def private_memory():
+    """What the system says after keep_memory_private: (core limits, dumpable)."""
+    import ctypes
+    import resource
+
+    agent.keep_memory_private()
+    return resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
