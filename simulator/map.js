@@ -21,7 +21,7 @@ function draw(id) {
   const svg = byId(id);
   svg.setAttribute("viewBox", data.viewBox);
   const defs = element("defs", {}, svg);
-  const hatch = element("pattern", { id: "hatch-" + id, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45) scale(" + data.unit + ")" }, defs);
+  const hatch = element("pattern", { id: "hatch-" + id, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, defs);
   element("rect", { width: 6, height: 6, fill: "#fff" }, hatch);
   element("rect", { width: 2, height: 6, fill: "#b9c2cb" }, hatch);
   return data.areas.map((area, index) => {
@@ -46,7 +46,7 @@ function facts() {
   const estimate = data.estimate[hour][chosen], truth = data.truth[hour][chosen], state = data.state[hour][chosen];
   row(table, "estimate", estimate === null ? "not shown: " + data.words[state] : number(estimate) + " persons");
   if (estimate !== null) {
-    row(table, "noise, 95 %", "± " + number(data.interval) + " persons");
+    row(table, "noise, 95 %", "± " + number(data.interval[hour]) + " persons");
     if (state === "warming") row(table, "state", data.words.warming);
   }
   row(table, "truth", number(truth) + " persons");

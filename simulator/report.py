@@ -19,8 +19,8 @@ WORDS = {
 def map_html(data: dict[str, Any]) -> str:
     """Return the map page: no server, no outside request, no script but its own.
 
-    data: title, subtitle, footer, hours[str], areas[{name, km2, d}], viewBox, unit,
-    estimate[hour][area] (None where not shown), truth[hour][area], state[hour][area], interval.
+    data: title, subtitle, footer, hours[str], areas[{name, km2, d}], viewBox,
+    estimate[hour][area] (None where not shown), truth[hour][area], state[hour][area], interval[hour].
     """
     script = (files("simulator") / "map.js").read_text(encoding="utf-8")
     page = (files("simulator") / "map.html").read_text(encoding="utf-8")
@@ -33,8 +33,8 @@ def map_html(data: dict[str, Any]) -> str:
     )
 
 
-def outlines(geojson: dict[str, Any]) -> tuple[list[dict[str, Any]], str, float]:
-    """Return (areas with an SVG path and their id, the view box, the size of one pixel).
+def outlines(geojson: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """Return (one {"d": SVG path} an area, the view box).
 
     Longitude is shrunk by the cosine of the middle latitude; y points down in SVG.
     """
@@ -56,7 +56,7 @@ def outlines(geojson: dict[str, Any]) -> tuple[list[dict[str, Any]], str, float]
         parts = getattr(shape, "geoms", [shape])
         rings = [part.simplify(unit / 2).exterior.coords for part in parts]
         areas.append({"d": "".join(map(ring, rings))})
-    return areas, f"-4 -4 {(east - west) * shrink / unit + 8:.0f} {(north - south) / unit + 8:.0f}", 1.0
+    return areas, f"-4 -4 {(east - west) * shrink / unit + 8:.0f} {(north - south) / unit + 8:.0f}"
 
 
 def percent(value: float | None) -> str:
@@ -84,6 +84,7 @@ def summary(run: dict[str, Any]) -> list[str]:
         f"error     by area and hour, median: noise {percent(error['noise_median'])}, place "
         f"{percent(error['place_median'])}, total {percent(error['total_median'])}; "
         f"{percent(error['published_share'])} of person-time published",
-        f"cost      {run['core_ns_per_event']['total']:,.0f} core ns an event, {run['events_per_s']:,.0f} events/s",
+        f"cost      {run['core_ns_per_event']['total']:,.0f} core ns an event, "
+        f"{run['events_per_s']:,.0f} events/s",
         f"look at   {run['out']}/map.html, or ask: footfall ask {run['out']} presence --level hour",
     ]
