@@ -9,11 +9,11 @@ from probe.wire.events import EVENT
 from simulator.kernels.looks import list_looks
 from simulator.kernels.move import LEG, LEGS_MAX
 from simulator.kernels.order import in_time_order
-from simulator.kernels.people import Country
 from simulator.kernels.procedures import LINK, follow
 from simulator.kernels.radio import HEARD
 from simulator.kernels.timeline import HANDSET, begin_all
 from simulator.network import Failures, Net
+from simulator.population import Country
 from simulator.radio import Radio
 from simulator.traffic import Rules
 

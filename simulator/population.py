@@ -1,7 +1,7 @@
 """The people of a country: how many, where they live and work, what the operator knows of them."""
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -10,7 +10,7 @@ from probe.base.config import ConfigError, Settings
 from probe.wire.areas import AreaSet
 from probe.wire.consent import NO, PURPOSES, YES
 from probe.wire.subscribers import MINOR, SUBSCRIBER
-from simulator.kernels.people import Country, buckets, homes, numbers, shares
+from simulator.kernels.people import buckets, homes, numbers, shares
 
 MCC, MNC = 262, 3
 AGE_SHARES = (
@@ -26,6 +26,23 @@ CONTRACT_SHARES = (0.6, 0.1, 0.3)  # private, business, prepaid: an assumption
 MINOR_DRAW, AGE_DRAW, GENDER_DRAW, CONTRACT_DRAW, CONSENT_DRAW = 0, 12, 13, 14, 16  # CONSENT_DRAW and on
 AREAS_MAX = 4_096  # the gravity tables grow with its square
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Country(NamedTuple):
+    """What the kernels know of the country.  Cumulative shares are of 2**32."""
+
+    bin_x_m: np.ndarray  # f4[bins]: centres of the bins, area by area
+    bin_y_m: np.ndarray
+    first_bin: np.ndarray  # i8[areas + 1]: row of each area's first bin
+    home_cum: np.ndarray  # u4[areas]: residents up to each area
+    work_cum: np.ndarray  # u4[areas, areas]: from home area: where people work
+    leisure_cum: np.ndarray  # u4[areas, areas]: from home area: where they go for errands and leisure
+    middle_x_m: float
+    middle_y_m: float
+    reach_m: float  # distance of the edge of the map from its middle
+    minor_share: float
+    worker_share: float  # of adults
+    outside_share: float  # of workers
 
 
 class PopulationSettings(Settings):

@@ -14,8 +14,8 @@ from probe.wire.areas import AreaSet
 from probe.wire.consent import countable
 from probe.wire.subscribers import MINOR
 from simulator.kernels.move import LEG, LEGS_MAX
-from simulator.kernels.people import Country
 from simulator.kernels.presence import SLOT_MS, add_day
+from simulator.population import Country
 
 EPOCH = date(1970, 1, 1).toordinal()
 

@@ -9,7 +9,6 @@ Sources: Mobilitaet in Deutschland 2017 (MiD, Ergebnisbericht): 3.1 trips per pe
 Bicycles are left out.  Shares and hours that are not named there are assumptions.
 """
 
-from collections import namedtuple
 from math import floor, sqrt
 
 import numpy as np
@@ -34,8 +33,6 @@ WALK_M_S, CAR_M_S, TRANSIT_M_S = 1.3, 8.0, 7.0
 PACE_SIGMA = 0.12
 SLOWEST_M_S, SLOWEST_EXTRA_MS = 4.0, 50 * MINUTE_MS  # no trip takes longer than this, by mode and pace
 
-Person = namedtuple("Person", "home_area home_x home_y job job_x job_y car")
-
 
 @kernel
 def beyond(country, key, index):
@@ -47,7 +44,7 @@ def beyond(country, key, index):
 
 @kernel
 def person_of(seed, person, country):
-    """Return the Person: where home and work (or school) are, and whether a car is used."""
+    """Return (home area, home x and y, job, its x and y, whether a car is used); job is a place or NO_JOB."""
     area, x, y = home_of(seed, person, country)
     key = bits(seed, PERSON, person, 1)
     minor = share(key, 0) < country.minor_share
@@ -60,7 +57,7 @@ def person_of(seed, person, country):
         if share(key, 7) < country.outside_share:
             job = OUTSIDE
             job_x, job_y = beyond(country, key, 8)
-    return Person(area, x, y, job, job_x, job_y, share(key, 11) < 0.7 and not minor)
+    return area, x, y, job, job_x, job_y, share(key, 11) < 0.7 and not minor
 
 
 @kernel
@@ -161,7 +158,8 @@ def day_plan(seed, person, day, length_ms, country, legs):
     key = bits(seed, DAY, person, day)
     weekday = (day + 3) % 7  # 1970-01-01 was a Thursday
     free = weekday > 4
-    working = not free and who.job != NO_JOB and share(key, 1) < 0.85
+    _, home_x, home_y, job, _, _, _ = who
+    working = not free and job != NO_JOB and share(key, 1) < 0.85
     n, t = 0, 0
     if share(key, 0) < (0.72 if weekday == 6 else 0.87):  # the others stay at home
         for number in range(3):
@@ -171,7 +169,7 @@ def day_plan(seed, person, day, length_ms, country, legs):
             index = 8 + 40 * number
             if share(key, index) < wanted:
                 n, t = tour(legs, n, t, length_ms, number, working, free, who, country, key, index + 1)
-    return put(legs, n, t, length_ms, who.home_x, who.home_y, who.home_x, who.home_y, STAY, HOME)
+    return put(legs, n, t, length_ms, home_x, home_y, home_x, home_y, STAY, HOME)
 
 
 @kernel
@@ -181,29 +179,30 @@ def tour(legs, n, t, length_ms, number, working, free, who, country, key, index)
     Nobody sets out for a place from which they would not be home by midnight.
     Draws index to index + 33.
     """
-    x, y, to_job = who.home_x, who.home_y, working and number == 0
+    area, x, y, job, job_x, job_y, car = who
+    to_job = working and number == 0
     what = LEISURE if share(key, index) < (0.65 if number == 2 else 0.4) else ERRAND
-    place, to_x, to_y = place_for(what, x, y, who.home_area, free, country, key, index + 1)
+    place, to_x, to_y = place_for(what, x, y, area, free, country, key, index + 1)
     if to_job:
-        place, to_x, to_y = who.job, who.job_x, who.job_y
-    leaves = max(begins_ms(number, to_job, who.job, key, index + 5), t + 10 * MINUTE_MS)
+        place, to_x, to_y = job, job_x, job_y
+    leaves = max(begins_ms(number, to_job, job, key, index + 5), t + 10 * MINUTE_MS)
     slow = slowest_ms(x, y, to_x, to_y)
     if leaves + 2 * slow + 2 * MINUTE_MS > length_ms:
         return n, t
     n = put(legs, n, t, leaves, x, y, x, y, STAY, HOME)
-    n, t = trip(legs, n, leaves, x, y, to_x, to_y, who.car, place, key, index + 7)
-    until = min(t + stay_ms(place, who.job, key, index + 10), length_ms - slow)
+    n, t = trip(legs, n, leaves, x, y, to_x, to_y, car, place, key, index + 7)
+    until = min(t + stay_ms(place, job, key, index + 10), length_ms - slow)
     n = put(legs, n, t, until, to_x, to_y, to_x, to_y, STAY, place)
     if share(key, index + 22) < 0.36:  # a shop on the way back, near home or near here
         near_x, near_y = (x, y) if share(key, index + 23) < 0.6 else (to_x, to_y)
         shop_x, shop_y = near_x + 400.0 * bell(key, index + 24), near_y + 400.0 * bell(key, index + 25)
         slow = slowest_ms(shop_x, shop_y, x, y)
         if until + slowest_ms(to_x, to_y, shop_x, shop_y) + slow + 2 * MINUTE_MS <= length_ms:
-            n, t = trip(legs, n, until, to_x, to_y, shop_x, shop_y, who.car, ERRAND, key, index + 26)
+            n, t = trip(legs, n, until, to_x, to_y, shop_x, shop_y, car, ERRAND, key, index + 26)
             to_x, to_y = shop_x, shop_y
             until = min(t + stay_ms(ERRAND, NO_JOB, key, index + 29), length_ms - slow)
             n = put(legs, n, t, until, to_x, to_y, to_x, to_y, STAY, ERRAND)
-    return trip(legs, n, until, to_x, to_y, x, y, who.car, HOME, key, index + 31)
+    return trip(legs, n, until, to_x, to_y, x, y, car, HOME, key, index + 31)
 
 
 @kernel

@@ -1,6 +1,4 @@
-"""Who a person is: home, work, habits.  Pure functions of (seed, person)."""
-
-from collections import namedtuple
+"""Who a person is: home, work, habits.  Pure functions of (seed, person) and simulator.population.Country."""
 
 import numpy as np
 
@@ -10,21 +8,6 @@ from probe.base.streams import bits, mix64, unit
 U8 = np.uint64
 PERSON = 101  # purposes: names of streams
 BUCKETS = U8(64)
-
-# What the kernels know of the country, as arrays.  Built by simulator.population.
-#
-# bin_x_m, bin_y_m : f4[bins]        centres of the bins, area by area
-# first_bin        : i8[areas + 1]   row of each area's first bin
-# home_cum         : u4[areas]       share of residents up to each area, of 2**32
-# work_cum         : u4[areas, areas]  from home area: where people work, likewise
-# leisure_cum      : u4[areas, areas]  from an area: where people go for errands and leisure, likewise
-# middle_x_m, middle_y_m, reach_m : float  middle of the map and distance of its edge
-# minor_share, worker_share, outside_share : float  of persons, of adults, of those who work
-Country = namedtuple(
-    "Country",
-    "bin_x_m bin_y_m first_bin home_cum work_cum leisure_cum "
-    "middle_x_m middle_y_m reach_m minor_share worker_share outside_share",
-)
 
 
 @kernel
