@@ -116,7 +116,7 @@ class Work:
         self._probe, self._collector = self._stages()
         self._watermark_ms = config.start_ms
         self._tap_s = 0.0
-        self._poison: list[str] = []
+        self._poisoned, self._why = 0, ""
 
     def _stages(self) -> tuple[Probe, Collector]:
         config, slots = self._config, self._slots
@@ -145,7 +145,7 @@ class Work:
             batch = self._decode(frames)
             observations = self._probe.observe(batch)
         except WireError as error:
-            self._poison.append(str(error))
+            self._poisoned, self._why = self._poisoned + 1, str(error)
             return []
         finally:
             self._tap_s += self._clock.cpu_s() - begin_s
@@ -179,8 +179,8 @@ class Work:
         self._collector.drain()
         return {
             "account": self.account(),
-            "poisoned": len(self._poison),
-            "poisoned_first": self._poison[:3],
+            "poisoned": self._poisoned,
+            "poisoned_last": self._why,
             "core_s": {"tap": self._tap_s, **self._collector.core_s},
             "peak_rss_mb": peak_rss_mb(),
         }

@@ -115,7 +115,7 @@ def test_a_worker_counts_what_it_is_sent_and_reports(folder, monkeypatch):
     assert done["account"] == {
         "offered": 6, "binned": 2, "late": 1, "invalid": 2, "refused": 1, "shed": 0, "waiting": 0,
     }  # fmt: skip
-    assert done["poisoned"] == 3 and "shard 3" in done["poisoned_first"][2]
+    assert done["poisoned"] == 3 and "shard 3" in done["poisoned_last"]
     assert set(done["core_s"]) == {"tap", "triangulate", "count"} and done["peak_rss_mb"] > 0
 
 

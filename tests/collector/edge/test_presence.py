@@ -76,6 +76,16 @@ def test_a_person_seen_again_after_the_expiry_was_gone_in_between():
     assert sum(held)[2] + state.close()[2] == 3_600_000 * 64 + (SLOT_MS - 500) * 64
 
 
+def test_a_better_fix_is_forgotten_at_the_instant_of_the_expiry():
+    state = Presence().build(AREAS, slots())
+    observations, fixes = stream([(0, 3, 9, 2, {1: 64}), (3_600_000, 7, 9, 1, {2: 64})])
+    state.count(observations[:1], fixes[:1])
+    for _ in range(4):
+        state.close()
+    state.count(observations[1:], fixes[1:])
+    assert state.close().tolist() == [0, 0, SLOT_MS * 64, 0, 0]
+
+
 units = st.dictionaries(st.integers(0, AREAS - 1), st.integers(1, 64), min_size=1).map(
     lambda weights: whole(list(weights.items()))
 )
