@@ -151,6 +151,8 @@ class Work:
             self._tap_s += self._clock.cpu_s() - begin_s
         self._watermark_ms = max(self._watermark_ms, batch.watermark_ms)
         closed = self._collector.push(observations, self._watermark_ms)
+        if closed:
+            self.account()
         worker, table = self._config.worker, self._metric.table
         return [gather.encode(worker, table, slot, tally, self._watermark_ms) for slot, tally in closed]
 

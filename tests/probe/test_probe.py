@@ -133,6 +133,12 @@ def test_no_is_exact(consent, age, basis, passes):
     assert one.counts["refused"] == (not passes)
 
 
+def test_a_refusal_leaves_the_observations_of_a_tap_without_that_person():
+    heard = [event(NOON_MS + k, who=k % 4, cell=k % CELLS) for k in range(100)]
+    agreed = [row for row in heard if row["subscriber"][0] != FIRST + 3]
+    assert probe().observe(batch(*heard)).tobytes() == probe().observe(batch(*agreed)).tobytes()
+
+
 def test_who_is_not_in_the_file_is_refused_and_an_empty_file_refuses_everyone():
     for rows in (people(), people(AGREED)):
         one = probe(rows)
