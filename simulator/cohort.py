@@ -9,9 +9,9 @@ from probe.wire.events import EVENT
 from simulator.kernels.looks import list_looks
 from simulator.kernels.move import LEG, LEGS_MAX
 from simulator.kernels.order import in_time_order
-from simulator.kernels.procedures import LINK, follow
+from simulator.kernels.procedures import LINK, MDT, REPORTS_MAX, follow
 from simulator.kernels.radio import HEARD
-from simulator.kernels.timeline import HANDSET, begin_all
+from simulator.kernels.timeline import HANDSET, START, begin_all
 from simulator.network import Failures, Net
 from simulator.population import Country
 from simulator.radio import Radio
@@ -105,9 +105,9 @@ class Cohort:
                                     place.country, bench.legs, looks, ROOM)  # fmt: skip
             asked = (a[:count] for a in looks[3:])
             place.radio.measure(*asked, bench.cell[:count], bench.level_dbm[:count])
-            self._waiting = grown(self._waiting, self._count, self._count + EVENTS_A_LOOK * count)
-            self._count = follow(self._handsets, looks, count, bench.cell, bench.level_dbm, rules, place.failures,
-                                 place.net, bench.link, self._waiting, self._count)  # fmt: skip
+            rows = self._room_for(count)
+            self._count = follow(self._handsets, looks, count, bench.cell, bench.level_dbm, rules,
+                                 place.failures, place.net, bench.link, rows, self._count)  # fmt: skip
         out = grown(out, n, n + self._count)
         first, start_ms = n, rules.start_ms
         self._count, n = in_time_order(
@@ -115,3 +115,11 @@ class Cohort:
         )
         self.digest.update(out.events[first:n])
         return out, n
+
+    def _room_for(self, count: int) -> Rows:
+        """Return the waiting rows, with room for all that `count` looks can lead to."""
+        wanted = self._count + EVENTS_A_LOOK * count
+        if self._place.rules.grade == MDT:
+            wanted += REPORTS_MAX * np.count_nonzero(self._bench.looks.what[:count] == START)
+        self._waiting = grown(self._waiting, self._count, wanted)
+        return self._waiting

@@ -81,7 +81,7 @@ class World:
         self._heard, self._sorted, self._count = rows_of(1 << 12), rows_of(1 << 12), 0
 
     def run(self, deliver: Callable[[Batch], None], lateness_ms: int = 60_000) -> None:
-        """Let time pass, handing over the events of each step; the last batch only brings a late watermark."""
+        """Let time pass, handing over the events of each step; the last is empty, its watermark late."""
         env = simpy.Environment()
         place = self.place
         for site in np.unique(place.failures.site).tolist():

@@ -26,7 +26,7 @@ os.environ["NUMBA_NUM_THREADS"] = "1"  # cores are used by processes; numba read
 import numba
 from numba import njit, prange
 
-__all__ = ["kernel", "lanes", "prange"]
+__all__ = ["bare", "kernel", "lanes", "prange"]
 
 FLAGS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False}
 BASE = Path(__file__).parent
@@ -59,6 +59,15 @@ def _compile(function, **flags):
 def kernel(function):
     """Compile a plain loop."""
     return _compile(function)
+
+
+def bare(function):
+    """Compile a plain loop that makes no array.
+
+    It keeps no count of references either: where small functions hand many arrays to each
+    other, counting took two thirds of the time.
+    """
+    return _compile(function, _nrt=False)
 
 
 def lanes(function):

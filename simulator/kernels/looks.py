@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from probe.base.jit import kernel
+from probe.base.jit import bare
 from simulator.kernels.move import STAY, position
 from simulator.kernels.radio import NO_CELL
 from simulator.kernels.timeline import (
@@ -28,7 +28,7 @@ from simulator.kernels.timeline import (
 )
 
 
-@kernel
+@bare
 def put(looks, n, row, h, what, time_ms, about_ms, rules):
     """Write look n of handset h and return n + 1.
 
@@ -41,25 +41,25 @@ def put(looks, n, row, h, what, time_ms, about_ms, rules):
     return n + 1
 
 
-@kernel
+@bare
 def first_failure(failures, time_ms):
     """Return the first row of failures at time_ms or later."""
     return np.searchsorted(failures.time_ms, time_ms)
 
 
-@kernel
+@bare
 def failure_ms(failures, i, delay_ms):
     """Return when a handset notices failure i."""
     return failures.time_ms[i] + delay_ms if i < len(failures.time_ms) else NEVER
 
 
-@kernel
+@bare
 def on_site(h, failures, i):
     """Return whether h camps on, or is served by, the base station of failure i."""
     return h.cell != NO_CELL and failures.site_of[h.cell] == failures.site[i]
 
 
-@kernel
+@bare
 def connect(h, row, rules, failures, country, legs, looks, n):
     """List the looks of the connection that begins with the burst at h.burst_ms; return their count.
 
@@ -100,14 +100,14 @@ def connect(h, row, rules, failures, country, legs, looks, n):
     return n
 
 
-@kernel
+@bare
 def pass_looks(h, time_ms):
     """Leave out idle looks up to time_ms."""
     while idle_look_ms(h) <= time_ms:
         h.look += 1
 
 
-@kernel
+@bare
 def walk(h, row, begin_ms, end_ms, rules, failures, country, legs, looks, n):
     """List the looks of one handset that begin in [begin_ms, end_ms), connections whole; return n."""
     first, due = n, np.int64(h.due_ms)
@@ -145,7 +145,7 @@ def walk(h, row, begin_ms, end_ms, rules, failures, country, legs, looks, n):
             n, due = put(looks, n, row, h, PERIODIC, now, 0, rules), NEVER
 
 
-@kernel
+@bare
 def list_looks(handsets, first, begin_ms, end_ms, rules, failures, country, legs, looks, room):
     """List the looks of handsets from row first on while there is room; return (looks, next row).
 

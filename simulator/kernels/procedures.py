@@ -11,12 +11,13 @@ from math import floor, sqrt
 
 import numpy as np
 
-from probe.base.jit import kernel
+from probe.base.jit import bare
 from probe.base.streams import bits, exponential, normal
 from simulator.kernels.looks import on_site
 from simulator.kernels.radio import FLOOR_DBM, HANDSET_M, HEARD, NO_CELL
 from simulator.kernels.timeline import (
     ATTACH,
+    CONNECTION_MS_MAX,
     DETACH,
     FRESH,
     IDLE,
@@ -41,6 +42,7 @@ TA_STEP_M, TA_MAX, TA_SIGMA_M, EXCESS_M = 78.07, 1_282, 30.0, 20.0
 OFFSET_DB, REPORT_DB = 2.0, 1.0  # one error per connection; one per report and cell
 RESELECT_DB = 3.0
 REPORT_EVERY_MS = 10_000
+REPORTS_MAX = CONNECTION_MS_MAX // REPORT_EVERY_MS  # of one connection
 UPDATE_MS = 150  # from a handover to the update of the tracking area
 
 LINK = np.dtype(  # one connection, or none
@@ -50,6 +52,9 @@ LINK = np.dtype(  # one connection, or none
         ("cell", "u4", (8,)),
         ("level_dbm", "f4", (8,)),  # filtered
         ("better_ms", "i8", (8,)),  # since when a neighbour is better by the offset; NEVER = it is not
+        ("next_cell", "u4", (8,)),  # scratch
+        ("next_dbm", "f4", (8,)),
+        ("next_ms", "i8", (8,)),
         ("looked_ms", "i8"),
         ("until_ms", "i8"),
         ("report_ms", "i8"),  # next periodic report
@@ -61,7 +66,7 @@ LINK = np.dtype(  # one connection, or none
 )
 
 
-@kernel
+@bare
 def timing_advance(seed, person, time_ms, x_m, y_m, cell, net):
     """Return the timing advance to a cell: N(excess, 30 m) over the slant range, in steps of 78.07 m."""
     dx, dy = np.float64(x_m) - net.x_m[cell], np.float64(y_m) - net.y_m[cell]
@@ -71,13 +76,25 @@ def timing_advance(seed, person, time_ms, x_m, y_m, cell, net):
     return min(max(np.int64(floor(far_m / TA_STEP_M + 0.5)), 0), TA_MAX)
 
 
-@kernel
+@bare
 def rsrp_code(dbm):
     """Return the report mapping of a level: n = floor(dBm + 141), 0 to 97."""
     return min(max(np.int64(floor(dbm + 141.0)), 0), 97)
 
 
-@kernel
+@bare
+def offset_db(rules, person, time_ms):
+    """Return the error [dB] that all levels of the connection begun at time_ms have in common."""
+    return OFFSET_DB * normal(rules.seed, OFFSET, person, time_ms)
+
+
+@bare
+def prepare_ms(rules, person, time_ms):
+    """Return how long the handover reported for at time_ms takes to prepare, 30 to 70 ms."""
+    return 30 + np.int64(bits(rules.seed, PREPARE, person, time_ms) % np.uint64(41))
+
+
+@bare
 def choose(camped, cell, level_dbm):
     """Return the cell to camp on, of those heard: the old one unless the loudest is 3 dB better."""
     for j in range(HEARD):
@@ -86,25 +103,24 @@ def choose(camped, cell, level_dbm):
     return cell[0]
 
 
-@kernel
+@bare
 def smooth(link, time_ms, cell, level_dbm):
     """Pass the levels heard through the L3 filter, k = 4: weight 1/2 per 200 ms; forget the unheard."""
     count = 0
-    new_level, new_since = np.empty(8, np.float32), np.empty(8, np.int64)
     old = np.float32(0.5 ** ((time_ms - link.looked_ms) / MEASURE_MS))
     while count < HEARD and cell[count] != NO_CELL:
-        new_level[count], new_since[count] = level_dbm[count], NEVER
+        link.next_dbm[count], link.next_ms[count] = level_dbm[count], NEVER
         for j in range(link.count):
             if link.cell[j] == cell[count]:
-                new_level[count] += old * (link.level_dbm[j] - level_dbm[count])
-                new_since[count] = link.better_ms[j]
+                link.next_dbm[count] += old * (link.level_dbm[j] - level_dbm[count])
+                link.next_ms[count] = link.better_ms[j]
         count += 1
     for j in range(count):
-        link.cell[j], link.level_dbm[j], link.better_ms[j] = cell[j], new_level[j], new_since[j]
+        link.cell[j], link.level_dbm[j], link.better_ms[j] = cell[j], link.next_dbm[j], link.next_ms[j]
     link.count, link.looked_ms = count, time_ms
 
 
-@kernel
+@bare
 def heard(link, cell):
     """Return at which place a connection measures a cell, or -1."""
     for j in range(link.count):
@@ -113,7 +129,7 @@ def heard(link, cell):
     return -1
 
 
-@kernel
+@bare
 def a3_target(link, serving, time_ms, rules):
     """Return the neighbour to hand over to, or NO_CELL: better by the offset for the time-to-trigger.
 
@@ -130,7 +146,7 @@ def a3_target(link, serving, time_ms, rules):
     return target
 
 
-@kernel
+@bare
 def write(out, n, h, link, kind, time_ms, rules, net):
     """Write event n of handset h; return n + 1.  Only what the grade of the tap hears is filled in."""
     e = out.events[n]
@@ -149,11 +165,10 @@ def write(out, n, h, link, kind, time_ms, rules, net):
     return n + 1
 
 
-@kernel
+@bare
 def report_levels(e, link, serving, person, time_ms, seed, net):
     """Fill in the levels of the serving cell and up to 7 neighbours, loudest first, as measured."""
-    count = 0
-    level, cell = np.empty(8, np.float32), np.empty(8, np.uint32)
+    count, level, cell = 0, link.next_dbm, link.next_cell
     for j in range(link.count):
         error = link.offset_db + REPORT_DB * normal(seed, LEVEL_NOISE, person, time_ms * 8 + j)
         measured = np.float32(link.level_dbm[j] + error)
@@ -170,7 +185,7 @@ def report_levels(e, link, serving, person, time_ms, seed, net):
         e.rsrp[j + 1], e.neighbour_pci[j] = rsrp_code(level[j]), net.pci[cell[j]]
 
 
-@kernel
+@bare
 def say(out, n, h, link, kind, time_ms, rules, net):
     """Write one event after the last one; it is a contact, so the periodic update waits anew.
 
@@ -184,7 +199,7 @@ def say(out, n, h, link, kind, time_ms, rules, net):
     return write(out, n, h, link, kind, time_ms, rules, net)
 
 
-@kernel
+@bare
 def camp(out, n, h, link, cell, time_ms, rules, net):
     """Camp on a cell, or on none; update the tracking area where it is another or coverage was lost."""
     h.cell = cell
@@ -198,7 +213,7 @@ def camp(out, n, h, link, cell, time_ms, rules, net):
     return n
 
 
-@kernel
+@bare
 def report_until(out, n, h, link, time_ms, rules, net):
     """Write the periodic reports of grade mdt before time_ms; other events keep their times."""
     while link.connected and link.report_ms < time_ms:
@@ -209,7 +224,7 @@ def report_until(out, n, h, link, time_ms, rules, net):
     return n
 
 
-@kernel
+@bare
 def open_link(out, n, h, link, until_ms, time_ms, cell, level_dbm, rules, net):
     """Begin a connection on the cell that h camps on, if there is one."""
     person = np.int64(h.person)
@@ -221,12 +236,12 @@ def open_link(out, n, h, link, until_ms, time_ms, cell, level_dbm, rules, net):
     n = say(out, n, h, link, kind, time_ms, rules, net)
     link.connected, link.count, link.looked_ms = 1, 0, time_ms
     link.until_ms, link.report_ms = until_ms, time_ms + REPORT_EVERY_MS
-    link.offset_db = OFFSET_DB * normal(rules.seed, OFFSET, person, time_ms)
+    link.offset_db = offset_db(rules, person, time_ms)
     smooth(link, time_ms, cell, level_dbm)
     return n
 
 
-@kernel
+@bare
 def hang_up(out, n, h, link, rules, net):
     """End the connection, if there is one."""
     if link.connected:
@@ -236,7 +251,7 @@ def hang_up(out, n, h, link, rules, net):
     return n
 
 
-@kernel
+@bare
 def watch(out, n, h, link, time_ms, cell, level_dbm, rules, net):
     """Measure while connected: report and hand over, or find another cell after losing the link."""
     smooth(link, time_ms, cell, level_dbm)
@@ -252,7 +267,7 @@ def watch(out, n, h, link, time_ms, cell, level_dbm, rules, net):
         if target == NO_CELL:
             return n
         n = say(out, n, h, link, SAY_REPORT, time_ms, rules, net)
-        time_ms += 30 + np.int64(bits(rules.seed, PREPARE, np.int64(h.person), time_ms) % np.uint64(41))
+        time_ms += prepare_ms(rules, np.int64(h.person), time_ms)
         h.cell = target
         n = say(out, n, h, link, SAY_HANDOVER, time_ms, rules, net)
     for j in range(link.count):
@@ -260,7 +275,7 @@ def watch(out, n, h, link, time_ms, cell, level_dbm, rules, net):
     return camp(out, n, h, link, h.cell, time_ms + UPDATE_MS, rules, net)
 
 
-@kernel
+@bare
 def switch(out, n, h, link, what, time_ms, cell, level_dbm, rules, net):
     """Say goodbye, or register again, if a cell is heard."""
     h.cell = choose(h.cell, cell, level_dbm)
@@ -275,7 +290,7 @@ def switch(out, n, h, link, what, time_ms, cell, level_dbm, rules, net):
     return n
 
 
-@kernel
+@bare
 def act(out, n, h, link, what, about_ms, time_ms, cell, level_dbm, rules, failures, net):
     """Do what one look was for; return the number of events."""
     if what == START:
@@ -295,7 +310,7 @@ def act(out, n, h, link, what, about_ms, time_ms, cell, level_dbm, rules, failur
     return n
 
 
-@kernel
+@bare
 def follow(handsets, looks, count, cell, level_dbm, rules, failures, net, link, out, n):
     """Play the first `count` looks of some handsets; return n and the new events.
 

@@ -10,7 +10,7 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from probe.base.jit import kernel
+from probe.base.jit import bare
 from probe.base.streams import bits, exponential, mix64, uniform, unit
 from simulator.kernels.move import CAR, HOUR_MS, STATION, STAY, TRANSIT, day_plan, leg_at
 from simulator.kernels.radio import NO_CELL, indoor_loss_db
@@ -55,7 +55,7 @@ HANDSET = np.dtype(
 )
 
 
-@kernel
+@bare
 def next_burst(rules, person, after_ms):
     """Return the first time after after_ms at which traffic may begin, or NEVER."""
     u = uniform(rules.seed, ACTIVITY, person, 0)
@@ -80,7 +80,7 @@ def next_burst(rules, person, after_ms):
     return NEVER
 
 
-@kernel
+@bare
 def takes_place(rules, h):
     """Return whether the candidate h.burst_ms is traffic: always on a trip, less often off it."""
     return h.on != 0 and (
@@ -88,7 +88,7 @@ def takes_place(rules, h):
     )
 
 
-@kernel
+@bare
 def burst_end(rules, h):
     """Return when the connection that carries the burst at h.burst_ms would be released."""
     mean = rules.transit_data_ms if h.mode == TRANSIT else rules.data_ms
@@ -96,19 +96,19 @@ def burst_end(rules, h):
     return h.burst_ms + 200 + np.int64(min(length, BURST_MS_MAX)) + rules.inactivity_ms
 
 
-@kernel
+@bare
 def is_paged(rules, person, time_ms):
     """Return whether the network began the session at time_ms."""
     return uniform(rules.seed, PAGED, person, time_ms) < rules.paged_share
 
 
-@kernel
+@bare
 def carrier_at(rules, person, time_ms):
     """Return the carrier of the session at time_ms: load is spread over them."""
     return np.int64(bits(rules.seed, CARRIER, person, time_ms) % U8(len(rules.wall_db)))
 
 
-@kernel
+@bare
 def night(rules, person, d):
     """Return (off, on): when a handset is switched off in the night after day d, or NEVER twice.
 
@@ -121,7 +121,7 @@ def night(rules, person, d):
     return off, rules.midnight_ms[d + 1] + np.int64((5.5 + 2.0 * unit(mix64(x + U8(1)))) * HOUR_MS)
 
 
-@kernel
+@bare
 def next_switch(rules, person, after_ms):
     """Return the first time after after_ms at which a handset is switched off or on, or NEVER."""
     for d in range(len(rules.midnight_ms) - 1):
@@ -131,7 +131,7 @@ def next_switch(rules, person, after_ms):
     return NEVER
 
 
-@kernel
+@bare
 def is_on(rules, person, time_ms):
     """Return whether a handset is switched on at time_ms."""
     for d in range(len(rules.midnight_ms) - 1):
@@ -141,13 +141,13 @@ def is_on(rules, person, time_ms):
     return True
 
 
-@kernel
+@bare
 def notices_ms(rules, person):
     """Return how long after a failure of its base station a handset looks for another, 40 to 1,039 ms."""
     return 40 + np.int64(bits(rules.seed, NOTICE, person, 0) % U8(1_000))
 
 
-@kernel
+@bare
 def take_leg(h, time_ms, rules, country, legs):
     """Put handset h on the leg that holds time_ms.  legs: LEG[LEGS_MAX], scratch."""
     d = 0
@@ -162,14 +162,14 @@ def take_leg(h, time_ms, rules, country, legs):
     h.mode, h.place, h.look = leg.mode, leg.place, 1
 
 
-@kernel
+@bare
 def path_m(h):
     """Return the length of the leg."""
     dx, dy = np.float64(h.to_x) - h.from_x, np.float64(h.to_y) - h.from_y
     return sqrt(dx * dx + dy * dy)
 
 
-@kernel
+@bare
 def idle_look_ms(h):
     """Return when idle handset h looks at the radio next on this leg: every 100 m of path, or NEVER."""
     if h.mode == STAY or h.on == 0:
@@ -180,7 +180,7 @@ def idle_look_ms(h):
     return h.start_ms + np.int64((h.end_ms - h.start_ms) * (done_m / length_m))
 
 
-@kernel
+@bare
 def connected_every_ms(h):
     """Return the time between two looks while connected: 5 m of path, in whole samples; NEVER at rest."""
     length_m = path_m(h)
@@ -189,7 +189,7 @@ def connected_every_ms(h):
     return MEASURE_MS * ceil(CONNECTED_LOOK_M * (h.end_ms - h.start_ms) / length_m / MEASURE_MS)
 
 
-@kernel
+@bare
 def walls_db(rules, h):
     """Return the loss [dB] of walls or car about handset h: the same whenever it is in that kind of place."""
     if h.mode == STAY and h.place != STATION:
@@ -199,7 +199,7 @@ def walls_db(rules, h):
     return indoor_loss_db(kind, bits(rules.seed, WALL, h.person, name), rules.wall_db[h.carrier])
 
 
-@kernel
+@bare
 def begin(h, rules, country, legs):
     """Set handset h, whose subscriber and person are known, to the start of the world."""
     person = np.int64(h.person)
@@ -210,7 +210,7 @@ def begin(h, rules, country, legs):
     h.cell, h.tac, h.carrier = NO_CELL, FRESH if h.on else LOST, carrier_at(rules, person, 0)
 
 
-@kernel
+@bare
 def begin_all(handsets, rules, country, legs):
     """Set all handsets to the start of the world."""
     for row in range(len(handsets)):
