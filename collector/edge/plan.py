@@ -18,13 +18,13 @@ CELL = np.dtype(
         ("x_m", "f4"),
         ("y_m", "f4"),
         ("height_m", "f4"),
-        ("azimuth_rad", "f4"),  # clockwise from north
         ("east", "f4"),  # the azimuth as a unit vector
         ("north", "f4"),
         ("level_dbm", "f4"),  # median level 1 m along the boresight
         ("pattern_db", "f4"),  # loss = pattern_db * (angle off the azimuth [rad])^2; 0 = all around
         ("reach_m", "f4"),  # nobody farther away is looked for
         ("mast", "i4"),  # row of MAST, -1 = never serves
+        ("slot", "i4"),  # place among the cells by mast
         ("carrier", "i4"),
         ("site", "i4"),
     ]
@@ -89,6 +89,7 @@ def read(plan: Plan, areas: AreaSet) -> Believed:
         masts[name] = cells[name][order[starts]]
     masts["first"], masts["end"] = starts, np.append(starts[1:], len(order))
     cells["mast"][order] = np.repeat(np.arange(len(masts)), masts["end"] - masts["first"])
+    cells["slot"][order] = np.arange(len(order))
     carrier_first = np.searchsorted(masts["carrier"], np.arange(carrier.max(initial=-1) + 2))
     cells["reach_m"][order] = reaches(masts, carrier_first)[cells["mast"][order]]
     return Believed(
@@ -105,8 +106,8 @@ def cell_rows(plan: Plan, areas: AreaSet) -> np.ndarray:
     )
     cells["height_m"] = np.maximum(plan["height_m"], 3.0)
     omni = np.isnan(plan["azimuth_deg"])
-    cells["azimuth_rad"] = np.radians(np.where(omni, 0.0, plan["azimuth_deg"]))
-    cells["east"], cells["north"] = np.sin(cells["azimuth_rad"]), np.cos(cells["azimuth_rad"])
+    azimuth_rad = np.radians(np.where(omni, 0.0, plan["azimuth_deg"]))
+    cells["east"], cells["north"] = np.sin(azimuth_rad), np.cos(azimuth_rad)
     cells["pattern_db"] = np.where(omni, 0.0, 12 / np.radians(np.maximum(plan["beamwidth_h_deg"], 5.0)) ** 2)
     ghz = np.asarray(plan["frequency_mhz"], "f8") / 1_000
     cells["level_dbm"] = plan["power_dbm"] + plan["gain_dbi"] - PER_HERTZ_DB - 20 * np.log10(ghz)
@@ -151,7 +152,7 @@ class Tables:
 
     first: np.ndarray  # i8[cells + 1] row of `fixes` where a cell begins: cell only, TA 0, TA 1, ...
     fixes: np.ndarray  # FIX[first[-1]]
-    foot: np.ndarray  # f4[cells, 5] mean and covariance of each footprint
+    foot: np.ndarray  # f4[cells, 3] mean x, y and variance of each footprint
     points: np.ndarray  # f8[64, 2] standard normal
 
 
@@ -160,7 +161,7 @@ def tables(known: Believed) -> Tables:
     cells, masts = known.cells, known.masts
     rows = np.where(cells["mast"] >= 0, cells["reach_m"] / footprint.STEP_M + 3, 0).astype("i8")
     first = np.concatenate([[0], np.cumsum(rows)]).astype("i8")
-    made = Tables(first, np.zeros(first[-1], FIX), np.zeros((len(cells), 5), "f4"), normal_points())
+    made = Tables(first, np.zeros(first[-1], FIX), np.zeros((len(cells), 3), "f4"), normal_points())
     if not len(masts):
         return made
     grid, shape = grid_over(masts)

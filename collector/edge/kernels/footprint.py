@@ -5,7 +5,7 @@ predicted from the plan, shadowing unknown), times the chance that the handset u
 carrier, times a prior of people.  Every sum is over bins of one grid that all cells share.
 """
 
-from math import atan2, cos, erfc, exp, hypot, log10, pi, sin, sqrt
+from math import erfc, exp, hypot, log10, sqrt
 
 import numpy as np
 
@@ -24,33 +24,38 @@ EXCESS_M = 15.0  # mean detour of the first path
 NEAR_MASTS = 12  # rivals looked at; the next ones win less than one bin in a thousand
 TILE_BINS = 8
 BINS_MAX = 1 << 16  # bins of one footprint
-CUT = 1e-4  # bins below this share of the best are left out
+BELOW_DB = 35.0  # whoever is so far below the loudest is not looked at: odds of one in a thousand
+CUT = 1e-3  # bins below this share of the best are left out
 CELL_ONLY, WITH_TA = 1, 2  # content of a fix
 
 
 @kernel
-def level_dbm(cell, lg_m, bearing_rad):
-    """Return the median level of a CELL at lg of the slant range and a bearing from its mast."""
-    off_rad = bearing_rad - cell.azimuth_rad
-    off_rad -= 2.0 * pi * np.floor(off_rad / (2.0 * pi) + 0.5)
-    return cell.level_dbm - SLOPE_DB * lg_m - min(cell.pattern_db * off_rad * off_rad, PATTERN_MAX_DB)
+def level_dbm(cell, loss_db, ux, uy):
+    """Return the median level of a CELL after a loss by distance, in the direction (ux, uy) from its mast.
+
+    The pattern is pattern_db off^2 with off^2 = 2 u + u^2 / 3 + 4 u^3 / 45 and u = 1 - cos(off): no
+    arc function; 2 % low at 90 degrees, next to nothing within the beam.
+    """
+    u = 1.0 - ux * cell.east - uy * cell.north
+    bent = cell.pattern_db * u * (2.0 + u * (0.3333333 + u * 0.0888889))
+    return cell.level_dbm - loss_db - min(bent, PATTERN_MAX_DB)
 
 
 @kernel
-def range_to(cell, x_m, y_m):
-    """Return (slant range, bearing) of a point from a CELL or MAST."""
-    dx, dy, dz = x_m - cell.x_m, y_m - cell.y_m, cell.height_m - HANDSET_HEIGHT_M
-    return sqrt(dx * dx + dy * dy + dz * dz), atan2(dx, dy)
+def sight(mast, x_m, y_m):
+    """Return slant range [m], loss by distance [dB] and direction x, y of a point from a CELL or MAST."""
+    dx, dy, dz = x_m - mast.x_m, y_m - mast.y_m, mast.height_m - HANDSET_HEIGHT_M
+    flat2 = dx * dx + dy * dy + 1.0
+    range2, per_m = flat2 + dz * dz, 1.0 / sqrt(flat2)
+    return sqrt(range2), 0.5 * SLOPE_DB * log10(range2), dx * per_m, dy * per_m
 
 
 @kernel
-def loudest_dbm(mast, cells, mast_cells, x_m, y_m):
-    """Return the level of the loudest cell of a MAST at a point."""
-    range_m, bearing_rad = range_to(mast, x_m, y_m)
-    lg_m = log10(range_m)
+def loudest_dbm(mast, cells, mast_cells, loss_db, ux, uy):
+    """Return the level of the loudest cell of a MAST."""
     best = -999.0
     for k in range(mast.first, mast.end):
-        best = max(best, level_dbm(cells[mast_cells[k]], lg_m, bearing_rad))
+        best = max(best, level_dbm(cells[mast_cells[k]], loss_db, ux, uy))
     return best
 
 
@@ -99,7 +104,9 @@ def rivals(cells, masts, mast_cells, carrier_first, grid, top_dbm, rest):
                     x_m, y_m = grid.x_m + (j + 0.5) * grid.step_m, grid.y_m + (i + 0.5) * grid.step_m
                     best, total = -999.0, 0.0
                     for k in range(count):
-                        level[k] = loudest_dbm(masts[found[k]], cells, mast_cells, x_m, y_m)
+                        mast = masts[found[k]]
+                        _, loss_db, ux, uy = sight(mast, x_m, y_m)
+                        level[k] = loudest_dbm(mast, cells, mast_cells, loss_db, ux, uy)
                         best = max(best, level[k])
                     for k in range(count):
                         total += odds(best - level[k])
@@ -153,18 +160,15 @@ def served(c, cells, masts, mast_cells, grid, top_dbm, weight, area, bins, bin_a
     for i in range(i_first, i_end):
         for j in range(j_first, j_end):
             x_m, y_m = grid.x_m + (j + 0.5) * grid.step_m, grid.y_m + (i + 0.5) * grid.step_m
-            range_m, bearing_rad = range_to(cell, x_m, y_m)
-            if range_m > cell.reach_m or count == bins.shape[1]:
+            range_m, loss_db, ux, uy = sight(cell, x_m, y_m)
+            own, top = level_dbm(cell, loss_db, ux, uy), top_dbm[cell.carrier, i, j]
+            if range_m > cell.reach_m or own < top - BELOW_DB or count == bins.shape[1]:
                 continue
-            lg_m = log10(range_m)
-            own = level_dbm(cell, lg_m, bearing_rad)
-            most, total = own, 0.0
+            most, total = loudest_dbm(mast, cells, mast_cells, loss_db, ux, uy), 0.0
             for k in range(mast.first, mast.end):
-                most = max(most, level_dbm(cells[mast_cells[k]], lg_m, bearing_rad))
-            for k in range(mast.first, mast.end):
-                total += exp((level_dbm(cells[mast_cells[k]], lg_m, bearing_rad) - most) / SECTOR_DB)
+                total += exp((level_dbm(cells[mast_cells[k]], loss_db, ux, uy) - most) / SECTOR_DB)
             sector = exp((own - most) / SECTOR_DB) / total
-            w = sector * odds(max(top_dbm[cell.carrier, i, j] - most, 0.0)) * weight[cell.carrier, i, j]
+            w = sector * odds(max(top - most, 0.0)) * weight[cell.carrier, i, j]
             if w <= CUT * best:
                 continue
             best = max(best, w)
@@ -190,7 +194,7 @@ def summarise(bins, bin_area, first, end, w, by_area, fix):
     if total <= 0.0:
         return total
     x, y = x / total, y / total
-    for _ in range(12):  # Weiszfeld, 1937
+    for _ in range(6):  # Weiszfeld, 1937
         sum_w, sum_x, sum_y = 0.0, 0.0, 0.0
         for k in range(first, end):
             pull = w[k] / (hypot(bins[0, k] - x, bins[1, k] - y) + 10.0)
@@ -243,11 +247,10 @@ def beyond(cell, ta, points, ground, mass, area, fix):
     """Write the fix of a timing advance where the footprint has nobody: that far along the boresight."""
     range_m = max(ta * STEP_M - EXCESS_M, 0.25 * STEP_M)
     across_m = 0.36 / sqrt(max(cell.pattern_db / 12.0, 0.05)) * range_m  # deviation of half the beam
-    forward_x, forward_y = sin(cell.azimuth_rad), cos(cell.azimuth_rad)
     out_m = range_m if cell.pattern_db > 0.0 else 0.0
-    fix.x_m, fix.y_m = cell.x_m + out_m * forward_x, cell.y_m + out_m * forward_y
+    fix.x_m, fix.y_m = cell.x_m + out_m * cell.east, cell.y_m + out_m * cell.north
     if cell.pattern_db > 0.0:
-        spread(fix, forward_x, forward_y, TIMING_M, 0.0, across_m, range_m, points, ground, mass, area)
+        spread(fix, cell.east, cell.north, TIMING_M, 0.0, across_m, range_m, points, ground, mass, area)
         fix.r50_m = 0.6745 * across_m
     else:
         spread(fix, 0.0, 1.0, 0.7 * range_m, 0.0, 0.7 * range_m, 1e9, points, ground, mass, area)
@@ -261,7 +264,7 @@ def fill(cells, masts, mast_cells, grid, top_dbm, weight, area, points, ground, 
 
     first : i8[cells + 1]  row of `fixes` where a cell begins: cell only, then TA 0, 1, ...
     fixes : FIX[first[-1]] out
-    foot  : f4[cells, 5]   out: mean x, y and covariance xx, xy, yy of the footprint [m, m^2]
+    foot  : f4[cells, 3]   out: mean x, y [m] of the footprint, variance about it by axis [m^2]
     """
     bins, bin_area = np.empty((4, BINS_MAX)), np.empty(BINS_MAX, np.uint16)
     w, by_area = np.empty(BINS_MAX), np.zeros(1 << 16)
@@ -283,9 +286,9 @@ def fill(cells, masts, mast_cells, grid, top_dbm, weight, area, points, ground, 
         near, far = 0, 0
         for row in range(first[c] + 1, first[c + 1]):
             ta = row - first[c] - 1
-            while near < count and bins[2, near] < (ta - 0.5) * STEP_M - 4.0 * TIMING_M:
+            while near < count and bins[2, near] < (ta - 0.5) * STEP_M - 3.0 * TIMING_M:
                 near += 1
-            while far < count and bins[2, far] < (ta + 0.5) * STEP_M + 4.0 * TIMING_M:
+            while far < count and bins[2, far] < (ta + 0.5) * STEP_M + 3.0 * TIMING_M:
                 far += 1
             for k in range(near, far):
                 w[k] = bins[3, k] * timing_chance(ta, bins[2, k])
@@ -296,16 +299,11 @@ def fill(cells, masts, mast_cells, grid, top_dbm, weight, area, points, ground, 
 
 @kernel
 def moments(bins, count, cell, foot):
-    """Write the mean and the covariance of a footprint; a round kilometre at the mast where it is empty."""
-    foot[0], foot[1], foot[2], foot[3], foot[4] = cell.x_m, cell.y_m, 1e6, 0.0, 1e6
-    total, x, y, xx, xy, yy = 1e-30, 0.0, 0.0, 0.0, 0.0, 0.0
+    """Write the mean and the variance of a footprint; a round kilometre at the mast where it is empty."""
+    total, x, y, square = 1e-30, 0.0, 0.0, 0.0
     for k in range(count):
         dx, dy, p = bins[0, k] - cell.x_m, bins[1, k] - cell.y_m, bins[3, k]
-        total += p
-        x, y = x + p * dx, y + p * dy
-        xx, xy, yy = xx + p * dx * dx, xy + p * dx * dy, yy + p * dy * dy
-    if count < 3:
-        return
+        total, x, y, square = total + p, x + p * dx, y + p * dy, square + p * (dx * dx + dy * dy)
     x, y = x / total, y / total
     foot[0], foot[1] = cell.x_m + x, cell.y_m + y
-    foot[2], foot[3], foot[4] = xx / total - x * x + 100.0, xy / total - x * y, yy / total - y * y + 100.0
+    foot[2] = max(0.5 * (square / total - x * x - y * y), 1e4) if count > 0 else 1e6

@@ -1,0 +1,193 @@
+"""Where are the levels that a handset reports most likely heard?  Least squares over the plan's own model.
+
+Levels count as differences: one unknown offset of the handset (walls, car, antenna) is
+profiled out, and one of each site (shadowing) is averaged over: generalised least squares.
+A cell of a mast that was heard, itself silent, counts as heard at the weakest level where
+the model would have it louder: what is silent tells the bearing.
+"""
+
+from math import exp, log, sqrt
+
+from collector.edge.kernels.bins import spread
+from collector.edge.kernels.footprint import (
+    HANDSET_HEIGHT_M,
+    PATTERN_MAX_DB,
+    SLOPE_DB,
+    STEP_M,
+    TIMING_M,
+)
+from probe.base.jit import kernel
+
+SITE_DB2 = 8.0**2  # shadowing that the cells of one site share
+CELL_DB2 = 3.0**2  # what is left to each cell: quantisation, fading, pattern
+RING_M2 = TIMING_M**2 + STEP_M**2 / 12.0
+SLOPE_NEPER = SLOPE_DB / 2.302585092994046
+DONE_M = 1.0
+NO_RING = -1.0
+EAST, NORTH, PATTERN, LEVEL, WANTED, HEARD, MISS, BY_X, BY_Y = range(9)  # columns of sector
+MAST, X, Y, RISE2, FIRST, END, COUNT, SUM = range(8)  # columns of group
+
+
+@kernel
+def gather(cells, masts, mast_cells, cell, level_dbm, count, group, sector):
+    """Sort what was heard by mast, the serving one first, and add the silent cells of these masts.
+
+    cell, level_dbm : i8[8], f8[8]  the first `count`: what was heard
+    group           : f8[8, 8]      out: the columns named above up to END
+    sector          : f8[64, 9]     out: the columns named above up to HEARD (1 or 0)
+    Returns how many masts.
+    """
+    groups, end, weakest_dbm = 0, 0, level_dbm[:count].min()
+    for j in range(count):
+        heard, row = cells[cell[j]], cells[cell[j]].mast
+        mast, g = masts[row], 0
+        while g < groups and group[g, MAST] != row:
+            g += 1
+        if g == groups:
+            if mast.end - mast.first > len(sector) - end:
+                continue
+            group[g, MAST], group[g, X], group[g, Y] = row, mast.x_m, mast.y_m
+            group[g, RISE2] = (mast.height_m - HANDSET_HEIGHT_M) ** 2
+            group[g, FIRST], group[g, END] = end, end + mast.end - mast.first
+            for k in range(mast.first, mast.end):
+                silent = cells[mast_cells[k]]
+                sector[end, EAST], sector[end, NORTH] = silent.east, silent.north
+                sector[end, PATTERN], sector[end, LEVEL] = silent.pattern_db, silent.level_dbm
+                sector[end, WANTED], sector[end, HEARD] = weakest_dbm, 0.0
+                end += 1
+            groups += 1
+        k = int(group[g, FIRST]) + heard.slot - mast.first
+        sector[k, WANTED], sector[k, HEARD] = level_dbm[j], 1.0
+    return groups
+
+
+@kernel
+def predict(x_m, y_m, groups, group, sector):
+    """Write how much louder than the model each cell is [dB], the model's derivatives [dB/m], sums by mast.
+
+    Returns the mean excess: the handset's own offset.
+
+    The pattern is pattern_db off^2 with off^2 = 2 u + u^2 / 3 + 4 u^3 / 45 and u = 1 - cos(off): no
+    arc function; 2 % low at 90 degrees, next to nothing within the beam.
+    """
+    total, weight = 0.0, 0.0
+    for g in range(groups):
+        dx, dy = x_m - group[g, X], y_m - group[g, Y]
+        flat2 = dx * dx + dy * dy + 1.0
+        range2 = flat2 + group[g, RISE2]
+        per_m = 1.0 / sqrt(flat2)
+        ux, uy = dx * per_m, dy * per_m
+        loss, fall = 0.5 * SLOPE_NEPER * log(range2), SLOPE_NEPER / range2
+        n, r = 0.0, 0.0
+        for k in range(int(group[g, FIRST]), int(group[g, END])):
+            east, north, pattern = sector[k, EAST], sector[k, NORTH], sector[k, PATTERN]
+            ahead = ux * east + uy * north
+            u = 1.0 - ahead
+            bent = pattern * u * (2.0 + u * (0.3333333 + u * 0.0888889))
+            turn = pattern * per_m * (2.0 + u * (0.6666667 + u * 0.2666667)) if bent < PATTERN_MAX_DB else 0.0
+            miss = sector[k, WANTED] - sector[k, LEVEL] + loss + min(bent, PATTERN_MAX_DB)
+            sector[k, MISS] = miss
+            sector[k, BY_X] = turn * (east - ahead * ux) - fall * dx
+            sector[k, BY_Y] = turn * (north - ahead * uy) - fall * dy
+            n, r = n + sector[k, HEARD], r + sector[k, HEARD] * miss
+        group[g, COUNT], group[g, SUM] = n, r
+        total, weight = total + r / (CELL_DB2 + n * SITE_DB2), weight + n / (CELL_DB2 + n * SITE_DB2)
+    return total / weight
+
+
+@kernel
+def misfit(x_m, y_m, groups, group, sector, beside):
+    """Return minus twice the log posterior at a point, half its slope downhill x, y, its curvature xx, xy, yy.
+
+    beside : what else is known: (ring_m or NO_RING, mean x, y of the footprint, its variance)
+    """
+    offset = predict(x_m, y_m, groups, group, sector)
+    rr, rx, ry, xx, xy, yy, ro, xo, yo, oo = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for g in range(groups):
+        n, r = group[g, COUNT], group[g, SUM]
+        raised = offset + (r - n * offset) * SITE_DB2 / (CELL_DB2 + n * SITE_DB2)
+        n, r, gx, gy = 0.0, 0.0, 0.0, 0.0
+        for k in range(int(group[g, FIRST]), int(group[g, END])):
+            used = 1.0 if sector[k, HEARD] > 0.0 or sector[k, MISS] < raised else 0.0
+            miss, by_x, by_y = used * sector[k, MISS], used * sector[k, BY_X], used * sector[k, BY_Y]
+            n, r, gx, gy = n + used, r + miss, gx + by_x, gy + by_y
+            rr, rx, ry = rr + miss * miss, rx + miss * by_x, ry + miss * by_y
+            xx, xy, yy = xx + by_x * by_x, xy + by_x * by_y, yy + by_y * by_y
+        shared = CELL_DB2 + n * SITE_DB2
+        pull = SITE_DB2 / shared
+        rr, rx, ry = rr - pull * r * r, rx - pull * r * gx, ry - pull * r * gy
+        xx, xy, yy = xx - pull * gx * gx, xy - pull * gx * gy, yy - pull * gy * gy
+        ro, xo, yo, oo = ro + r / shared, xo + gx / shared, yo + gy / shared, oo + n / shared
+    rr, rx, ry = rr / CELL_DB2 - ro * ro / oo, rx / CELL_DB2 - ro * xo / oo, ry / CELL_DB2 - ro * yo / oo
+    xx, xy, yy = xx / CELL_DB2 - xo * xo / oo, xy / CELL_DB2 - xo * yo / oo, yy / CELL_DB2 - yo * yo / oo
+    ring_m, middle_x, middle_y, variance = beside
+    dx, dy, w = x_m - middle_x, y_m - middle_y, 1.0 / variance
+    rr, rx, ry, xx, yy = rr + w * (dx * dx + dy * dy), rx - w * dx, ry - w * dy, xx + w, yy + w
+    if ring_m != NO_RING:
+        dx, dy, w = x_m - group[0, X], y_m - group[0, Y], 1.0 / RING_M2
+        range_m = sqrt(dx * dx + dy * dy + group[0, RISE2])
+        short_m, ux, uy = ring_m - range_m, dx / range_m, dy / range_m
+        rr, rx, ry = rr + w * short_m * short_m, rx + w * short_m * ux, ry + w * short_m * uy
+        xx, xy, yy = xx + w * ux * ux, xy + w * ux * uy, yy + w * uy * uy
+    return rr, rx, ry, xx, xy, yy
+
+
+@kernel
+def start(serving, cell, level_dbm, count, foot, ring_m):
+    """Return where to begin: the middle of the footprints heard, the loud ones first, put on the ring.
+
+    Weights 10^(dBm / 15): the best locator of real reports that uses nothing but the plan.
+    """
+    total, x, y = 0.0, 0.0, 0.0
+    for k in range(count):
+        weight = exp(0.1535 * (level_dbm[k] - level_dbm[0]))
+        total, x, y = total + weight, x + weight * foot[cell[k], 0], y + weight * foot[cell[k], 1]
+    dx, dy = x / total - serving.x_m, y / total - serving.y_m
+    stretch = 1.0 if ring_m == NO_RING else max(ring_m, 0.25 * STEP_M) / max(sqrt(dx * dx + dy * dy), 1.0)
+    return serving.x_m + stretch * dx, serving.y_m + stretch * dy
+
+
+@kernel
+def descend(x_m, y_m, groups, group, sector, beside, steps):
+    """Return the point of least misfit near a start and the curvature there: x, y, (xx, xy, yy).
+
+    Gauss-Newton, damped where it would climb.
+    """
+    best, rx, ry, xx, xy, yy = misfit(x_m, y_m, groups, group, sector, beside)
+    damping = 0.0
+    for _ in range(steps):
+        xd, yd = xx * (1.0 + damping), yy * (1.0 + damping)
+        scale = 1.0 / (xd * yd - xy * xy)
+        dx, dy = scale * (yd * rx - xy * ry), scale * (xd * ry - xy * rx)
+        tried = misfit(x_m + dx, y_m + dy, groups, group, sector, beside)
+        if tried[0] < best:
+            x_m, y_m, damping = x_m + dx, y_m + dy, 0.1 * damping
+            best, rx, ry, xx, xy, yy = tried
+        else:
+            damping = max(10.0 * damping, 0.5)
+        if dx * dx + dy * dy < DONE_M * DONE_M:
+            break
+    return x_m, y_m, (xx, xy, yy)
+
+
+@kernel
+def put(x_m, y_m, serving, curvature, ring_m, points, ground, mass, area, fix):
+    """Write the fix of a posterior: its peak, and the inverse of its curvature as spread.
+
+    Half of a plane Gaussian lies within 0.6745 deviations on a line, 1.1774 on a disc; 2 % off between.
+    """
+    per_xx, per_xy, per_yy = curvature
+    det = per_xx * per_yy - per_xy * per_xy
+    xx, xy, yy = per_yy / det, -per_xy / det, per_xx / det
+    middle, off = 0.5 * (xx + yy), sqrt(0.25 * (xx - yy) ** 2 + xy * xy)
+    large, small = sqrt(middle + off), sqrt(max(middle - off, 0.0))
+    fix.x_m, fix.y_m = x_m, y_m
+    fix.r50_m = 0.6745 * large + 0.5029 * small * sqrt(small / large)
+    dx, dy = x_m - serving.x_m, y_m - serving.y_m
+    flat_m = max(sqrt(dx * dx + dy * dy), 1.0)
+    ux, uy = dx / flat_m, dy / flat_m
+    along = sqrt(xx * ux * ux + 2.0 * xy * ux * uy + yy * uy * uy)
+    skew = ((xx - yy) * ux * uy + xy * (uy * uy - ux * ux)) / along
+    across = sqrt(max(xx * uy * uy - 2.0 * xy * ux * uy + yy * ux * ux - skew * skew, 1.0))
+    bend_m = 1e9 if ring_m == NO_RING else max(flat_m, 2.0 * across)
+    spread(fix, ux, uy, along, skew, across, bend_m, points, ground, mass, area)
