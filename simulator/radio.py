@@ -79,7 +79,7 @@ class Radio:
         shift = np.array([shift_of(seed, site) for site in range(self.sites)], "i4")
         words[:-1, kernels.SHIFT], words[:-1, kernels.SITE] = shift[self.cell_site], self.cell_site
         words[-1, kernels.SITE] = self.sites
-        return table
+        return table.reshape(-1)
 
     def _candidates(self) -> np.ndarray:
         """Return i4[carriers * tiles, CANDIDATES]; where a carrier does not cover, the best one's list."""
@@ -92,7 +92,7 @@ class Radio:
         best = np.argmax(best_dbm, axis=0)
         own = np.arange(self.carriers)[:, None]
         source = np.where(best_dbm >= COVERED_DBM, own, best)
-        return found[source, np.arange(tiles)].reshape(-1, kernels.CANDIDATES)
+        return found[source, np.arange(tiles)].ravel()
 
     def measure(self, x_m, y_m, time_ms, carrier, indoor_db, cell, level_dbm) -> None:
         """Write what n points hear: the 8 loudest cells, falling, ties by cell number.
@@ -101,10 +101,24 @@ class Radio:
         out: cell u4[n, 8], NO_CELL (0xFFFFFFFF) where fewer; level_dbm f4[n, 8], true RSRP
         before measurement noise, -200 beside NO_CELL.  Below -125 dBm nothing is heard.
         """
-        key = np.empty((len(x_m), kernels.CANDIDATES), "i4")
-        kernels.measure(x_m, y_m, time_ms, carrier, indoor_db, self._grid, self._candidate, self._cells,
-                        self._cells.view("i4"), self._slope, self._threshold, self._spread, self._field,
-                        self.outage_from_ms, self.outage_until_ms, key, cell, level_dbm)  # fmt: skip
+        assert cell.flags.c_contiguous and level_dbm.flags.c_contiguous
+        if not len(x_m):
+            return
+        spot, haze = np.empty((2, len(x_m)), "i4"), np.empty((2, len(x_m)), "f4")
+        key = np.empty((-(-len(x_m) // kernels.BLOCK), kernels.CANDIDATES, kernels.BLOCK), "i4")
+        words = self._cells.view("i4")
+        kernels.place(x_m, y_m, carrier, indoor_db, self._grid, self._spread, self._field, spot, haze)
+        kernels.weigh(x_m, y_m, spot, haze, self._candidate, self._cells, words, self._slope,
+                      self._threshold, self._spread, self._field, key)  # fmt: skip
+        if self._outage_within(time_ms):
+            kernels.silence(
+                time_ms, spot, self._candidate, words, self.outage_from_ms, self.outage_until_ms, key
+            )
+        kernels.choose(spot, self._candidate, key, cell.view("i4").reshape(-1), level_dbm.reshape(-1))
+
+    def _outage_within(self, time_ms) -> bool:
+        """Return whether a site is out at some time of a batch; mostly none is, and nothing is looked up."""
+        return bool(np.any((self.outage_from_ms <= time_ms.max()) & (self.outage_until_ms > time_ms.min())))
 
     def slant_m(self, x_m, y_m, cell, range_m) -> None:
         """Write d3D [m] f4[n] between points and cells (u4[n]); NaN beside NO_CELL."""

@@ -1,7 +1,7 @@
 """How loud the cells are at a place: levels of many points at once, the same bits for one as for many.
 
 A point looks up its tile, which lists the cells that can matter there; each is worked
-out by the same branch-free formula, sixteen at a time.  Everything is f4 and IEEE
+out by the same branch-free formula, many points side by side.  Everything is f4 and IEEE
 arithmetic only (own logarithm and arc cosine), so no result depends on the width of a
 vector or on a system's mathematics library.
 
@@ -17,7 +17,7 @@ from probe.base.jit import kernel, lanes, prange
 from probe.base.streams import mix64, normal, unit
 
 F4, I4, I8, U4, U8 = np.float32, np.int32, np.int64, np.uint32, np.uint64
-CANDIDATES = 16  # cells that a tile lists for a carrier
+CANDIDATES = 12  # cells that a tile lists for a carrier; the loudest of all is in it for 97 % of the places
 HEARD = 8  # cells that a point hears at most
 NO_CELL = np.uint32(0xFFFFFFFF)
 QUIET_DBM = np.float32(-200.0)  # the level beside NO_CELL
@@ -25,6 +25,12 @@ FLOOR_DBM = np.float32(-125.0)  # nothing below is heard
 NEAREST_M = np.float32(10.0)  # the models hold from here on
 FIELD_PIXELS = 512  # the field is periodic: 512 x 512 pixels
 STEPS_PER_SIGMA = 100.0  # of a field packed into 10 bits
+INDEX_MASK = (1 << 30) - 1  # see plain
+SIGHT_STEPS = 2_048  # of tables over the distance to a mast
+SIGHT_STEP_M = 4.0
+OFF_MAP_DB = np.float32(300.0)
+SILENT_DBM = np.float32(-1000.0)  # a key holds no less
+BLOCK = 128  # points worked out side by side
 HANDSET_M = np.float32(1.5)
 
 # Columns of the cell table f4[cells + 1, 16], one cache line a cell; * = i4 bits in the same row.
@@ -47,9 +53,7 @@ def log2_of(x):
 def arccos_of(c):
     """Return the arc cosine [rad] of an f4, to 2e-6 (form: Abramowitz and Stegun 4.4.45; own fit)."""
     short = F4(1.0) - abs(c)
-    short = (
-        short if short > F4(0.0) else F4(0.0)
-    )  # tells the compiler, too, that the root is of no negative number
+    short = short if short > F4(0.0) else F4(0.0)  # so the compiler knows it has a root
     a = F4(1.0) - short
     p = F4(0.019150963394460607) + a * F4(-0.004258281352953221)
     p = F4(0.08781391608686209) + a * (F4(-0.04478450782474688) + a * p)
@@ -74,17 +78,46 @@ def pattern_loss_db(off_rad, width_h, below_rad, tilt_rad, width_v):
 
 
 @kernel
-def path_level_db(log2_square, near_db, far_db, nlos_db, slope, sight):
-    """Return a level by distance alone [dB], f4: in line of sight or not.
+def antenna_loss_db(dx, dy, rise, east, north, tilt, width_h, width_v):
+    """Return what the antenna loses towards a place [dB], f4.
 
-    log2_square : log2 of d3D^2 [m^2]; near_db, far_db, nlos_db: the three straight lines at d3D = 1 m;
-    slope       : f4[3] their fall in dB per decade.  Beyond the break point "far" is below "near".
+    dx, dy      : f4 from the mast to the place [m], not both 0     rise : f4 antenna above the handset [m]
+    east, north : f4 unit vector of the boresight; the others: see pattern_loss_db
+    """
+    square = ground_square(dx, dy)
+    off = arccos_of((dx * east + dy * north) / F4(sqrt(square)))
+    below = F4(0.5 * np.pi) - arccos_of(rise / F4(sqrt(square + rise * rise)))
+    return pattern_loss_db(off, width_h, below, tilt, width_v)
+
+
+@kernel
+def ground_square(dx, dy):
+    """Return d2D^2 [m^2], f4, not below that of NEAREST_M."""
+    square = dx * dx + dy * dy
+    return square if square > NEAREST_M * NEAREST_M else NEAREST_M * NEAREST_M
+
+
+@kernel
+def path_level_db(log2_square, near_db, far_db, nlos_db, fall_near, fall_far, fall_nlos, sight):
+    """Return the level by distance alone [dB], f4, in line of sight or not.
+
+    log2_square : log2 of d3D^2 [m^2]; near_db, far_db, nlos_db: three straight lines at d3D = 1 m;
+    fall_...    : their fall [dB per decade].  Beyond the break point "far" is below "near".
+
+    Like the others it takes and returns single numbers: arrays (reference counts) and tuples
+    (memory) would keep the loop around it from becoming vector code.
     """
     lg = log2_square * F4(0.15051499783199060)  # log10(2) / 2
-    near, far = near_db - slope[0] * lg, far_db - slope[1] * lg
+    near, far, nlos = near_db - fall_near * lg, far_db - fall_far * lg, nlos_db - fall_nlos * lg
     los = near if near < far else far
-    nlos = nlos_db - slope[2] * lg
     return los if sight or los < nlos else nlos
+
+
+@kernel
+def sight_step(square):
+    """Return the step of d2D^2 [m^2] in the tables over distance, i4."""
+    step = I4(F4(sqrt(square)) * F4(1.0 / SIGHT_STEP_M))
+    return I4((step if step < I4(SIGHT_STEPS) else I4(SIGHT_STEPS - 1)) & I4(SIGHT_STEPS - 1))
 
 
 @kernel
@@ -96,99 +129,126 @@ def unpack_field(packed, part):
 @kernel
 def pixel_of(x_m, y_m, per_m):
     """Return the pixel of a place, x in the low and y in the high 16 bits, each below FIELD_PIXELS."""
-    px = I4(I4(np.floor(x_m * per_m)) & I4(511))
-    py = I4(I4(np.floor(y_m * per_m)) & I4(511))
+    px = I4(I4(np.floor(x_m * per_m)) & I4(FIELD_PIXELS - 1))
+    py = I4(I4(np.floor(y_m * per_m)) & I4(FIELD_PIXELS - 1))
     return I4(px + (py << I4(16)))
 
 
-@lanes
-def measure(x_m, y_m, time_ms, carrier, indoor_db, grid, candidate, cells, bits, slope, threshold,
-            spread, field, outage_from_ms, outage_until_ms, key, cell, level_dbm):  # fmt: skip
-    """Write the HEARD loudest cells of every point, loudest first, ties by cell number.
-
-    x_m, y_m  : f4[n] place      time_ms : i8[n]     carrier : u1[n]      indoor_db : f4[n] walls and cars
-    grid      : f4[6]            west, south, tiles per metre, columns, rows, pixels per metre
-    candidate : i4[carriers * rows * columns, CANDIDATES]   rows of cells in rising order; the last row = none
-    cells     : f4[cells + 1, 16] as the column names above say; bits: the same memory as i4
-    slope     : f4[3]            see path_level_db
-    threshold : f4[distances]    a mast 4 m * index away is in sight where its field is below
-    spread    : f4[4]            sigma LOS, NLOS [dB] of a site's own shadow; the same of the shared one
-    field     : i4[512 * 512]    three Gaussian fields, packed
-    outage_from_ms, outage_until_ms : i8[sites + 1]
-    key       : i4[n, CANDIDATES]  scratch
-    cell      : u4[n, HEARD] out; NO_CELL where fewer     level_dbm : f4[n, HEARD] out; QUIET_DBM there
-    """
-    columns, rows = I4(grid[3]), I4(grid[4])
-    none = I4(cells.shape[0] - 1)
-    last = I4(threshold.shape[0] - 1)
-    for i in prange(len(x_m)):
-        x, y = x_m[i], y_m[i]
-        tx, ty = (x - grid[0]) * grid[2], (y - grid[1]) * grid[2]
-        on_map = tx >= F4(0.0) and ty >= F4(0.0) and tx < grid[3] and ty < grid[4]
-        tile = I4(ty) * columns + I4(tx) if on_map else I4(0)
-        row = I4(carrier[i]) * rows * columns + tile
-        place = pixel_of(x, y, grid[5]) if on_map else I4(0)
-        common = field[(place & I4(511)) | (place >> I4(7))]
-        walls = indoor_db[i] if on_map else F4(1000.0)
-        shared_los = unpack_field(common, 0) * spread[2] - walls
-        shared_nlos = unpack_field(common, 1) * spread[3] - walls
-        now = time_ms[i]
-        for k in range(CANDIDATES):
-            c = candidate[row, k]
-            dx, dy, rise = x - cells[c, X], y - cells[c, Y], cells[c, RISE]
-            square = dx * dx + dy * dy
-            square = square if square > NEAREST_M * NEAREST_M else NEAREST_M * NEAREST_M
-            along = F4(sqrt(square))
-            slant_square = square + rise * rise
-            off = arccos_of((dx * cells[c, EAST] + dy * cells[c, NORTH]) / along)
-            below = F4(0.5 * np.pi) - arccos_of(rise / F4(sqrt(slant_square)))
-            lost = pattern_loss_db(off, cells[c, WIDTH_H], below, cells[c, TILT], cells[c, WIDTH_V])
-            spot = I4(place + bits[c, SHIFT])
-            own = field[(spot & I4(511)) | ((spot >> I4(7)) & I4(511 << 9))]
-            step = I4(along * F4(0.25))
-            sight = unpack_field(own, 2) < threshold[step if step < last else last]
-            level = path_level_db(
-                log2_of(slant_square), cells[c, NEAR], cells[c, FAR], cells[c, NLOS], slope, sight
-            )
-            shadow_los = unpack_field(own, 0) * spread[0] + shared_los
-            shadow_nlos = unpack_field(own, 1) * spread[1] + shared_nlos
-            level = level - lost + (shadow_los if sight else shadow_nlos)
-            site = bits[c, SITE]
-            dark = (now >= outage_from_ms[site]) & (now < outage_until_ms[site])
-            level = F4(-1000.0) if dark else level
-            key[i, k] = (I4(level * F4(65536.0)) << I4(4)) + I4(CANDIDATES - 1 - k)
-        for k in range(HEARD):
-            cell[i, k] = NO_CELL
-            level_dbm[i, k] = QUIET_DBM
-        for k in range(CANDIDATES):
-            rank = I4(0)
-            mine = key[i, k]
-            for j in range(CANDIDATES):
-                rank += I4(key[i, j] > mine)
-            level = F4(mine >> I4(4)) * F4(1.0 / 65536.0)
-            if rank < HEARD and level >= FLOOR_DBM and candidate[row, k] != none:
-                cell[i, rank] = U4(candidate[row, k])
-                level_dbm[i, rank] = level
+@kernel
+def field_at(pixel):
+    """Return where in the field a pixel is, after a shift was added to it, i4."""
+    return I4((pixel & I4(511)) | ((pixel >> I4(7)) & I4(511 << 9)))
 
 
 @kernel
-def expected_dbm(x, y, cells, c, slope, sight):
-    """Return the level of cell c at a place [dBm], f4: mean over line of sight, no shadow.
+def plain(index):
+    """Return an i4 that the compiler knows to be small and not negative: it saves a branch a look-up."""
+    return I4(index & I4(INDEX_MASK))
 
-    sight : f4[distances] probability of line of sight, 4 m a step.
+
+@lanes
+def place(x_m, y_m, carrier, indoor_db, grid, spread, field, spot, haze):
+    """Write where each of n points stands: the first step of measuring, for arguments see `weigh`.
+
+    carrier : u1[n]        indoor_db : f4[n] walls and cars
+    grid    : f4[6]        west, south, tiles per metre, columns, rows, pixels per metre
+    spread  : f4[4]        sigma LOS, NLOS [dB] of a site's own shadow; the same of the shared one
+    field   : i4[512 * 512] three Gaussian fields, packed
+    spot    : i4[2, n] out  first candidate of the tile and carrier; pixel
+    haze    : f4[2, n] out  what all cells gain or lose there in and out of line of sight [dB]
     """
-    dx, dy, rise = x - cells[c, X], y - cells[c, Y], cells[c, RISE]
-    square = max(dx * dx + dy * dy, NEAREST_M * NEAREST_M)
-    along, slant_square = F4(sqrt(square)), square + rise * rise
-    off = arccos_of((dx * cells[c, EAST] + dy * cells[c, NORTH]) / along)
-    below = F4(0.5 * np.pi) - arccos_of(rise / F4(sqrt(slant_square)))
-    lost = pattern_loss_db(off, cells[c, WIDTH_H], below, cells[c, TILT], cells[c, WIDTH_V])
-    lines = cells[c, NEAR], cells[c, FAR], cells[c, NLOS]
-    log2_square = log2_of(slant_square)
-    los = path_level_db(log2_square, lines[0], lines[1], lines[2], slope, True)
-    nlos = path_level_db(log2_square, lines[0], lines[1], lines[2], slope, False)
-    seen = sight[min(I8(along * F4(0.25)), len(sight) - 1)]
-    return seen * los + (F4(1.0) - seen) * nlos - lost
+    columns, tiles = I4(grid[3]), I4(grid[3]) * I4(grid[4])
+    for i in prange(len(x_m)):
+        tx, ty = (x_m[i] - grid[0]) * grid[2], (y_m[i] - grid[1]) * grid[2]
+        on_map = (tx >= F4(0.0)) & (ty >= F4(0.0)) & (tx < grid[3]) & (ty < grid[4])
+        tile = I4(ty) * columns + I4(tx) if on_map else I4(0)
+        pixel = pixel_of(x_m[i], y_m[i], grid[5]) if on_map else I4(0)
+        walls = indoor_db[i] if on_map else OFF_MAP_DB
+        shared = field[field_at(pixel)]
+        spot[0, i] = I4((I4(carrier[i]) * tiles + tile) * CANDIDATES)
+        spot[1, i] = pixel
+        haze[0, i] = unpack_field(shared, 0) * spread[2] - walls
+        haze[1, i] = unpack_field(shared, 1) * spread[3] - walls
+
+
+@lanes
+def weigh(x_m, y_m, spot, haze, candidate, cells, words, slope, threshold, spread, field, key):
+    """Write how loud each of its CANDIDATES is at each of n points.
+
+    x_m, y_m  : f4[n] place
+    candidate : i4[carriers * tiles * CANDIDATES]  cells, rising; the row after the last cell = none
+    cells     : f4[(cells + 1) * 16]  as the column names above say; words: the same memory as i4
+    slope     : f4[3]            fall near, far, out of line of sight, see path_level_db
+    threshold : f4[SIGHT_STEPS]  a mast so far away is in sight where its field is below
+    key       : i4[blocks, CANDIDATES, BLOCK] out   the level in 1/65536 dB and four bits that rank
+                the lower cell higher; the points in blocks side by side, so that vectors hold points
+    """
+    count = len(x_m)
+    for block in prange(len(key)):
+        first = U8(block) * U8(BLOCK)
+        for k in range(CANDIDATES):
+            for lane in range(min(BLOCK, count - I8(first))):
+                i = U8(first) + U8(lane)
+                c = plain(candidate[plain(spot[0, i] + I4(k))] << I4(4))
+                dx, dy, rise = (
+                    x_m[i] - cells[plain(c + X)],
+                    y_m[i] - cells[plain(c + Y)],
+                    cells[plain(c + RISE)],
+                )
+                lost = antenna_loss_db(
+                    dx, dy, rise, cells[plain(c + EAST)], cells[plain(c + NORTH)],
+                    cells[plain(c + TILT)], cells[plain(c + WIDTH_H)], cells[plain(c + WIDTH_V)],
+                )  # fmt: skip
+                square = ground_square(dx, dy)
+                own = field[field_at(I4(spot[1, i] + words[plain(c + SHIFT)]))]
+                sight = unpack_field(own, 2) < threshold[sight_step(square)]
+                level = path_level_db(
+                    log2_of(square + rise * rise), cells[plain(c + NEAR)], cells[plain(c + FAR)],
+                    cells[plain(c + NLOS)], slope[0], slope[1], slope[2], sight,
+                )  # fmt: skip
+                los = unpack_field(own, 0) * spread[0] + haze[0, i]
+                nlos = unpack_field(own, 1) * spread[1] + haze[1, i]
+                level = level - lost + (los if sight else nlos)
+                level = level if level > SILENT_DBM else SILENT_DBM
+                key[block, k, lane] = I4((I4(level * F4(65536.0)) << I4(4)) + I4(CANDIDATES - 1 - k))
+
+
+@kernel
+def silence(time_ms, spot, candidate, words, outage_from_ms, outage_until_ms, key):
+    """Silence in key the cells whose site is out.  time_ms: i8[n]; outage_...: i8[sites + 1]."""
+    for i in range(len(time_ms)):
+        for k in range(CANDIDATES):
+            site = words[(I8(candidate[spot[0, i] + k]) << 4) + SITE]
+            if outage_from_ms[site] <= time_ms[i] < outage_until_ms[site]:
+                key[i // BLOCK, k, i % BLOCK] = I4(SILENT_DBM * F4(1 << 20)) - k
+
+
+@lanes
+def choose(spot, candidate, key, cell, level_dbm):
+    """Write the HEARD loudest cells of n points, loudest first, ties by cell number.
+
+    cell : i4[n * HEARD] out, the bits of NO_CELL where fewer   level_dbm : f4[n * HEARD] out, QUIET_DBM there
+
+    The rank of a candidate is the number of keys above its own; `cell` holds keys first, then cells.
+    """
+    count = spot.shape[1]
+    for block in prange(len(key)):
+        first = U8(block) * U8(BLOCK)
+        size = min(BLOCK, count - I8(first))
+        for k in range(CANDIDATES):
+            for lane in range(size):
+                above, mine = I4(0), key[block, k, lane]
+                for j in range(CANDIDATES):
+                    above = I4(above + (I4(1) if key[block, j, lane] > mine else I4(0)))
+                if above < I4(HEARD):
+                    cell[(first + U8(lane)) * U8(HEARD) + U8(above)] = mine
+        for e in range(size * HEARD):
+            out = first * U8(HEARD) + U8(e)
+            level = F4(cell[out] >> I4(4)) * F4(1.0 / 65536.0)
+            slot = I4(I4(CANDIDATES - 1) - (cell[out] & I4(15)))
+            loud = candidate[plain(spot[0, out // U8(HEARD)] + slot)]
+            cell[out] = loud if level >= FLOOR_DBM else I4(-1)
+            level_dbm[out] = level if level >= FLOOR_DBM else QUIET_DBM
 
 
 @kernel
@@ -196,6 +256,7 @@ def list_candidates(members, reach_m, grid, cells, slope, sight, candidate, best
     """Write for every tile the CANDIDATES cells with the best expected level at its middle.
 
     members   : i4[m]  cells of one carrier, rising     reach_m : f4  nothing farther is looked at
+    cells     : f4[(cells + 1) * 16]                    sight   : f4[SIGHT_STEPS] probability by distance
     candidate : i4[rows * columns, CANDIDATES] out, rising, the rest the row after the last cell
     best_dbm  : f4[rows * columns] out; QUIET_DBM where nothing is in reach
     """
@@ -205,18 +266,30 @@ def list_candidates(members, reach_m, grid, cells, slope, sight, candidate, best
         x = grid[0] + side_m * F4(tile % columns + 0.5)
         y = grid[1] + side_m * F4(tile // columns + 0.5)
         level[:] = QUIET_DBM
-        candidate[tile, :] = cells.shape[0] - 1
-        for c in members:
-            dx, dy = x - cells[c, X], y - cells[c, Y]
+        candidate[tile, :] = len(cells) // 16 - 1
+        for member in members:
+            c = I4(member << I4(4))
+            dx, dy = x - cells[c + X], y - cells[c + Y]
             if dx * dx + dy * dy > reach_m * reach_m:
                 continue
-            mine, k = expected_dbm(x, y, cells, c, slope, sight), CANDIDATES - 1
+            rise, square = cells[c + RISE], ground_square(dx, dy)
+            mine = -antenna_loss_db(
+                dx, dy, rise, cells[c + EAST], cells[c + NORTH], cells[c + TILT],
+                cells[c + WIDTH_H], cells[c + WIDTH_V],
+            )  # fmt: skip
+            seen = sight[sight_step(square)]
+            for share, line in ((seen, True), (F4(1.0) - seen, False)):
+                mine += share * path_level_db(
+                    log2_of(square + rise * rise), cells[c + NEAR], cells[c + FAR], cells[c + NLOS],
+                    slope[0], slope[1], slope[2], line,
+                )  # fmt: skip
+            k = CANDIDATES - 1
             if mine <= level[k]:
                 continue
             while k > 0 and level[k - 1] < mine:
                 level[k], candidate[tile, k] = level[k - 1], candidate[tile, k - 1]
                 k -= 1
-            level[k], candidate[tile, k] = mine, c
+            level[k], candidate[tile, k] = mine, member
         best_dbm[tile] = level[0]
         candidate[tile].sort()
 
@@ -251,6 +324,6 @@ def slant_m(x_m, y_m, cell, cells, range_m):
     for i in range(len(x_m)):
         range_m[i] = F4(np.nan)
         if cell[i] != NO_CELL:
-            c = I8(cell[i])
-            dx, dy, rise = x_m[i] - cells[c, X], y_m[i] - cells[c, Y], cells[c, RISE]
+            c = I8(cell[i]) * 16
+            dx, dy, rise = x_m[i] - cells[c + X], y_m[i] - cells[c + Y], cells[c + RISE]
             range_m[i] = F4(sqrt(dx * dx + dy * dy + rise * rise))

@@ -43,7 +43,7 @@ class Hexagonal(Settings):
         return zones
 
     def build(self) -> Layout:
-        """Return sites x carriers x sectors, zone by zone, row by row from the south; no azimuth: omni cells."""
+        """Return sites x carriers x sectors, zone by zone, row by row; no azimuth: omni cells."""
         if self.zones:
             x_m, y_m = zoned(self.zones)
         else:

@@ -11,8 +11,6 @@ import numpy as np
 
 from simulator.kernels import radio as kernels
 
-SIGHT_STEP_M = 4.0
-SIGHT_STEPS = 2_048
 PIXEL_M = 10.0
 FIELD_PURPOSE = 301
 FIELD_SEED = 38_901  # the field is the same for every world; a site's place in it is not
@@ -25,7 +23,7 @@ class Propagation:
     loss_db : f8[cells, 3]   loss at d3D = 1 m of three lines: line of sight before and after the break
                              point (the larger of the two holds), no line of sight (not below the others)
     slope   : f8[3]          their rise [dB per decade]
-    sight   : f8[SIGHT_STEPS]  probability of line of sight, d2D in steps of SIGHT_STEP_M (middle of the step)
+    sight   : f8[kernels.SIGHT_STEPS]  probability of line of sight by d2D, at the middle of each step
     sigma_db: f8[2]          shadowing in and out of line of sight
     site_correlation : float of the shadowing of different sites at one place
     field   : i4[512 * 512]  three standard normal fields, packed: shadow in and out of line of sight, sight
@@ -41,7 +39,7 @@ class Propagation:
 
 def sight_distances_m() -> np.ndarray:
     """Return the d2D that the steps of `sight` stand for."""
-    return (np.arange(SIGHT_STEPS) + 0.5) * SIGHT_STEP_M
+    return (np.arange(kernels.SIGHT_STEPS) + 0.5) * kernels.SIGHT_STEP_M
 
 
 def packed_field(correlation_m: tuple[float, float, float]) -> np.ndarray:
