@@ -31,9 +31,9 @@ STAGES = ("world", "ship", "tap", "triangulate", "count", "seal", "store")
 class Chain:
     """World, edge and store one after the other in this process, each stage on its own stopwatch."""
 
-    def __init__(self, sets: list[str], folder: Path):
+    def __init__(self, name: str, sets: list[str], folder: Path):
         self._clock = WallClock()
-        self.stage = checked(scenario.load("city", sets))
+        self.stage = checked(scenario.load(name, sets))
         deployment = Deployment(self.stage, folder, 1, "tcp://127.0.0.1:*")
         deployment.write_inputs(folder)
         place = place_of(self.stage.scenario, self.stage.plan)
@@ -97,7 +97,7 @@ class Chain:
 def measured(sets: list[str]) -> tuple[dict[str, float], Chain]:
     """Return (core ns an event by stage, the chain) of one run."""
     with tempfile.TemporaryDirectory(prefix="footfall-") as folder:
-        chain = Chain(sets, Path(folder))
+        chain = Chain("city", sets, Path(folder))
         return chain.run(), chain
 
 
