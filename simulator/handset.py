@@ -93,7 +93,7 @@ class Handset:
         """Be switched off for the night, or on again."""
         now, self.me.on = self.env.now, 1 - self.me.on
         self.me.switch_ms = timeline.next_switch(self.rules, self.me.person, now)
-        self.pass_looks()
+        timeline.pass_looks(self.me, now)
         self.me.cell = procedures.choose(self.me.cell, *self.listen())
         if self.me.cell != NO_CELL:
             self.say(Kind.ATTACH if self.me.on else Kind.DETACH, now)
@@ -193,7 +193,7 @@ class Handset:
             self.link.connected = 0
         elif not opened:
             self.me.due_ms = now + PERIODIC_MS
-        self.pass_looks()
+        timeline.pass_looks(self.me, now)
 
     # --- what all of it needs ---
 
@@ -234,8 +234,3 @@ class Handset:
     def failure_ms(self) -> int:
         """Return when we would notice the next failure of a base station."""
         return looks.failure_ms(self.place.failures, self.failure, self.delay_ms)
-
-    def pass_looks(self):
-        """Leave out the looks of an idle handset that now lie behind us."""
-        while timeline.idle_look_ms(self.me) <= self.env.now:
-            self.me.look += 1

@@ -52,6 +52,7 @@ class Tap:
         self._clock = WallClock()
         self._began_s = self._told_s = self._clock.now_s()
         self.events, self.ship_s, self.now_ms = 0, 0.0, config.scenario.start_ms
+        self.stopped = False
 
     def deliver(self, batch: Batch) -> None:
         """Send the events of one step, lossless; raise Stopped when told to."""
@@ -70,7 +71,8 @@ class Tap:
         self._tell(self.now_ms)
 
     def heed(self) -> None:
-        if told_to_stop(self._pipe):
+        self.stopped = self.stopped or told_to_stop(self._pipe)
+        if self.stopped:
             raise Stopped
 
     def _tell(self, now_ms: int) -> None:
@@ -119,11 +121,14 @@ def world_main(config: WorldConfig, pipe: Connection) -> None:
     world = World(config.scenario, place, config.shard, config.shards)
     pipe.send(("ready", {}))
     said = pipe.recv()
-    if said[0] == "start":
-        with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
-            socket.sndhwm, socket.linger = FRAMES_WAITING, FLUSH_MS
+    with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
+        socket.sndhwm, socket.linger = FRAMES_WAITING, FLUSH_MS
+        tap = Tap(config, plan.digest(), socket, pipe)
+        if said[0] == "start":
             socket.connect(loopback(said[1]["endpoint"]))
-            pipe.send(("done", run(config, world, Tap(config, plan.digest(), socket, pipe))))
+        else:
+            tap.stopped = True
+        pipe.send(("done", run(config, world, tap)))
 
 
 def run(config: WorldConfig, world: World, tap: Tap) -> dict:

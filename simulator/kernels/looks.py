@@ -22,6 +22,7 @@ from simulator.kernels.timeline import (
     next_burst,
     next_switch,
     notices_ms,
+    pass_looks,
     take_leg,
     takes_place,
     walls_db,
@@ -98,13 +99,6 @@ def connect(h, row, rules, failures, country, legs, looks, n):
     looks.about_ms[opened], h.busy_ms = release, release
     pass_looks(h, release)
     return n
-
-
-@bare
-def pass_looks(h, time_ms):
-    """Leave out idle looks up to time_ms."""
-    while idle_look_ms(h) <= time_ms:
-        h.look += 1
 
 
 @bare

@@ -181,6 +181,13 @@ def idle_look_ms(h):
 
 
 @bare
+def pass_looks(h, time_ms):
+    """Leave out idle looks up to time_ms."""
+    while idle_look_ms(h) <= time_ms:
+        h.look += 1
+
+
+@bare
 def connected_every_ms(h):
     """Return the time between two looks while connected: 5 m of path, in whole samples; NEVER at rest."""
     length_m = path_m(h)
@@ -207,6 +214,7 @@ def begin(h, rules, country, legs):
     h.on = is_on(rules, person, 0)
     h.burst_ms, h.switch_ms, h.busy_ms = next_burst(rules, person, -1), next_switch(rules, person, 0), -1
     h.due_ms = np.int64(uniform(rules.seed, PHASE, person, 0) * PERIODIC_MS) if h.on else NEVER
+    pass_looks(h, -1)
     h.cell, h.tac, h.carrier = NO_CELL, FRESH if h.on else LOST, carrier_at(rules, person, 0)
 
 

@@ -1,0 +1,61 @@
+"""Small worlds for tests of signalling."""
+
+from functools import cache
+
+import numpy as np
+import simpy
+
+from simulator.handset import Handset
+from simulator.kernels.timeline import CONNECTION_MS_MAX
+from simulator.network import base_station
+from simulator.population import subscribers
+from simulator.scenario import load
+from simulator.world import World, events_digest, place_of, plan_of
+
+
+@cache
+def small(*sets):
+    """Return (scenario, place) of a village of 24 handsets for two morning hours, changed by KEY=VALUE."""
+    common = (
+        "world.handsets=24",
+        "world.hours=2",
+        "world.start=2026-05-12T07:00",
+        "traffic.sessions_per_day=120",
+    )
+    scenario = load("village", [*common, *sets])
+    return scenario, place_of(scenario, plan_of(scenario))
+
+
+def cohort_events(*sets):
+    """Return EVENT[n] of a whole small world, in the order of time."""
+    scenario, place = small(*sets)
+    heard = []
+    World(scenario, place).run(lambda batch: heard.append(batch.events.copy()))
+    return np.concatenate(heard)
+
+
+def digest(*sets, shards=1):
+    """Return the digest over all shards of a small world."""
+    scenario, place = small(*sets)
+    buckets = {}
+    for shard in range(shards):
+        world = World(scenario, place, shard, shards)
+        world.run(lambda batch: None)
+        buckets |= world.bucket_digests()
+    return events_digest([buckets[number] for number in range(64)])
+
+
+def handset_events(*sets):
+    """Return what the reference says of the same world, in no order: each handset a SimPy process."""
+    scenario, place = small(*sets)
+    env, heard = simpy.Environment(), []
+    for site in np.unique(place.failures.site).tolist():
+        env.process(base_station(env, site, place.radio, place.failures, place.rules.start_ms))
+    known = subscribers(place.country, scenario.world.seed, scenario.handsets, scenario.population)
+    for row in known:
+        Handset(env, place, int(row["subscriber"]), int(row["person"]), heard.append)
+    env.run(
+        until=scenario.end_ms - scenario.start_ms + CONNECTION_MS_MAX
+    )  # a report is told at the next look
+    events = np.concatenate(heard)
+    return events[events["time_ms"] < scenario.end_ms]

@@ -1,0 +1,88 @@
+"""The world process: frames in order over a real socket, a report, and a stop that is heeded."""
+
+from multiprocessing import Pipe
+from threading import Thread
+
+import numpy as np
+import pytest
+import zmq
+
+from probe.wire import cells, events
+from simulator.tap import WorldConfig, world_main
+from simulator.world import events_digest, plan_of
+from tests.builders_signalling import digest, small
+
+
+class Process:
+    """world_main in a thread, with the pipe and the socket of its neighbours."""
+
+    def __init__(self, tmp_path, *sets, **options):
+        self.scenario = small(*sets)[0]
+        path = tmp_path / "plan.csv"
+        self.plan = plan_of(self.scenario)
+        path.write_text(cells.to_csv(self.plan), encoding="utf-8")
+        self.pipe, theirs = Pipe()
+        config = WorldConfig(self.scenario, str(path), **options)
+        self.thread = Thread(target=world_main, args=(config, theirs), daemon=True)
+        self.thread.start()
+        self.socket = zmq.Context.instance().socket(zmq.PULL)
+        self.socket.rcvtimeo = 60_000
+        self.port = self.socket.bind_to_random_port("tcp://127.0.0.1")
+
+    def start(self):
+        assert self.pipe.recv() == ("ready", {})
+        self.pipe.send(("start", {"endpoint": f"tcp://127.0.0.1:{self.port}"}))
+
+    def batches(self):
+        end_ms = self.scenario.end_ms + 61_000
+        while True:
+            batch = events.decode(self.socket.recv())
+            yield batch
+            if batch.watermark_ms >= end_ms:
+                return
+
+    def done(self):
+        while True:
+            word, report = self.pipe.recv()
+            if word == "done":
+                self.thread.join(60)
+                self.socket.close(0)
+                return report
+
+
+def test_a_run_ships_every_event_in_order_and_reports(tmp_path):
+    process = Process(tmp_path)
+    process.start()
+    watermark_ms, rows = 0, []
+    for batch in process.batches():
+        assert batch.plan_digest == process.plan.digest() and len(batch.events) <= 16_384
+        assert batch.watermark_ms >= watermark_ms
+        assert np.all(np.diff(batch.events["time_ms"]) >= 0)
+        assert not len(batch.events) or batch.events["time_ms"][0] >= watermark_ms
+        watermark_ms = batch.watermark_ms
+        rows.append(batch.events)
+    assert len(rows[-1]) == 0
+    report = process.done()
+    assert report["events"] == sum(map(len, rows)) == report["load"]["cells"][:, 2].sum()
+    assert events_digest([report["bucket_digests"][bucket] for bucket in range(64)]) == digest()
+    slots, persons = report["presence"].shape[0], 80  # 24 handsets at a share of 0.3
+    assert np.all(report["presence"][:, :, 0].sum(axis=1) == persons * 900_000) and slots == 8
+    assert not report["stopped"] and set(report["core_s"]) == {"world", "ship", "truth"}
+
+
+@pytest.mark.parametrize("speed", [0.0, 30.0])
+def test_a_stop_is_heeded_at_once(tmp_path, speed):
+    process = Process(tmp_path, "world.hours=48", speed=speed)
+    process.start()
+    process.socket.recv()
+    process.pipe.send(("stop",))
+    report = process.done()
+    assert report["stopped"] and report["presence"] is None
+    assert report["time_ms"] < process.scenario.end_ms
+
+
+def test_a_stop_before_the_start_ends_it(tmp_path):
+    process = Process(tmp_path)
+    assert process.pipe.recv() == ("ready", {})
+    process.pipe.send(("stop",))
+    assert process.done()["stopped"]
