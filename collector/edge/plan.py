@@ -26,18 +26,18 @@ CELL = np.dtype(
         ("mast", "i4"),  # row of MAST, -1 = never serves
         ("slot", "i4"),  # place among the cells by mast
         ("carrier", "i4"),
-        ("site", "i4"),
     ]
 )
-MAST = np.dtype(  # a site on one carrier
+MAST = np.dtype(  # what stands within one square of MAST_M on one carrier
     [("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("first", "i4"), ("end", "i4"), ("carrier", "i4")]
 )
 PER_HERTZ_DB = 13.54  # TR 38.901 table 7.4.1-1, UMa NLOS, at 1 m and 1 GHz
+MAST_M = 50.0  # a site of the plan may hold radio heads kilometres apart: places count, not names
 REACH_M = (600.0, 8_000.0)
 MARGIN_M = 3_000.0
 GRID_BINS_MAX = 4_000_000
 AT_HOME = 0.6  # people stay where people live about so much of the time; the rest is spread evenly
-OUTSIDE = 0.1  # density of people outside all areas, of the mean inside
+OUTSIDE = 0.05  # density of people outside all areas, of the mean inside
 
 
 class Ground(NamedTuple):
@@ -62,7 +62,7 @@ class Believed:
     """What a locator may know of the network.
 
     cells      : CELL[n]      one row a row of the plan
-    masts      : MAST[m]      by carrier, then site
+    masts      : MAST[m]      by carrier, then place
     mast_cells : i8[k]        serving cells by mast
     carrier_first : i8[c + 1] row of masts where a carrier begins
     """
@@ -82,8 +82,10 @@ def read(plan: Plan, areas: AreaSet) -> Believed:
     serving = np.flatnonzero(plan.serving())
     carrier = np.unique(np.asarray(plan["arfcn"])[serving], return_inverse=True)[1]
     cells["carrier"][serving] = carrier
-    order = serving[np.lexsort((serving, cells["site"][serving], carrier))]
-    starts = np.flatnonzero(np.diff(cells["carrier"][order] * len(cells) + cells["site"][order], prepend=-1))
+    square = [np.floor(cells[name][serving] / MAST_M) for name in ("x_m", "y_m")]
+    mast = np.unique(np.stack([carrier, *square], axis=1), axis=0, return_inverse=True)[1].ravel()
+    order = serving[np.argsort(mast, kind="stable")]
+    starts = np.flatnonzero(np.diff(np.sort(mast), prepend=-1))
     masts = np.zeros(len(starts), MAST)
     for name in ("x_m", "y_m", "height_m", "carrier"):
         masts[name] = cells[name][order[starts]]
@@ -112,7 +114,6 @@ def cell_rows(plan: Plan, areas: AreaSet) -> np.ndarray:
     ghz = np.asarray(plan["frequency_mhz"], "f8") / 1_000
     cells["level_dbm"] = plan["power_dbm"] + plan["gain_dbi"] - PER_HERTZ_DB - 20 * np.log10(ghz)
     cells["mast"], cells["carrier"] = -1, -1
-    cells["site"] = np.unique(np.array(plan["site_id"]), return_inverse=True)[1]
     return cells
 
 

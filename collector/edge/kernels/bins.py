@@ -9,6 +9,7 @@ from probe.base.jit import kernel
 AREAS_MAX = 6
 UNITS = 64
 NO_AREA = 0xFFFF
+TIE = 1e-9  # remainders closer than this are equal: they come from divisions
 
 
 @kernel
@@ -59,7 +60,8 @@ def keep_six(mass, area, count, fix):
     for _ in range(left):
         best = 0
         for i in range(1, kept):
-            if mass[i] > mass[best] or (mass[i] == mass[best] and area[i] < area[best]):
+            more = mass[i] - mass[best]
+            if more > TIE or (more > -TIE and area[i] < area[best]):
                 best = i
         fix.weight[best] += 1
         mass[best] -= 1.0

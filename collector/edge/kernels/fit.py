@@ -97,7 +97,7 @@ def predict(x_m, y_m, groups, group, sector):
 
 @kernel
 def misfit(x_m, y_m, groups, group, sector, beside):
-    """Return minus twice the log posterior at a point, half its slope downhill x, y, its curvature xx, xy, yy.
+    """Return minus twice the log posterior at a point, half its slope downhill x, y, curvature xx, xy, yy.
 
     beside : what else is known: (ring_m or NO_RING, mean x, y of the footprint, its variance)
     """

@@ -5,7 +5,7 @@ predicted from the plan, shadowing unknown), times the chance that the handset u
 carrier, times a prior of people.  Every sum is over bins of one grid that all cells share.
 """
 
-from math import erfc, exp, hypot, log10, sqrt
+from math import erfc, exp, log10, sqrt
 
 import numpy as np
 
@@ -179,6 +179,11 @@ def served(c, cells, masts, mast_cells, grid, top_dbm, weight, area, bins, bin_a
 
 
 @kernel
+def distance(bins, k, x_m, y_m):
+    return sqrt((bins[0, k] - x_m) ** 2 + (bins[1, k] - y_m) ** 2)
+
+
+@kernel
 def summarise(bins, bin_area, first, end, w, by_area, fix):
     """Write the geometric median, the half radius and the six areas of bins first..end weighted by w.
 
@@ -194,14 +199,12 @@ def summarise(bins, bin_area, first, end, w, by_area, fix):
     if total <= 0.0:
         return total
     x, y = x / total, y / total
-    for _ in range(6):  # Weiszfeld, 1937
+    for _ in range(6):  # Weiszfeld (1937), over-relaxed
         sum_w, sum_x, sum_y = 0.0, 0.0, 0.0
         for k in range(first, end):
-            pull = w[k] / (hypot(bins[0, k] - x, bins[1, k] - y) + 10.0)
-            sum_w += pull
-            sum_x += pull * bins[0, k]
-            sum_y += pull * bins[1, k]
-        x, y = sum_x / sum_w, sum_y / sum_w
+            pull = w[k] / (distance(bins, k, x, y) + 10.0)
+            sum_w, sum_x, sum_y = sum_w + pull, sum_x + pull * bins[0, k], sum_y + pull * bins[1, k]
+        x, y = x + 1.7 * (sum_x / sum_w - x), y + 1.7 * (sum_y / sum_w - y)
     fix.x_m, fix.y_m = x, y
     fix.r50_m = half_radius(bins, first, end, w, x, y, total)
     touched, count = np.empty(end - first, np.uint16), 0
@@ -223,10 +226,10 @@ def half_radius(bins, first, end, w, x_m, y_m, total):
     """Return the radius about (x, y) that holds half of the weight, to a 256th of the farthest."""
     far = 1.0
     for k in range(first, end):
-        far = max(far, hypot(bins[0, k] - x_m, bins[1, k] - y_m))
+        far = max(far, distance(bins, k, x_m, y_m))
     within = np.zeros(257)
     for k in range(first, end):
-        within[int(256.0 * hypot(bins[0, k] - x_m, bins[1, k] - y_m) / far)] += w[k]
+        within[int(256.0 * distance(bins, k, x_m, y_m) / far)] += w[k]
     held, k = within[0], 0
     while held < 0.5 * total and k < 256:
         k += 1
@@ -235,11 +238,9 @@ def half_radius(bins, first, end, w, x_m, y_m, total):
 
 
 @kernel
-def timing_chance(ta, range_m):
-    """Return P(TA | slant range): the range plus a detour, with normal noise, rounded to a step."""
-    mean_m, scale = range_m + EXCESS_M, 1.0 / (TIMING_M * sqrt(2.0))
-    above = 0.5 * erfc((mean_m - (ta + 0.5) * STEP_M) * scale)
-    return above - (0.5 * erfc((mean_m - (ta - 0.5) * STEP_M) * scale) if ta > 0 else 0.0)
+def timing_below(ta, range_m):
+    """Return the chance of a timing advance of at most ta: range plus a detour, normal noise, rounded."""
+    return 0.5 * erfc((range_m + EXCESS_M - (ta + 0.5) * STEP_M) / (TIMING_M * sqrt(2.0)))
 
 
 @kernel
@@ -267,7 +268,7 @@ def fill(cells, masts, mast_cells, grid, top_dbm, weight, area, points, ground, 
     foot  : f4[cells, 3]   out: mean x, y [m] of the footprint, variance about it by axis [m^2]
     """
     bins, bin_area = np.empty((4, BINS_MAX)), np.empty(BINS_MAX, np.uint16)
-    w, by_area = np.empty(BINS_MAX), np.zeros(1 << 16)
+    w, below, by_area = np.empty(BINS_MAX), np.empty(BINS_MAX), np.zeros(1 << 16)
     mass_few, area_few = np.empty(len(points)), np.empty(len(points), np.uint16)
     for c in range(len(cells)):
         if first[c + 1] == first[c]:
@@ -284,14 +285,17 @@ def fill(cells, masts, mast_cells, grid, top_dbm, weight, area, points, ground, 
         fixes[first[c]].content = CELL_ONLY
         moments(bins, count, cells[c], foot[c])
         near, far = 0, 0
+        below[:count] = 0.0
         for row in range(first[c] + 1, first[c + 1]):
             ta = row - first[c] - 1
-            while near < count and bins[2, near] < (ta - 0.5) * STEP_M - 3.0 * TIMING_M:
+            while near < count and bins[2, near] < (ta - 0.5) * STEP_M - EXCESS_M - 3.0 * TIMING_M:
                 near += 1
-            while far < count and bins[2, far] < (ta + 0.5) * STEP_M + 3.0 * TIMING_M:
+            while far < count and bins[2, far] < (ta + 0.5) * STEP_M - EXCESS_M + 3.0 * TIMING_M:
                 far += 1
             for k in range(near, far):
-                w[k] = bins[3, k] * timing_chance(ta, bins[2, k])
+                chance = timing_below(ta, bins[2, k])
+                w[k] = bins[3, k] * (chance - below[k])
+                below[k] = chance
             if summarise(bins, bin_area, near, far, w, by_area, fixes[row]) <= 1e-6 * whole:
                 beyond(cells[c], ta, points, ground, mass_few, area_few, fixes[row])
             fixes[row].content = WITH_TA

@@ -20,15 +20,16 @@ def squares(side=6, size_m=1_000, residents=None):
     step, half = int(size_m / BIN_M), int(side * size_m / BIN_M / 2)
     row, column = np.indices((2 * half, 2 * half)) // step
     count = side * side
+    bins = np.pad(row * side + column, 1, constant_values=count)  # the border is elsewhere
     name = [f"a{k}" for k in range(count)]
     people = np.full(count, 5_000.0) if residents is None else np.asarray(residents, "f8")
-    first = (int(east // BIN_M) - half, int(north // BIN_M) - half)
+    first = (int(east // BIN_M) - half - 1, int(north // BIN_M) - half - 1)
     return AreaSet(
         FRAME,
         [*name, ELSEWHERE],
         [*name, ELSEWHERE],
         np.append(people, np.nan),
-        (row * side + column).astype("u2"),
+        bins.astype("u2"),
         first,
         bin_terms(FRAME, 20_000.0),
         b"areas---",
