@@ -201,11 +201,11 @@ def _parsed(rows, position: dict[str, int], width: int, origin_at: int | None):
         cell = {name: _value(name, line[at].strip(), wrong) for name, at in position.items()}
         if cell["cell_id"] in seen and cell["cell_id"]:
             wrong.append(f"cell_id {cell['cell_id']} stands in row {seen[cell['cell_id']]} already")
-        seen.setdefault(cell["cell_id"], number)
         origin = _origin_of(line[origin_at], wrong) if origin_at is not None else {}
         if wrong:
             faults.append((number, "; ".join(wrong)))
             continue
+        seen[cell["cell_id"]] = number
         for name in COLUMNS:
             values[name].append(cell.get(name, _absent(name)))
         origins.append(origin)

@@ -145,7 +145,9 @@ class Filling:
         self.put("arfcn", "middle of the band (TS 36.101 table 5.7.3-1, TS 38.104)", self.arfcn)
         self.put("mcc", "262", lambda: np.full(self.count, 262))
         self.put("mnc", "03", lambda: ["03"] * self.count)
-        self.omni = np.isnan(self.columns.setdefault("azimuth_deg", np.full(self.count, np.nan)))
+        if "azimuth_deg" not in self.columns:  # the one column whose NaN says something
+            self.put("azimuth_deg", "omnidirectional", lambda: np.full(self.count, np.nan))
+        self.omni = np.isnan(self.columns["azimuth_deg"])
         self.site = np.unique(self.columns["site_id"], return_inverse=True)[1]
         self.put(
             "height_m", "25 m (TR 38.901 table 7.2-1, UMa); 8 m if omnidirectional (mobloc)", self.heights
