@@ -10,7 +10,6 @@ run: $(VENV)/.run
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2
 
