@@ -192,7 +192,8 @@ def _positions(header: list[str], where: str, names: dict[str, str]) -> dict[str
 def _parsed(rows, position: dict[str, int], width: int, origin_at: int | None):
     values: dict[str, list] = {name: [] for name in COLUMNS}
     origins: list[dict[str, int]] = []
-    faults, seen = [], {}
+    faults: list[tuple[int, str]] = []
+    seen: dict[str, int] = {}
     for number, line in enumerate(rows, start=2):
         wrong = []
         if len(line) != width:

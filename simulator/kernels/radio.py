@@ -183,11 +183,12 @@ def weigh(x_m, y_m, spot, haze, candidate, cells, words, slope, threshold, sprea
     key       : i4[blocks, CANDIDATES, BLOCK] out   the level in 1/65536 dB and four bits that rank
                 the lower cell higher; the points in blocks side by side, so that vectors hold points
     """
-    count = len(x_m)
+    count = x_m.shape[0]
     for block in prange(len(key)):
         first = U8(block) * U8(BLOCK)
+        size = min(BLOCK, count - I8(first))
         for k in range(CANDIDATES):
-            for lane in range(min(BLOCK, count - I8(first))):
+            for lane in range(size):
                 i = U8(first) + U8(lane)
                 c = plain(candidate[plain(spot[0, i] + I4(k))] << I4(4))
                 dx, dy, rise = (

@@ -79,9 +79,7 @@ def test_levels_agree_with_the_formula_to_a_hundredth_of_a_decibel(hexagon):
     cell, level_dbm = heard(radio, asked)
     wrong = 0
     for i in range(150):
-        expected = by_the_oracle(
-            plan, radio, Uma(), float(asked[0][i]), float(asked[1][i]), float(asked[4][i])
-        )
+        expected = by_the_oracle(plan, radio, Uma(), float(asked[0][i]), float(asked[1][i]), float(asked[4][i]))
         there = cell[i] != NO_CELL
         wrong += (np.abs(level_dbm[i][there] - expected[cell[i][there]]) > 0.01).sum()
     # a place within rounding of the edge of sight may fall to the other side in f4
@@ -129,6 +127,18 @@ def test_no_point_gives_nothing_and_a_point_off_the_map_hears_nothing(hexagon):
     asked = points(6)
     asked[0][:] = [3_001, -3_001, np.nan, 1e30, -1e30, np.inf]
     assert (heard(radio, asked)[0] == NO_CELL).all()
+
+
+def test_a_loss_beyond_all_measure_is_silence():
+    class Deaf(Uma):
+        def build(self, plan):
+            made = super().build(plan)
+            made.loss_db[:] += 2_500
+            return made
+
+    plan, _ = complete(Hexagonal(rings=1).build(), FRAME)
+    radio = Radio.build(plan, FRAME, 1_000.0, Deaf().build(plan), 1)
+    assert (heard(radio, points(50, 900))[0] == NO_CELL).all()
 
 
 def test_walls_lower_every_level_alike(hexagon):
