@@ -1,0 +1,54 @@
+"""The contract of a store, a stranger's too: durable, once, never replaced, remembered."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from collector.centre.stores import Beaten, Offered, Refused, Registered, Store, Verdict
+from probe.wire import release
+from probe.wire.envelope import Beat
+
+
+def offered(frame: bytes) -> Offered:
+    """Return the entry of a frame that is in order."""
+    return Offered(release.decode(frame), frame)
+
+
+def broken(build: Callable[[], Store], expected: Registered, frames: list[bytes]) -> list[str]:
+    """Return the promises that a store breaks; build opens the same, at first empty, store each time.
+
+    frames : releases of `expected`, by slot, numbered from 0
+    """
+    first, probe = release.decode(frames[0]), expected.probe
+    others = [replace(first, seq=first.seq + 99), replace(first, slot=first.slot + 99)]
+    conflicts = [offered(release.encode(one)) for one in others]
+    beats = [Beaten(probe, first.inc, Beat(time_ms, 0, [], 0)) for time_ms in (5_000, 4_000)]
+    good = [offered(frame) for frame in frames]
+
+    store = build()
+    store.register([expected])
+    stored = store.write([*good, *beats, Refused(probe, "malformed", b"x")])
+    store.close()
+    store = build()
+    kept, known, registered = list(store.frames(expected.table)), store.known(probe), store.registered()
+    kinds = store.kinds(probe, expected.table)
+    again = store.write([*good, *conflicts])
+    store.close()
+    store = build()
+    last, frozen = list(store.frames(expected.table)), store.known(probe).frozen
+    store.close()
+
+    promises = {
+        "what is new is stored": stored[: len(good)] == [Verdict.STORED] * len(good),
+        "beats are noted, what is refused is kept apart": stored[len(good) :]
+        == [Verdict.NOTED, Verdict.NOTED, Verdict.QUARANTINED],
+        "frames come back byte for byte": kept == frames,
+        "kinds are told by slot": list(kinds.values()) == [one.release.kind for one in good],
+        "what is expected is remembered": [one.due_ms(7) for one in registered] == [expected.due_ms(7)],
+        "the watermark never goes back": (known.watermark_ms, known.inc) == (5_000, first.inc),
+        "the last slot is known": known.last_slots == {expected.table: good[-1].release.slot},
+        "the same again is a duplicate": again[: len(good)] == [Verdict.DUPLICATE] * len(good),
+        "other bytes under a name are a conflict": again[len(good) :] == [Verdict.CONFLICT] * 2,
+        "a conflict replaces nothing": last == frames,
+        "a conflict is remembered": frozen and not known.frozen,
+    }
+    return [promise for promise, kept_it in promises.items() if not kept_it]

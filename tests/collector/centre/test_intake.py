@@ -1,0 +1,121 @@
+"""Intake: what is taken, what is refused, and with which word."""
+
+from dataclasses import replace
+
+import pytest
+
+from collector.centre.intake import Intake
+from collector.centre.stores import Beaten, Known, Offered, Refused, Verdict
+from probe.wire import envelope, release
+from probe.wire.envelope import Ack, Beat, Hello, Nack, Rel, Welcome
+from tests.builders_seal import AREAS, FIRST, INC, STATEMENT, a_loss, a_release, registered
+
+HELLO = Hello([1], [1], 1, INC, 0, 0, "test")
+DUE = registered().due_ms(FIRST)
+
+
+def intake(**known):
+    return Intake([registered()], {1: Known(**known)})
+
+
+def say(one, message, source=b"edge"):
+    decision = one.take(source, envelope.encode(message))
+    return decision.entry, decision.answer and envelope.decode(decision.answer)
+
+
+def greeted(watermark_ms=DUE, **known):
+    one = intake(**known)
+    say(one, HELLO)
+    say(one, Beat(watermark_ms, 0, [], 0))
+    return one
+
+
+def test_a_greeting_is_answered_with_what_is_known():
+    _, welcome = say(intake(inc=INC, last_slots={1: FIRST}), HELLO)
+    assert welcome == Welcome(1, 1, 32, INC, [1, FIRST])
+
+
+REFUSED_HELLO = {
+    "a probe that nobody knows": (replace(HELLO, probe=2), {}, "forbidden"),
+    "a protocol of the future": (replace(HELLO, protos=[9]), {}, "unknown_schema"),
+    "a new spool": (HELLO, {"inc": bytes(16)}, "conflict"),
+    "a frozen probe": (HELLO, {"frozen": True}, "conflict"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_HELLO.values(), ids=REFUSED_HELLO)
+def test_a_greeting_is_refused(case):
+    hello, known, code = case
+    entry, answer = say(intake(**known), hello)
+    assert entry is None and isinstance(answer, Nack) and answer.code == code
+
+
+def test_a_release_is_answered_only_when_it_is_settled():
+    frame = release.encode(a_release())
+    one = greeted()
+    entry, answer = say(one, Rel(frame))
+    assert isinstance(entry, Offered) and answer is None
+    for verdict in (Verdict.STORED, Verdict.DUPLICATE):
+        ack = envelope.decode(one.settle(entry, verdict))
+        assert ack == Ack(INC, 0, 1, FIRST, release.sha256_of(frame))
+    _, welcome = say(one, HELLO)
+    assert welcome.last_slots == [1, FIRST]
+
+
+def test_a_conflict_freezes_the_probe():
+    one = greeted()
+    entry, _ = say(one, Rel(release.encode(a_release())))
+    assert envelope.decode(one.settle(entry, Verdict.CONFLICT)).code == "conflict"
+    for message in (Rel(release.encode(a_release(FIRST))), HELLO):
+        assert say(one, message)[1].code == "conflict"
+
+
+FORBIDDEN = {
+    "another probe": a_release(probe=2),
+    "another spool": a_release(inc=bytes(16)),
+    "another table": a_release(table=2),
+    "another area set": a_release(axes=b"axes-xyz"),
+    "before the first slot": a_release(FIRST - 1),
+    "after the last slot": a_release(FIRST + 24),
+    "too few rows": a_release(values=[1] * (len(AREAS) - 1)),
+    "another name": replace(a_release(), statement=replace(STATEMENT, table="profile")),
+    "another length": replace(a_release(), statement=replace(STATEMENT, slot_s=300)),
+    "a loss out of range": a_loss(FIRST - 1),
+}
+
+
+@pytest.mark.parametrize("one", FORBIDDEN.values(), ids=FORBIDDEN)
+def test_what_is_not_expected_is_kept_for_a_person_and_refused(one):
+    entry, answer = say(greeted(), Rel(release.encode(one)))
+    assert isinstance(entry, Refused) and answer.code == "forbidden"
+
+
+def test_a_slot_that_is_not_over_is_refused_until_the_watermark_says_so():
+    one = greeted(DUE - 1)
+    entry, answer = say(one, Rel(release.encode(a_release())))
+    assert entry is None and answer.code == "skew"
+    say(one, Beat(DUE, 0, [], 0))
+    assert isinstance(say(one, Rel(release.encode(a_release())))[0], Offered)
+
+
+def test_who_did_not_greet_is_asked_to():
+    for message in (Beat(DUE, 0, [], 0), Rel(release.encode(a_release()))):
+        entry, answer = say(intake(), message)
+        assert entry is None and answer.code == "busy"
+
+
+def test_a_beat_is_written():
+    one = intake()
+    say(one, HELLO)
+    entry, answer = say(one, Beat(DUE, 3, [1, FIRST], 2))
+    assert entry == Beaten(1, INC, Beat(DUE, 3, [1, FIRST], 2)) and answer is None
+
+
+POISON = [b"", b"\x03", b"\x09\x90", envelope.encode(Rel(b"no release")), envelope.encode(Welcome(1, 1, 1, b"", []))]
+
+
+@pytest.mark.parametrize("frame", POISON)
+def test_poison_is_kept_for_a_person_and_refused(frame):
+    decision = greeted().take(b"edge", frame)
+    assert isinstance(decision.entry, Refused)
+    assert envelope.decode(decision.answer).code == "malformed"

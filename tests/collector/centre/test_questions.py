@@ -1,0 +1,240 @@
+"""Questions: values, intervals, thresholds, what is missing; and the command line of it."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import datetime
+from math import sqrt
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.centre.cli import ask
+from collector.centre.completeness import Cell, account, completeness
+from collector.centre.estimate import Slots, State, estimate
+from collector.centre.questions import Question, answer
+from collector.centre.stores import Beaten
+from collector.centre.stores.check import offered
+from collector.centre.stores.sqlite import SqliteStore
+from probe.base.clock import epoch_ms
+from probe.base.config import ConfigError
+from probe.base.main import footfall
+from probe.wire import release
+from probe.wire.envelope import Beat
+from probe.wire.release import Kind
+from tests.builders_seal import FIRST, INC, STATEMENT, a_loss, a_release, registered
+
+SIGMA = 34_017.0
+PEOPLE = 1_000
+
+
+def a_store(path, lost=(), missing=(), expected=None, warming=4):
+    """Write a store: 1,000 people in the first area, 10 in the second, none elsewhere."""
+    store = SqliteStore(path=str(path)).build()
+    expected = expected or registered()
+    store.register([expected])
+    entries = []
+    for seq, slot in enumerate(range(expected.first_slot, expected.until_slot)):
+        if slot - expected.first_slot in missing:
+            continue
+        warm = replace(STATEMENT, warming=seq < warming)
+        one = replace(a_release(slot, [900 * PEOPLE, 9_000, 0], seq), statement=warm)
+        one = a_loss(slot, seq=seq) if slot - expected.first_slot in lost else one
+        entries.append(offered(release.encode(one)))
+    store.write([*entries, Beaten(1, INC, Beat(expected.due_ms(expected.until_slot - 1), 0, [], 0))])
+    return store
+
+
+def rows_of(store, factor=1.0, **asked):
+    return answer(store, Question("presence", **asked), factor)
+
+
+def slots(values, stored=None, warming=None):
+    values = np.array(values, "i8")
+    stored = np.ones(len(values), bool) if stored is None else np.array(stored)
+    warming = np.zeros(len(values), bool) if warming is None else np.array(warming)
+    return Slots(values, np.where(stored, SIGMA, 0.0), stored, warming, 900)
+
+
+def test_an_hour_is_the_exact_sum_of_its_slots():
+    one = estimate(slots([[900_000], [900_001], [899_999], [900_000]]), False, 1.0)[0]
+    sigma = SIGMA * sqrt(4) / 3_600
+    assert (one.value, one.coverage, one.state) == (1000.0, 1.0, State.PUBLISHED)
+    assert one.high - one.value == pytest.approx(1.96 * sigma) == pytest.approx(one.value - one.low)
+
+
+def test_the_threshold_of_an_hour_is_78_devices():
+    """20 + 3.09 x 34,017 x 2 / 3,600 = 78.4."""
+    for persons, state in ((78, State.HIDDEN), (79, State.PUBLISHED)):
+        assert estimate(slots([[900 * persons]] * 4), False, 1.0)[0].state == state
+
+
+def test_the_threshold_stands_before_extrapolation():
+    """78 devices are not shown as 390 people; 79 are, as 395."""
+    hidden, shown = (estimate(slots([[900 * n]] * 4), False, 5.0)[0] for n in (78, 79))
+    assert (hidden.value, hidden.low, hidden.high) == (None, None, None)
+    assert shown.value == 395
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=8), st.booleans())
+def test_missing_is_never_zero(stored, partial):
+    values = [[900_000 if here else 0] for here in stored]
+    one = estimate(slots(values, stored), partial, 1.0)[0]
+    assert one.coverage == sum(stored) / len(stored)
+    if all(stored) or (partial and any(stored)):
+        assert one.value == 1000
+    else:
+        assert (one.value, one.low, one.high, one.state) == (None, None, None, State.MISSING)
+
+
+def test_warming_is_said_but_never_above_the_threshold():
+    shown, hidden = estimate(slots([[900_000, 900]] * 4, warming=[1, 0, 0, 0]), False, 1.0)
+    assert (shown.state, shown.value, hidden.state, hidden.value) == (State.WARMING, 1000, State.HIDDEN, None)
+
+
+def test_intervals_do_not_go_below_zero():
+    sure = replace(slots([[900 * 30]]), sigma=np.array([1.0]))
+    wide = replace(slots([[10**9]]), sigma=np.array([3e8]))
+    assert estimate(sure, False, 1.0)[0].low > 0 and estimate(wide, False, 1.0)[0].low >= 0
+
+
+def test_states_of_expected_releases():
+    one, kinds = registered(hours=1), {FIRST: Kind.RELEASE, FIRST + 1: Kind.LOST}
+    found = completeness(one, kinds, one.due_ms(FIRST + 2))
+    assert list(found.values()) == [Cell.STORED, Cell.LOST, Cell.DUE, Cell.NOT_DUE]
+    early = completeness(one, kinds, one.due_ms(FIRST + 2) - 1)
+    assert list(early.values()) == [Cell.STORED, Cell.LOST, Cell.NOT_DUE, Cell.NOT_DUE]
+
+
+def test_the_account_names_due_stored_and_lost(tmp_path):
+    assert account(a_store(tmp_path / "s", lost={3}, missing={5})) == {"due": 24, "stored": 22, "lost": 1}
+
+
+def test_every_area_and_hour_has_a_row(tmp_path):
+    rows = rows_of(a_store(tmp_path / "s"))
+    assert len(rows) == 6 * 3
+    assert {row["area"] for row in rows} == {"Altstadt", "=Bahnhof", "elsewhere"}
+    first, second = [row for row in rows if row["area"] == "Altstadt"][:2]
+    assert (first["state"], second["state"]) == ("warming", "published")
+    assert (second["slot_start"], second["slot_end"]) == ("2026-05-12T01:00+02:00", "2026-05-12T02:00+02:00")
+    assert second["value"] == PEOPLE
+    assert {row["state"] for row in rows if row["area"] != "Altstadt"} == {"hidden"}
+
+
+def test_a_lost_and_a_missing_slot_are_a_hole_in_their_hour_alone(tmp_path):
+    store = a_store(tmp_path / "s", lost={5}, missing={9})
+    rows = rows_of(store, area="a")
+    assert [row["state"] for row in rows] == ["warming", "missing", "missing"] + ["published"] * 3
+    assert [row["coverage"] for row in rows] == [1, 0.75, 0.75, 1, 1, 1]
+    partial = rows_of(store, area="a", partial=True)
+    assert [row["value"] for row in partial] == [PEOPLE] * 6
+    assert partial[1]["high"] > partial[3]["high"]
+
+
+def test_a_damaged_row_counts_as_missing(tmp_path):
+    store = a_store(tmp_path / "s")
+    store._db.execute("DROP TRIGGER no_update")
+    store._db.execute("UPDATE release SET frame = substr(frame, 1, 100) WHERE slot = ?", (FIRST + 4,))
+    assert rows_of(store, area="a", level="slot")[4]["state"] == "missing"
+
+
+def test_levels_and_times(tmp_path):
+    store = a_store(tmp_path / "s")
+    assert len(rows_of(store, area="Altstadt", level="slot")) == 24
+    (day,) = rows_of(store, area="Altstadt", level="day")
+    assert (day["slot_start"], day["slot_end"], day["coverage"]) == (
+        "2026-05-12T00:00+02:00",
+        "2026-05-13T00:00+02:00",
+        0.25,
+    )
+    assert day["value"] is None
+    some = rows_of(store, area="a", begin="2026-05-12T01:30", end="2026-05-12T03:00")
+    assert [row["slot_start"][11:16] for row in some] == ["01:00", "02:00"]
+    assert rows_of(store, begin="2026-05-13") == []
+    assert rows_of(store, area="a", begin="2026-05-12T00:00Z") == rows_of(store, area="a", begin="2026-05-12T02:00")
+
+
+@pytest.mark.parametrize(("date", "hours"), [((2026, 3, 29), 23), ((2026, 10, 25), 25)])
+def test_a_day_may_have_23_or_25_hours(tmp_path, date, hours):
+    first = epoch_ms(datetime(*date), "Europe/Berlin") // 900_000
+    one = registered(first_slot=first, until_slot=first + 4 * hours)
+    store = a_store(tmp_path / "s", expected=one)
+    (day,) = rows_of(store, area="a", level="day")
+    assert (day["coverage"], day["value"], day["state"]) == (1.0, PEOPLE, "warming")
+    assert len(rows_of(store, area="a")) == hours
+
+
+def test_two_probes_add_up_and_both_are_needed(tmp_path):
+    store = a_store(tmp_path / "s")
+    store.register([registered(probe=2)])
+    assert rows_of(store, area="a")[2]["state"] == "missing"
+    other = [a_release(FIRST + i, [900 * PEOPLE, 0, 0], i, probe=2) for i in range(24)]
+    store.write([offered(release.encode(one)) for one in other])
+    row = rows_of(store, area="a")[2]
+    assert row["value"] == 2 * PEOPLE
+    assert row["high"] - row["value"] == pytest.approx(1.96 * SIGMA * sqrt(8) / 3_600)
+
+
+def test_every_problem_of_a_question_is_named_at_once(tmp_path):
+    store = a_store(tmp_path / "s")
+    with pytest.raises(ConfigError) as caught:
+        rows_of(store, area="Altstad", level="hours", by="age", begin="now")
+    text = str(caught.value)
+    for part in ('"Altstad" (did you mean "Altstadt"?)', '"hours" (did you mean "hour"?)', "slot, hour, day"):
+        assert part in text
+    assert 'no axis "age"' in text and '"now" is no time' in text
+    with pytest.raises(ConfigError, match=r'"presense" \(did you mean "presence"\?\); there is: presence'):
+        answer(store, Question("presense"))
+    with pytest.raises(ConfigError, match="nothing lies between"):
+        rows_of(store, begin="2026-05-13", end="2026-05-12")
+
+
+@pytest.fixture
+def run(tmp_path):
+    a_store(tmp_path / "store.db").close()
+    (tmp_path / "run.json").write_text(json.dumps({"extrapolation": 4.0}))
+    return tmp_path
+
+
+def asked(*words):
+    return CliRunner().invoke(ask, list(map(str, words)))
+
+
+def test_ask_answers_in_three_formats(run):
+    table = asked(run, "presence", "--area", "a").output.splitlines()
+    assert table[0].split() == ["area", "slot_start", "slot_end", "value", "low", "high", "coverage", "state"]
+    assert len(table) == 7 and "1,000.0" in table[2]
+    text = asked(run, "presence", "--format", "csv").output.splitlines()
+    assert len(text) == 19 and text[2].startswith("'=Bahnhof,2026-05-12T00:00+02:00,")
+    rows = json.loads(asked(run / "store.db", "presence", "--format", "json", "--extrapolate").output)
+    assert rows[3]["value"] == 4 * PEOPLE and list(rows[0])[-1] == "state"
+
+
+def test_ask_refuses_what_is_no_run_and_no_store(tmp_path):
+    for path in (tmp_path, tmp_path / "nothing", tmp_path / "empty.db"):
+        (tmp_path / "empty.db").write_bytes(b"")
+        result = asked(path, "presence")
+        assert isinstance(result.exception, ConfigError)
+
+
+def test_ask_extrapolates_only_by_what_the_run_says(run):
+    (run / "run.json").write_text('{"extrapolation": "many"}')
+    assert isinstance(asked(run, "presence", "--extrapolate").exception, ConfigError)
+    assert asked(run, "presence").exit_code == 0
+
+
+def test_ask_imports_no_compiler(run):
+    code = (
+        "import sys; from click.testing import CliRunner; from collector.centre.cli import ask\n"
+        f"assert CliRunner().invoke(ask, [{str(run)!r}, 'presence']).exit_code == 0\n"
+        "assert not {'numba', 'shapely', 'zmq'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_ask_is_a_command_of_footfall():
+    assert footfall.get_command(None, "ask") is ask
