@@ -1,5 +1,6 @@
 """The world process: a shard of the country, its events to its edge worker over a loopback socket."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -44,6 +45,13 @@ class Stopped(Exception):
     """The parent wants no more."""
 
 
+def frames(batch: Batch) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield (rows, watermark_ms) of a batch, cut to the size of a frame; an empty one still tells the time."""
+    cuts = range(0, max(len(batch.events), 1), FRAME_EVENTS)
+    for first, last in zip(cuts, [*cuts[1:], None], strict=True):
+        yield batch.events[first:last], batch.watermark_ms if last is None else int(batch.events["time_ms"][last])
+
+
 class Tap:
     """Ships batches as frames, tells the parent how far the world is, waits for a slow worker or clock."""
 
@@ -57,10 +65,7 @@ class Tap:
     def deliver(self, batch: Batch) -> None:
         """Send the events of one step, lossless; raise Stopped when told to."""
         began_s = self._clock.cpu_s()
-        for first in range(0, max(len(batch.events), 1), FRAME_EVENTS):
-            rows = batch.events[first : first + FRAME_EVENTS]
-            rest = batch.events["time_ms"][first + FRAME_EVENTS : first + FRAME_EVENTS + 1]
-            watermark_ms = int(rest[0]) if len(rest) else batch.watermark_ms
+        for rows, watermark_ms in frames(batch):
             frame = wire.encode(wire.Batch(self._digest, watermark_ms, self._config.shard, rows))
             while not self._socket.poll(WAIT_MS, zmq.POLLOUT):
                 self.heed()
