@@ -89,11 +89,13 @@ class Spool:
 
 @contextmanager
 def opened(path: Path, inc: bytes) -> Iterator[Spool]:
-    """Open the spool at path for one writer; inc names it when it is new."""
-    lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Open the spool at path for one writer; inc names it when it is new.
+
+    The lock is closed after the database: closing any descriptor of a file drops SQLite's own locks on it.
+    """
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(path, isolation_level=None)
         if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
             raise RunError(f"{path}: the spool is damaged; keep the file, and start with a new one")
