@@ -113,7 +113,8 @@ def growth(small: bool) -> dict[str, Any]:
 
 def slope(points: list[tuple[float, float]]) -> float:
     """Return the exponent of the power law through points, by least squares of the logarithms."""
-    return float(np.polyfit(*np.log(np.array(points)).T, 1)[0])
+    x, y = np.log(np.array(points)).T
+    return float(np.polyfit(x, y, 1)[0])
 
 
 BENCHMARKS = {"pipeline": pipeline, "growth": growth}

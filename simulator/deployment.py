@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from collector.centre.receiver import StoreConfig
 from collector.centre.stores import Registered
 from collector.edge.agent import WorkerConfig
 from collector.edge.collect import CollectorSettings
-from collector.edge.ledger import PrivacySettings, promise
+from collector.edge.ledger import PrivacySettings, epsilon, promise
 from collector.edge.metrics.presence import DAY_MAX_S, UNITS, Presence
 from collector.edge.sealer import SealerConfig
 from collector.edge.slots import SlotSettings
@@ -58,11 +59,13 @@ class Stage:
         """Return how many people live in this world."""
         return population.persons_of(self.scenario.handsets, self.scenario.population.share)
 
-    @property
-    def promise(self):
-        """Return the statement that every release of presence carries."""
-        slot_s = self.slots.slot_s
-        return promise(self.privacy, Presence.name, slot_s, DAY_MAX_S // slot_s, SECOND_MS * UNITS)
+    def privacy_spent(self) -> dict[str, Any]:
+        """Return what a local day costs a subscriber at most, by what every release states."""
+        slot_s, privacy = self.slots.slot_s, self.privacy
+        stated = promise(privacy, Presence.name, slot_s, DAY_MAX_S // slot_s, SECOND_MS * UNITS)
+        rho = Fraction(stated.rho_numerator, stated.rho_denominator)
+        return {"basis": privacy.basis, "purpose": privacy.purpose, "unit": "subscriber-day", "rho": float(rho),
+                "rho_day": float(privacy.rho_day), "epsilon_at_1e_6": epsilon(rho), "seeded": True}
 
     @property
     def extrapolation(self) -> float:

@@ -3,7 +3,6 @@
 import json
 import sqlite3
 from contextlib import closing
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -68,14 +67,11 @@ def write_truth(stage, out: Path, worlds: list[dict]) -> str:
 
 def figures(stage, reports: dict[str, Any], truth_digest: str) -> dict[str, Any]:
     """Return what the processes reported, added up."""
-    from collector.edge.ledger import epsilon
-
-    privacy, promise, scenario = stage.privacy, stage.promise, stage.scenario
+    scenario = stage.scenario
     worlds, workers, sealer, store = (reports[name] for name in ("worlds", "workers", "sealer", "store"))
     done, events = (*worlds, *workers, sealer, store), sum(world["events"] for world in worlds)
     cost_ns = {name: 1e9 * sum(one["core_s"].get(name, 0.0) for one in done) / max(events, 1) for name in STAGES}
     buckets = {number: digest for world in worlds for number, digest in world["bucket_digests"].items()}
-    rho = Fraction(promise.rho_numerator, promise.rho_denominator)
     due = (scenario.end_ms - scenario.start_ms) // (stage.slots.slot_s * SECOND_MS)
     return {
         "events": events,
@@ -83,8 +79,7 @@ def figures(stage, reports: dict[str, Any], truth_digest: str) -> dict[str, Any]
                    "tallies": sealer["tallies"], "truth": truth_digest},
         "account": {name: sum(worker["account"][name] for worker in workers) for name in ACCOUNT},
         "releases": {"due": due, "stored": store["stored"], "lost": sealer["lost"]},
-        "privacy": {"basis": privacy.basis, "purpose": privacy.purpose, "unit": "subscriber-day", "rho": float(rho),
-                    "rho_day": float(privacy.rho_day), "epsilon_at_1e_6": epsilon(rho), "seeded": True},
+        "privacy": stage.privacy_spent(),
         "core_ns_per_event": {**cost_ns, "total": sum(cost_ns.values())},
         "truth_core_s": sum(world["core_s"]["truth"] for world in worlds),
         "wall_s": reports["wall_s"], "events_per_s": events / reports["simulated_s"],

@@ -14,7 +14,6 @@ bin area elsewhere slot table seal release publish spool ledger completeness tru
 # A synonym in a public name would be a second word for one thing.
 SYNONYMS = {
     "tower": "site",
-    "antenna": "cell",
     "device": "handset",
     "imsi": "subscriber",
     "msisdn": "subscriber",
