@@ -103,9 +103,7 @@ def read(plan: Plan, areas: AreaSet) -> Believed:
 def cell_rows(plan: Plan, areas: AreaSet) -> np.ndarray:
     """Return CELL[n] without what depends on other cells."""
     cells = np.zeros(len(plan), CELL)
-    cells["x_m"], cells["y_m"] = areas.frame.to_xy(
-        np.asarray(plan["latitude"]), np.asarray(plan["longitude"])
-    )
+    cells["x_m"], cells["y_m"] = areas.frame.to_xy(np.asarray(plan["latitude"]), np.asarray(plan["longitude"]))
     cells["height_m"] = np.maximum(plan["height_m"], 3.0)
     omni = np.isnan(plan["azimuth_deg"])
     azimuth_rad = np.radians(np.where(omni, 0.0, plan["azimuth_deg"]))

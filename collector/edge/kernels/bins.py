@@ -71,6 +71,15 @@ def keep_six(mass, area, count, fix):
 
 
 @kernel
+def grid_lines(terms, axis, x_m, y_m, forward_x, forward_y):
+    """Return the grid column (axis 0) or row (1) of a point, and its change per metre forward and across."""
+    by_x = terms[axis, 1] + 2.0 * terms[axis, 3] * x_m + terms[axis, 4] * y_m
+    by_y = terms[axis, 2] + terms[axis, 4] * x_m + 2.0 * terms[axis, 5] * y_m
+    middle = terms[axis, 0] + 0.5 * ((by_x + terms[axis, 1]) * x_m + (by_y + terms[axis, 2]) * y_m)
+    return middle, by_x * forward_x + by_y * forward_y, by_x * forward_y - by_y * forward_x
+
+
+@kernel
 def spread(fix, forward_x, forward_y, along_m, skew_m, across_m, range_m, points, ground, mass, area):
     """Spread a fix's point over areas by 64 points of a bent Gaussian.
 
@@ -83,21 +92,23 @@ def spread(fix, forward_x, forward_y, along_m, skew_m, across_m, range_m, points
     ground : Ground     area raster
     mass, area : f8[64], u2[64] scratch
     """
-    count = 0
+    bins, terms, x, y, bend = ground.bins, ground.terms, fix.x_m, fix.y_m, 0.5 / range_m
+    east, column_f, column_a = grid_lines(terms, 0, x, y, forward_x, forward_y)
+    north, row_f, row_a = grid_lines(terms, 1, x, y, forward_x, forward_y)
+    east, north, count, last = east - ground.first_column, north - ground.first_row, 0, 0
     for p in range(points.shape[0]):
         across = skew_m * points[p, 0] + across_m * points[p, 1]
-        along = along_m * points[p, 0] - 0.5 * across * across / range_m
-        x = fix.x_m + along * forward_x + across * forward_y
-        y = fix.y_m + along * forward_y - across * forward_x
-        row = area_at(x, y, ground.bins, ground.first_column, ground.first_row, ground.terms)
-        k = 0
-        while k < count and area[k] != row:
-            k += 1
-        if k == count:
-            area[k] = row
-            mass[k] = 0.0
-            count += 1
-        mass[k] += 1.0
+        along = along_m * points[p, 0] - bend * across * across
+        i = min(max(int(north + along * row_f + across * row_a), 0), bins.shape[0] - 1)
+        j = min(max(int(east + along * column_f + across * column_a), 0), bins.shape[1] - 1)
+        row = bins[i, j]
+        if count == 0 or area[last] != row:
+            last = 0
+            while last < count and area[last] != row:
+                last += 1
+            if last == count:
+                area[last], mass[last], count = row, 0.0, count + 1
+        mass[last] += 1.0
     keep_six(mass, area, count, fix)
 
 

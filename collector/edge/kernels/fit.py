@@ -24,8 +24,8 @@ RING_M2 = TIMING_M**2 + STEP_M**2 / 12.0
 SLOPE_NEPER = SLOPE_DB / 2.302585092994046
 DONE_M = 1.0
 NO_RING = -1.0
-EAST, NORTH, PATTERN, LEVEL, WANTED, HEARD, MISS, BY_X, BY_Y = range(9)  # columns of sector
-MAST, X, Y, RISE2, FIRST, END, COUNT, SUM = range(8)  # columns of group
+EAST, NORTH, PATTERN, LEVEL, WANTED, HEARD, MISS, TURN = range(8)  # columns of sector
+MAST, X, Y, RISE2, FIRST, END, COUNT, SUM, UX, UY, FALL = range(11)  # columns of group
 
 
 @kernel
@@ -33,9 +33,9 @@ def gather(cells, masts, mast_cells, cell, level_dbm, count, group, sector):
     """Sort what was heard by mast, the serving one first, and add the silent cells of these masts.
 
     cell, level_dbm : i8[8], f8[8]  the first `count`: what was heard
-    group           : f8[8, 8]      out: the columns named above up to END
-    sector          : f8[64, 9]     out: the columns named above up to HEARD (1 or 0)
-    Returns how many masts.
+    group           : f8[8, 11]     out: the columns named above up to END
+    sector          : f8[64, 8]     out: the columns named above up to HEARD (1 or 0)
+    Returns how many masts; 0 where the serving one alone has more cells than sector has rows.
     """
     groups, end, weakest_dbm = 0, 0, level_dbm[:count].min()
     for j in range(count):
@@ -45,6 +45,8 @@ def gather(cells, masts, mast_cells, cell, level_dbm, count, group, sector):
             g += 1
         if g == groups:
             if mast.end - mast.first > len(sector) - end:
+                if g == 0:
+                    return 0
                 continue
             group[g, MAST], group[g, X], group[g, Y] = row, mast.x_m, mast.y_m
             group[g, RISE2] = (mast.height_m - HANDSET_HEIGHT_M) ** 2
@@ -63,33 +65,26 @@ def gather(cells, masts, mast_cells, cell, level_dbm, count, group, sector):
 
 @kernel
 def predict(x_m, y_m, groups, group, sector):
-    """Write how much louder than the model each cell is [dB], the model's derivatives [dB/m], sums by mast.
+    """Write how much louder than the model each cell is [dB], and the model's fall and turn [dB/m].
 
-    Returns the mean excess: the handset's own offset.
-
-    The pattern is pattern_db off^2 with off^2 = 2 u + u^2 / 3 + 4 u^3 / 45 and u = 1 - cos(off): no
-    arc function; 2 % low at 90 degrees, next to nothing within the beam.
+    Moving away from a mast all its cells fall alike; moving around it each turns by itself.
+    Pattern: see `footprint.level_dbm`.  Returns the mean excess: the handset's own offset.
     """
     total, weight = 0.0, 0.0
     for g in range(groups):
         dx, dy = x_m - group[g, X], y_m - group[g, Y]
         flat2 = dx * dx + dy * dy + 1.0
-        range2 = flat2 + group[g, RISE2]
-        per_m = 1.0 / sqrt(flat2)
-        ux, uy = dx * per_m, dy * per_m
-        loss, fall = 0.5 * SLOPE_NEPER * log(range2), SLOPE_NEPER / range2
-        n, r = 0.0, 0.0
+        range2, per_m = flat2 + group[g, RISE2], 1.0 / sqrt(flat2)
+        ux, uy, loss, n, r = dx * per_m, dy * per_m, 0.5 * SLOPE_NEPER * log(range2), 0.0, 0.0
         for k in range(int(group[g, FIRST]), int(group[g, END])):
             east, north, pattern = sector[k, EAST], sector[k, NORTH], sector[k, PATTERN]
-            ahead = ux * east + uy * north
-            u = 1.0 - ahead
+            u = 1.0 - ux * east - uy * north
             bent = pattern * u * (2.0 + u * (0.3333333 + u * 0.0888889))
-            turn = pattern * per_m * (2.0 + u * (0.6666667 + u * 0.2666667)) if bent < PATTERN_MAX_DB else 0.0
+            turn = pattern * (2.0 + u * (0.6666667 + u * 0.2666667)) * per_m * (ux * north - uy * east)
             miss = sector[k, WANTED] - sector[k, LEVEL] + loss + min(bent, PATTERN_MAX_DB)
-            sector[k, MISS] = miss
-            sector[k, BY_X] = turn * (east - ahead * ux) - fall * dx
-            sector[k, BY_Y] = turn * (north - ahead * uy) - fall * dy
+            sector[k, MISS], sector[k, TURN] = miss, turn if bent < PATTERN_MAX_DB else 0.0
             n, r = n + sector[k, HEARD], r + sector[k, HEARD] * miss
+        group[g, UX], group[g, UY], group[g, FALL] = ux, uy, -SLOPE_NEPER * (flat2 * per_m) / range2
         group[g, COUNT], group[g, SUM] = n, r
         total, weight = total + r / (CELL_DB2 + n * SITE_DB2), weight + n / (CELL_DB2 + n * SITE_DB2)
     return total / weight
@@ -100,24 +95,30 @@ def misfit(x_m, y_m, groups, group, sector, beside):
     """Return minus twice the log posterior at a point, half its slope downhill x, y, curvature xx, xy, yy.
 
     beside : what else is known: (ring_m or NO_RING, mean x, y of the footprint, its variance)
+
+    Sums over the cells of a mast: n of one, r of what is missing, t of turns; o stands for the offset.
     """
     offset = predict(x_m, y_m, groups, group, sector)
     rr, rx, ry, xx, xy, yy, ro, xo, yo, oo = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for g in range(groups):
-        n, r = group[g, COUNT], group[g, SUM]
+        n, r, ux, uy, fall = group[g, COUNT], group[g, SUM], group[g, UX], group[g, UY], group[g, FALL]
         raised = offset + (r - n * offset) * SITE_DB2 / (CELL_DB2 + n * SITE_DB2)
-        n, r, gx, gy = 0.0, 0.0, 0.0, 0.0
+        n, r, t, r2, rt, t2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for k in range(int(group[g, FIRST]), int(group[g, END])):
             used = 1.0 if sector[k, HEARD] > 0.0 or sector[k, MISS] < raised else 0.0
-            miss, by_x, by_y = used * sector[k, MISS], used * sector[k, BY_X], used * sector[k, BY_Y]
-            n, r, gx, gy = n + used, r + miss, gx + by_x, gy + by_y
-            rr, rx, ry = rr + miss * miss, rx + miss * by_x, ry + miss * by_y
-            xx, xy, yy = xx + by_x * by_x, xy + by_x * by_y, yy + by_y * by_y
-        shared = CELL_DB2 + n * SITE_DB2
+            miss, turn = used * sector[k, MISS], used * sector[k, TURN]
+            n, r, t = n + used, r + miss, t + turn
+            r2, rt, t2 = r2 + miss * miss, rt + miss * turn, t2 + turn * turn
+        shared, f = CELL_DB2 + n * SITE_DB2, n * fall
         pull = SITE_DB2 / shared
-        rr, rx, ry = rr - pull * r * r, rx - pull * r * gx, ry - pull * r * gy
-        xx, xy, yy = xx - pull * gx * gx, xy - pull * gx * gy, yy - pull * gy * gy
-        ro, xo, yo, oo = ro + r / shared, xo + gx / shared, yo + gy / shared, oo + n / shared
+        away, around = (fall - pull * f) * r, rt - pull * r * t
+        ff, ft, tt = (fall - pull * f) * f, (fall - pull * f) * t, t2 - pull * t * t
+        rr, rx, ry = rr + r2 - pull * r * r, rx + away * ux - around * uy, ry + away * uy + around * ux
+        xx += ff * ux * ux - 2.0 * ft * ux * uy + tt * uy * uy
+        yy += ff * uy * uy + 2.0 * ft * ux * uy + tt * ux * ux
+        xy += (ff - tt) * ux * uy + ft * (ux * ux - uy * uy)
+        ro, oo = ro + r / shared, oo + n / shared
+        xo, yo = xo + (f * ux - t * uy) / shared, yo + (f * uy + t * ux) / shared
     rr, rx, ry = rr / CELL_DB2 - ro * ro / oo, rx / CELL_DB2 - ro * xo / oo, ry / CELL_DB2 - ro * yo / oo
     xx, xy, yy = xx / CELL_DB2 - xo * xo / oo, xy / CELL_DB2 - xo * yo / oo, yy / CELL_DB2 - yo * yo / oo
     ring_m, middle_x, middle_y, variance = beside

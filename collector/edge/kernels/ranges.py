@@ -74,7 +74,7 @@ def by_ranges(observations, network, matches, tables, points, ground, fixes, tal
     first, table, foot = tables
     mass, area = np.empty(len(points)), np.empty(len(points), np.uint16)
     named, level_dbm = np.empty(8, np.int64), np.empty(8)
-    group, sector = np.empty((8, 8)), np.empty((64, 9))
+    group, sector = np.empty((8, 11)), np.empty((64, 8))
     for i in range(len(observations)):
         cell, ta = np.int64(observations[i].cell), np.int64(observations[i].ta)
         if cell >= len(cells) or cells[cell].mast < 0:
@@ -88,9 +88,11 @@ def by_ranges(observations, network, matches, tables, points, ground, fixes, tal
         if observations[i].rsrp[0] > RSRP_CODE_MAX:
             continue
         count = heard(observations[i], cells, matches, named, level_dbm, tally)
-        if count >= LEVELS_MIN:
+        if count < LEVELS_MIN:
+            continue
+        groups = gather(cells, masts, mast_cells, named, level_dbm, count, group, sector)
+        if groups > 0:
             ring_m = NO_RING if ta == NO_TA else ta * STEP_M - EXCESS_M
-            groups = gather(cells, masts, mast_cells, named, level_dbm, count, group, sector)
             beside = (ring_m, foot[cell, 0], foot[cell, 1], foot[cell, 2])
             x_m, y_m = start(cells[cell], named, level_dbm, count, foot, ring_m)
             x_m, y_m, curvature = descend(x_m, y_m, groups, group, sector, beside, STEPS)

@@ -22,16 +22,11 @@ def broken(locator, observations: np.ndarray, located: np.ndarray, area_count: i
         found.append("areas are rows of the area set, and NO_AREA where the weight is 0")
     if any(len(set(row[on])) != on.sum() for row, on in zip(area, used, strict=True)):
         found.append(f"no area comes twice among the {AREAS_MAX}")
-    if (
-        not all(np.isfinite(fixes[name]).all() for name in ("x_m", "y_m", "r50_m"))
-        or (fixes["r50_m"] < 0).any()
-    ):
+    if not all(np.isfinite(fixes[name]).all() for name in ("x_m", "y_m", "r50_m")) or (fixes["r50_m"] < 0).any():
         found.append("points and radii are finite")
     if (fixes["content"] >= len(CONTENT)).any():
         found.append("content is a row of CONTENT")
-    if any(
-        played(locator, observations, cut).tobytes() != fixes.tobytes() for cut in (1, 7, len(observations))
-    ):
+    if any(played(locator, observations, cut).tobytes() != fixes.tobytes() for cut in (1, 7, len(observations))):
         found.append("the same rows give the same fixes, however they are cut into batches")
     return found
 

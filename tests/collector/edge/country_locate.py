@@ -39,12 +39,7 @@ def squares(side=6, size_m=1_000, residents=None):
 def hexagon_sites(rings, spacing_m):
     axis = range(-rings, rings + 1)
     return np.array(
-        [
-            (spacing_m * (i + j / 2), spacing_m * j * 3**0.5 / 2)
-            for i in axis
-            for j in axis
-            if abs(i + j) <= rings
-        ]
+        [(spacing_m * (i + j / 2), spacing_m * j * 3**0.5 / 2) for i in axis for j in axis if abs(i + j) <= rings]
     )
 
 
@@ -122,11 +117,7 @@ class Radio:
             late_m = self.rng.normal(0, 30, n) + self.rng.exponential(20, n)
             far = np.take_along_axis(range_m, order[:, :1], 1)[:, 0]
             seen["ta"] = np.clip(np.floor((far + late_m) / 78.07 + 0.5), 0, 1282)
-        heard = (
-            np.take_along_axis(level, order, 1)
-            + self.rng.normal(0, 2, (n, 1))
-            - self.rng.exponential(8, (n, 1))
-        )
+        heard = np.take_along_axis(level, order, 1) + self.rng.normal(0, 2, (n, 1)) - self.rng.exponential(8, (n, 1))
         code = np.clip(np.floor(heard + 141), 0, 97).astype("u1")
         for k in range(levels):
             seen["rsrp"][:, k] = code[:, k]

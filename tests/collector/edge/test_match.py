@@ -58,14 +58,8 @@ def rows(name):
 
 def shanghai_plan():
     """Return the cells within reach of the reports as a plan of ours."""
-    kept = [
-        r for r in rows("plan_lte.csv.gz") if all(r[k] for k in ("longitude", "latitude", "pci", "earfcn"))
-    ]
-    kept = [
-        r
-        for r in kept
-        if abs(float(r["longitude"]) - 121.2) < 0.15 and abs(float(r["latitude"]) - 31.3) < 0.15
-    ]
+    kept = [r for r in rows("plan_lte.csv.gz") if all(r[k] for k in ("longitude", "latitude", "pci", "earfcn"))]
+    kept = [r for r in kept if abs(float(r["longitude"]) - 121.2) < 0.15 and abs(float(r["latitude"]) - 31.3) < 0.15]
     n = len(kept)
     column = {name: np.array([float(r[name] or 0) for r in kept]) for name in ("latitude", "longitude")}
     whole = {name: np.array([int(float(r[name])) for r in kept]) for name in ("eci", "pci", "earfcn")}

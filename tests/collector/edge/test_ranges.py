@@ -38,7 +38,7 @@ def located(locator, seen):
     [(True, 1, TA, 0.75), (True, 3, TA_LEVELS, 0.6), (True, 8, TA_LEVELS, 0.4), (False, 8, LEVELS, 0.45)],
 )
 def test_the_median_error_is_a_share_of_the_cells_own(network, timing, levels, content, at_most):
-    """Measured on 20,000 handsets of this seed: 0.66, 0.44, 0.29 and 0.41; the Bayes optimum of TA alone is 0.67."""
+    """Measured on 20,000 handsets of this seed: 0.66, 0.44, 0.29, 0.41; TA alone can reach 0.67 (Bayes)."""
     plan, _, by_ranges, by_cell = network
     radio = country.Radio(plan, REPORTED)
     x, y = places(radio, 3_000)
@@ -84,7 +84,7 @@ def packed(locator, seen):
     known, table = locator.known, locator.tables
     named, level_dbm, tally = np.empty(8, "i8"), np.empty(8), np.zeros(2, "i8")
     count = ranges.heard(seen, known.cells, locator.matches, named, level_dbm, tally)
-    group, sector = np.zeros((8, 8)), np.zeros((64, 9))
+    group, sector = np.zeros((8, 11)), np.zeros((64, 8))
     groups = fit.gather(known.cells, known.masts, known.mast_cells, named, level_dbm, count, group, sector)
     ring_m = fit.NO_RING if seen["ta"] == NO_TA else seen["ta"] * 78.07 - 15.0
     foot = table.foot[seen["cell"]].tolist()
@@ -171,9 +171,7 @@ def test_hostile_fields_break_no_promise(network, raw, cells, keep):
 def test_real_looking_rows_break_no_promise_either(network):
     plan, areas, *locators = network
     radio = country.Radio(plan, TUNED)
-    seen = np.concatenate(
-        [radio.observe(*places(radio, 60), t, n) for t in (True, False) for n in (0, 2, 5, 8)]
-    )
+    seen = np.concatenate([radio.observe(*places(radio, 60), t, n) for t in (True, False) for n in (0, 2, 5, 8)])
     for locator in locators:
         assert check.broken(locator, seen, np.ones(len(seen), bool), len(areas.area_id)) == []
 
@@ -193,6 +191,14 @@ class Careless:
 def test_a_careless_locator_is_caught_on_every_count():
     seen = np.zeros(9, OBSERVATION)
     assert len(check.broken(Careless(), seen, np.zeros(9, bool), 37)) == 5
+
+
+def test_a_mast_with_more_cells_than_a_fit_holds_is_left_to_the_ring():
+    plan, areas = country.hexagons(rings=3, carriers_mhz=(1_800,)), country.squares()
+    for name in ("latitude", "longitude"):
+        plan.columns[name] = np.full(len(plan), plan[name][0])  # 111 cells in one place
+    seen = country.Radio(plan, TUNED).observe(np.array([100.0, 300.0]), np.array([50.0, 80.0]), True, 8)
+    assert (located(Ranges().build(plan, areas), seen)["content"] == TA).all()
 
 
 def test_no_rows_and_no_cell_are_no_trouble(network):
