@@ -111,7 +111,7 @@ def growth(small: bool) -> dict[str, Any]:
             "world_bytes_per_handset": HANDSET.itemsize, "core_s": by_handsets, "core_ns_per_event": by_cells}
 
 
-def slope(points: list[tuple[float, float]]) -> float:
+def slope(points: list[tuple[Any, Any]]) -> float:
     """Return the exponent of the power law through points, by least squares of the logarithms."""
     x, y = np.log(np.array(points)).T
     return float(np.polyfit(x, y, 1)[0])

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +86,12 @@ def checked(scenario: Scenario) -> Stage:
         except ConfigError as error:
             problems.extend(f"{place} {problem}" for problem in error.problems)
 
-    sections = {"probe": (ProbeSettings, scenario.probe), "collector": (CollectorSettings, scenario.collector),
-                "slots": (SlotSettings, {"zone": scenario.world.zone, **scenario.slots}),
-                "privacy": (PrivacySettings, scenario.privacy), "traffic": (TrafficSettings, scenario.traffic)}
-    found = {name: attempt(f"[{name}]", lambda pair=pair, name=name: parse(pair[0], name, pair[1]))
-             for name, pair in sections.items()}
+    sections: dict[str, Any] = {
+        "probe": (ProbeSettings, scenario.probe), "collector": (CollectorSettings, scenario.collector),
+        "slots": (SlotSettings, {"zone": scenario.world.zone, **scenario.slots}),
+        "privacy": (PrivacySettings, scenario.privacy), "traffic": (TrafficSettings, scenario.traffic)}
+    found = {name: attempt(f"[{name}]", partial(parse, settings_type, name, mapping))
+             for name, (settings_type, mapping) in sections.items()}
     if found["collector"]:
         attempt("[collector] locator:", lambda: plugins.load("footfall.locators", found["collector"].locator))
     attempt("[propagation]", lambda: plugins.settings("footfall.propagation", "propagation", scenario.propagation))

@@ -47,7 +47,7 @@ def map_data(geojson: dict[str, Any], counts, run: dict[str, Any]) -> dict[str, 
                   for t in begins_ms],
         "areas": [{"d": shape, "name": name, "km2": round(float(km2), 4)}
                   for shape, (_, name), km2 in zip(shapes, counts.area, counts.km2, strict=True)],
-        "estimate": np.where(shown, np.round(released * factor, 1), None).tolist(),
+        "estimate": np.where(shown, np.round(released * factor, 1), np.array(None)).tolist(),
         "truth": np.round(everyone, 1).tolist(), "state": state.tolist(),
         "interval": np.round(1.96 * sigma * factor, 1).tolist(),
     }

@@ -28,7 +28,7 @@ def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, 
     from simulator import scenario as scenarios
     from simulator.deployment import Deployment, checked, fresh
 
-    rules = ((shards < 1 or 64 % max(shards, 1), f"--shards {shards}: use 1, 2, 4, 8, 16, 32 or 64"),
+    rules: tuple = ((shards < 1 or 64 % max(shards, 1), f"--shards {shards}: use 1, 2, 4, 8, 16, 32 or 64"),
              (hours is not None and days is not None, "--hours and --days: give one of them"),
              (speed < 0, f"--speed {speed}: is negative; use 0 for as fast as possible"))
     if problems := [words for broken, words in rules if broken]:
@@ -63,7 +63,7 @@ class Progress:
 
         stderr = click.get_text_stream("stderr")
         self._clock, self._length_ms, self._label = WallClock(), length_ms, label
-        self._bar = click.progressbar(length=length_ms, label=label, file=stderr, item_show_func=lambda text: text)
+        self._bar: Any = click.progressbar(length=length_ms, label=label, file=stderr, item_show_func=lambda text: text)
         self._begin_s, self._tenth, self._terminal = self._clock.now_s(), 0, stderr.isatty()
 
     def __enter__(self):

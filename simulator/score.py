@@ -65,8 +65,9 @@ def read(run: Path) -> Counts:
     bins = areas.read(folder / "areas.geojson").bins
     km2 = np.bincount(bins.ravel(), minlength=shape[1])[:-1] * BIN_M**2 / 1e6
     named = [(area_id, name) for area_id, name in first.areas[:-1]]
-    tables = (a[:, :-1] for a in (released, tally, truth[..., 1], truth[..., 0]))
-    return Counts(begin_ms, first.slot_s, first.zone, named, km2, *tables, slots.warming, slots.sigma)
+    tables = [a[:, :-1] for a in (released, tally, truth[..., 1], truth[..., 0])]
+    rest: tuple = (km2, *tables, slots.warming, slots.sigma)
+    return Counts(begin_ms, first.slot_s, first.zone, named, *rest)
 
 
 def period_of(counts: Counts, level: str) -> np.ndarray:

@@ -48,7 +48,7 @@ def midnights_ms(start_ms: int, end_ms: int, zone_name: str) -> list[int]:
     Local days have 23 or 25 hours twice a year; the list knows.
     """
     day = local(start_ms, zone_name).date()
-    found = []
+    found: list[int] = []
     while not found or found[-1] <= end_ms:
         found.append(epoch_ms(datetime(day.year, day.month, day.day), zone_name))
         day += timedelta(days=1)

@@ -53,7 +53,7 @@ def cache_dir(room: Path) -> Path:
 
 def _compile(function, **flags):
     numba.config.CACHE_DIR = str(cache_dir(Path(inspect.getfile(function)).parent))  # type: ignore[attr-defined]
-    return njit(**FLAGS, **flags)(function)
+    return njit(**FLAGS, **flags)(function)  # type: ignore[call-overload]
 
 
 def kernel(function):
