@@ -1,6 +1,7 @@
 """footfall run and footfall score."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class Progress:
     def __init__(self, length_ms: int, label: str):
         from probe.base.clock import WallClock
 
-        stderr = click.get_text_stream("stderr")
+        stderr = sys.stderr
         self._clock, self._length_ms, self._label = WallClock(), length_ms, label
         self._bar: Any = click.progressbar(length=length_ms, label=label, file=stderr, item_show_func=lambda text: text)
         self._begin_s, self._tenth, self._terminal = self._clock.now_s(), 0, stderr.isatty()
