@@ -5,8 +5,6 @@ import tomllib
 
 import click
 
-from probe.base.config import ConfigError
-
 
 @click.group("layout")
 def command():
@@ -18,17 +16,14 @@ def list_installed():
     """List the layouts that are installed, ours and others'."""
     from probe.base import plugins
 
-    for name, entry in sorted(plugins.installed("footfall.layouts").items()):
-        about = (plugins.load("footfall.layouts", name).__doc__ or "").strip().splitlines()
-        owner = entry.dist.name if entry.dist else "?"
-        click.echo(f"{name:14}  {about[0] if about else ''}  [{owner}]")
+    for name in sorted(plugins.installed("footfall.layouts")):
+        about = (plugins.load("footfall.layouts", name).__doc__ or "").strip().partition("\n")[0]
+        click.echo(f"{name:14}  {about}")
 
 
 @command.command("check")
 @click.argument("what", metavar="FILE_OR_KIND")
-@click.option(
-    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="A setting of the layout, as in [layout]."
-)
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A setting of the layout, as in [layout].")
 @click.option("--json", "as_json", is_flag=True, help="One object on stdout.")
 def check(what: str, sets: tuple[str, ...], as_json: bool):
     """Say what is in a layout: cells, sites, rows left out and why, fields imputed and how.
@@ -37,17 +32,22 @@ def check(what: str, sets: tuple[str, ...], as_json: bool):
     else is read as a CSV file, columns of other names by --set columns.height_m=Antennaht.
     """
     from probe.base import plugins
+    from probe.base.config import ConfigError
     from simulator.layouts import check as contract
     from simulator.layouts.complete import complete
 
-    kind = what if what in plugins.installed("footfall.layouts") and what != "table" else "table"
-    given = {"kind": kind, **({"path": what, "drop_bad_rows": True} if kind == "table" else {})}
-    settings = plugins.settings("footfall.layouts", "layout", {**given, **values_of(sets)})
-    layout = settings.build()  # type: ignore[attr-defined]
-    _, report = complete(layout, contract.frame_of(layout), f"[layout] {what}")
+    kind = what if what in plugins.installed("footfall.layouts") else "table"
+    file = {} if kind == what else {"path": what, "drop_bad_rows": True}
+    try:
+        values = tomllib.loads("\n".join(map(as_toml, sets)))
+    except tomllib.TOMLDecodeError:
+        raise ConfigError("--set", [f"{' '.join(sets)}: write KEY=VALUE, each key once"]) from None
+    settings = plugins.settings("footfall.layouts", "layout", {"kind": kind, **file, **values})
     broken = contract.broken(settings)
     if broken:
-        raise ConfigError(f"layout {what} breaks the contract of a layout", broken)
+        raise ConfigError(what, broken)
+    layout = settings.build()  # type: ignore[attr-defined]
+    _, report = complete(layout, contract.frame_of(layout))
     found = {
         "format": kind,
         "cells": report.cells,
@@ -56,23 +56,18 @@ def check(what: str, sets: tuple[str, ...], as_json: bool):
         "imputed": {name: count for name, (count, _) in report.imputed.items()},
         "unasked": list(report.unasked),
     }
-    click.echo(json.dumps(found) if as_json else "\n".join([f"format {kind}", *report.lines()]))
+    words = [f"{kind}: {report.cells} cells on {report.sites} sites"]
+    words += [f"imputed {name} ({count} cells): {rule}" for name, (count, rule) in report.imputed.items()]
+    words += [f"dropped row {row}: {reason}" for row, reason in report.dropped]
+    words += [f"left alone: column {name}" for name in report.unasked]
+    click.echo(json.dumps(found) if as_json else "\n".join(words))
 
 
-def values_of(sets: tuple[str, ...]) -> dict:
-    """Return KEY=VALUE settings as TOML would read them; words need no quotes, keys may have one dot."""
-    found: dict = {}
-    for text in sets:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise ConfigError("--set", [f"{text}: write KEY=VALUE"])
-        try:
-            parsed = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            parsed = value
-        outer, dot, inner = key.partition(".")
-        if dot:
-            found.setdefault(outer, {})[inner] = parsed
-        else:
-            found[key] = parsed
-    return found
+def as_toml(text: str) -> str:
+    """Return KEY=VALUE as TOML; words need no quotes."""
+    try:
+        tomllib.loads(text)
+        return text
+    except tomllib.TOMLDecodeError:
+        key, _, value = text.partition("=")
+        return f"{key} = {json.dumps(value)}"

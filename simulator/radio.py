@@ -48,9 +48,8 @@ class Radio:
         west_m = -tiles / 2 * TILE_M
         self._grid = np.array([west_m, west_m, 1 / TILE_M, tiles, tiles, 1 / PIXEL_M], "f4")
         arfcn = np.where(plan.serving(), plan["arfcn"], -1)
-        self._members = [
-            np.flatnonzero(arfcn == value).astype("i4") for value in np.unique(arfcn[arfcn >= 0])
-        ]
+        served = np.unique(arfcn[arfcn >= 0])
+        self._members = [np.flatnonzero(arfcn == value).astype("i4") for value in served]
         self.carriers = len(self._members)
         self._candidate = self._candidates()
         ghz = np.array([plan["frequency_mhz"][cells[0]] / 1_000 for cells in self._members])
@@ -89,8 +88,7 @@ class Radio:
         for carrier, members in enumerate(self._members):
             kernels.list_candidates(members, np.float32(CELL_REACH_M), self._grid, self._cells, self._slope,
                                     self._sight, found[carrier], best_dbm[carrier])  # fmt: skip
-        best = np.argmax(best_dbm, axis=0)
-        own = np.arange(self.carriers)[:, None]
+        own, best = np.arange(self.carriers)[:, None], np.argmax(best_dbm, axis=0)
         source = np.where(best_dbm >= COVERED_DBM, own, best)
         return found[source, np.arange(tiles)].ravel()
 
@@ -106,23 +104,17 @@ class Radio:
             return
         spot, haze = np.empty((2, len(x_m)), "i4"), np.empty((2, len(x_m)), "f4")
         key = np.empty((-(-len(x_m) // kernels.BLOCK), kernels.CANDIDATES, kernels.BLOCK), "i4")
-        words = self._cells.view("i4")
+        words, outage = self._cells.view("i4"), (self.outage_from_ms, self.outage_until_ms)
         kernels.place(x_m, y_m, carrier, indoor_db, self._grid, self._spread, self._field, spot, haze)
         kernels.weigh(x_m, y_m, spot, haze, self._candidate, self._cells, words, self._slope,
                       self._threshold, self._spread, self._field, key)  # fmt: skip
         if self._outage_within(time_ms):
-            kernels.silence(
-                time_ms, spot, self._candidate, words, self.outage_from_ms, self.outage_until_ms, key
-            )
+            kernels.silence(time_ms, spot, self._candidate, words, *outage, key)
         kernels.choose(spot, self._candidate, key, cell.view("i4").reshape(-1), level_dbm.reshape(-1))
 
     def _outage_within(self, time_ms) -> bool:
         """Return whether a site is out at some time of a batch; mostly none is, and nothing is looked up."""
         return bool(np.any((self.outage_from_ms <= time_ms.max()) & (self.outage_until_ms > time_ms.min())))
-
-    def slant_m(self, x_m, y_m, cell, range_m) -> None:
-        """Write d3D [m] f4[n] between points and cells (u4[n]); NaN beside NO_CELL."""
-        kernels.slant_m(x_m, y_m, cell, self._cells, range_m)
 
 
 def quantiles(probability: np.ndarray) -> np.ndarray:

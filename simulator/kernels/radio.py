@@ -317,14 +317,3 @@ def indoor_loss_db(mode, bits, wall_db):
         return F4(max(9.0 + 5.0 * z, 0.0))
     inside_m = 25.0 * min(unit(mix64(U8(bits) + U8(1))), unit(mix64(U8(bits) + U8(2))))
     return F4(max(wall_db + 0.5 * inside_m + 4.4 * z, 0.0))
-
-
-@kernel
-def slant_m(x_m, y_m, cell, cells, range_m):
-    """Write d3D [m] of each point to a cell: f4[n]; NaN beside NO_CELL.  x_m, y_m: f4[n], cell: u4[n]."""
-    for i in range(len(x_m)):
-        range_m[i] = F4(np.nan)
-        if cell[i] != NO_CELL:
-            c = I8(cell[i]) * 16
-            dx, dy, rise = x_m[i] - cells[c + X], y_m[i] - cells[c + Y], cells[c + RISE]
-            range_m[i] = F4(sqrt(dx * dx + dy * dy + rise * rise))

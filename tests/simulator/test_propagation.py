@@ -54,9 +54,7 @@ def test_path_loss_agrees_with_the_oracle_at_other_heights_and_on_both_sides_of_
             for along_m in (10, 18, 77, 140, 333, 900, 2500, 9000):
                 for sight, oracle in ((True, oracles.uma_los_db), (False, oracles.uma_nlos_db)):
                     expected = oracle(along_m, ghz, height_m)
-                    assert loss_by_the_kernel(along_m, ghz, sight, height_m) == pytest.approx(
-                        expected, abs=1e-3
-                    )
+                    assert loss_by_the_kernel(along_m, ghz, sight, height_m) == pytest.approx(expected, abs=1e-3)
 
 
 def test_line_of_sight_is_as_likely_as_the_standard_says():
