@@ -10,17 +10,10 @@ from probe.base.config import ConfigError, Settings
 from probe.wire.areas import AreaSet
 from probe.wire.consent import NO, PURPOSES, YES
 from probe.wire.subscribers import MINOR, SUBSCRIBER
-from simulator.kernels.people import buckets, homes, numbers, shares
+from simulator.kernels import people
 
 MCC, MNC = 262, 3
-AGE_SHARES = (
-    0.087,
-    0.152,
-    0.158,
-    0.149,
-    0.188,
-    0.266,
-)  # of adults by AGE_BANDS, Destatis end of 2023, rounded
+AGE_SHARES = (0.087, 0.152, 0.158, 0.149, 0.188, 0.266)  # of adults by AGE_BANDS, Destatis end of 2023, rounded
 WOMEN_SHARE = 0.507
 CONTRACT_SHARES = (0.6, 0.1, 0.3)  # private, business, prepaid: an assumption
 MINOR_DRAW, AGE_DRAW, GENDER_DRAW, CONTRACT_DRAW, CONSENT_DRAW = 0, 12, 13, 14, 16  # CONSENT_DRAW and on
@@ -77,31 +70,20 @@ def country(areas: AreaSet, settings: PopulationSettings) -> Country:
     """Return what the kernels know of the map and its people."""
     if areas.elsewhere > AREAS_MAX:
         raise ConfigError("[areas]", [f"{areas.elsewhere} areas; a world has at most {AREAS_MAX}"])
-    order = np.argsort(areas.bins, axis=None, kind="stable")
     count = np.bincount(areas.bins.ravel(), minlength=areas.elsewhere + 1)[:-1]
-    order = order[: count.sum()]
+    order = np.argsort(areas.bins, axis=None, kind="stable")[: count.sum()]  # area by area, elsewhere left out
     x, y = (np.rint(a.ravel()[order] * 8) / 8 for a in areas.centres())  # no CPU rounds an eighth otherwise
     first = np.concatenate([[0], np.cumsum(count)]).astype("i8")
     area_x, area_y = (np.add.reduceat(a, first[:-1]) / count for a in (x, y))
-    people = weights_of_residents(areas)
-    middle_x, middle_y = (float(np.rint(np.average(a, weights=people))) for a in (area_x, area_y))
+    residents = weights_of_residents(areas)
+    middle_x, middle_y = (float(np.rint(np.average(a, weights=residents))) for a in (area_x, area_y))
     far_m = np.hypot(area_x[:, None] - area_x, area_y[:, None] - area_y)
     pull = np.exp(-np.hypot(area_x - middle_x, area_y - middle_y) / settings.centre_m) * count
-    pull = people / people.sum() + pull / pull.sum()  # half where people live, half in the middle
-    return Country(
-        x.astype("f4"),
-        y.astype("f4"),
-        first,
-        cumulative(people),
-        cumulative(pull * np.exp(-far_m / settings.work_m)),
-        cumulative(pull * np.exp(-far_m / settings.leisure_m)),
-        middle_x,
-        middle_y,
-        float(np.ceil(np.hypot(x - middle_x, y - middle_y).max())),
-        settings.minor_share,
-        settings.worker_share,
-        settings.outside_share,
-    )
+    pull = residents / residents.sum() + pull / pull.sum()  # half where people live, half in the middle
+    work, leisure = (cumulative(pull * np.exp(-far_m / scale_m)) for scale_m in (settings.work_m, settings.leisure_m))
+    reach_m = float(np.ceil(np.hypot(x - middle_x, y - middle_y).max()))
+    return Country(x.astype("f4"), y.astype("f4"), first, cumulative(residents), work, leisure, middle_x, middle_y,
+                   reach_m, settings.minor_share, settings.worker_share, settings.outside_share)
 
 
 def cumulative(weights: np.ndarray) -> np.ndarray:
@@ -118,37 +100,22 @@ def persons_of(handsets: int, share: float) -> int:
 
 def shard_of(persons: int, shard: int, shards: int) -> np.ndarray:
     """Return the persons of a shard, i8[n] rising: those with bucket mod shards == shard."""
-    bucket = np.empty(persons, "u1")
-    buckets(0, bucket)
-    return np.flatnonzero(bucket % shards == shard)
-
-
-def drawn(seed: int, handsets: int, index: int) -> np.ndarray:
-    """Return draw `index` of every handset's owner, f8[handsets] in [0, 1)."""
-    share = np.empty(handsets)
-    shares(seed, 0, index, share)
-    return share
+    return np.flatnonzero(people.buckets(persons) % shards == shard)
 
 
 def subscribers(country: Country, seed: int, handsets: int, settings: PopulationSettings) -> np.ndarray:
     """Return SUBSCRIBER[handsets], rising by number: what the operator knows of its customers."""
     rows = np.zeros(handsets, SUBSCRIBER)
-    area, x, y = np.empty(handsets, "i8"), np.empty(handsets), np.empty(handsets)
-    homes(seed, 0, country, area, x, y)
-    minor = drawn(seed, handsets, MINOR_DRAW) < settings.minor_share
-    rows["subscriber"] = subscriber_numbers(seed, handsets)
-    rows["person"] = np.arange(handsets)
-    rows["home"], rows["country"] = area, MCC
-    age = np.searchsorted(np.cumsum(AGE_SHARES[:-1]), drawn(seed, handsets, AGE_DRAW), "right")
-    rows["age"] = np.where(minor, MINOR, age)
-    rows["gender"] = drawn(seed, handsets, GENDER_DRAW) >= WOMEN_SHARE
-    rows["contract"] = np.searchsorted(
-        np.cumsum(CONTRACT_SHARES[:-1]), drawn(seed, handsets, CONTRACT_DRAW), "right"
-    )
-    for number, purpose in enumerate(PURPOSES):
-        u = drawn(seed, handsets, CONSENT_DRAW + number)
-        yes = u < settings.consent_share
-        no = u >= 1 - (1 - settings.consent_share) * settings.objection_share
+    draws = MINOR_DRAW, AGE_DRAW, GENDER_DRAW, CONTRACT_DRAW, *range(CONSENT_DRAW, CONSENT_DRAW + len(PURPOSES))
+    minor, age, gender, contract, *agreed = (people.shares(seed, handsets, draw) for draw in draws)
+    minor = minor < settings.minor_share
+    rows["subscriber"], rows["person"] = subscriber_numbers(seed, handsets), np.arange(handsets)
+    rows["home"], rows["country"] = people.homes(seed, handsets, country)[0], MCC
+    rows["age"] = np.where(minor, MINOR, np.searchsorted(np.cumsum(AGE_SHARES[:-1]), age, "right"))
+    rows["gender"] = gender >= WOMEN_SHARE
+    rows["contract"] = np.searchsorted(np.cumsum(CONTRACT_SHARES[:-1]), contract, "right")
+    for purpose, u in zip(PURPOSES, agreed, strict=True):
+        yes, no = u < settings.consent_share, u >= 1 - (1 - settings.consent_share) * settings.objection_share
         rows["consent"] |= np.where(minor, 0, yes * YES[purpose] | (no & ~yes) * NO[purpose]).astype("u1")
     return rows[np.argsort(rows["subscriber"])]
 
@@ -156,6 +123,4 @@ def subscribers(country: Country, seed: int, handsets: int, settings: Population
 def subscriber_numbers(seed: int, handsets: int) -> np.ndarray:
     """Return 15 digits for every handset, i8[handsets]: MCC, MNC, and ten that say nothing of the person."""
     keys = np.frombuffer(hashlib.sha256(f"subscriber numbers {seed}".encode()).digest(), "<u8")
-    number = np.empty(handsets, "i8")
-    numbers(keys.copy(), 0, number)
-    return (MCC * 100 + MNC) * 10**10 + number
+    return (MCC * 100 + MNC) * 10**10 + people.numbers(keys.copy(), handsets)

@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from probe.base import clock
-from probe.base.config import ConfigError, Settings, did_you_mean, parse, read_text
+from probe.base.config import ConfigError, Settings, did_you_mean, needs, parse, read_text
 from probe.wire import areas as wire_areas
 from probe.wire.areas import AreaSet
 from simulator.country import AreaSettings, made_areas
 from simulator.population import PopulationSettings
 
-SECTIONS = ("world", "population", "traffic", "layout", "propagation",
-            "areas", "probe", "collector", "slots", "privacy")  # fmt: skip
 SLOT_S = 900
 GRADES = ("core", "trace", "mdt")
+SETTING = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*=.*")
 
 
 class WorldSettings(Settings):
@@ -31,41 +30,18 @@ class WorldSettings(Settings):
 
     seed: Annotated[int, Field(ge=0, lt=1 << 62)] = 1
     handsets: Annotated[int, Field(ge=0, le=100_000_000)] = 0
-    start: datetime = datetime(2026, 5, 12)  # a Tuesday, local time
-    zone: str = "Europe/Berlin"
+    start: Annotated[datetime, needs(
+        lambda start: not (start.tzinfo or start.minute % 15 or start.second or start.microsecond),
+        'needs a local time on a quarter of an hour, such as "2026-05-12T00:00"')] = datetime(2026, 5, 12)  # a Tuesday
+    zone: Annotated[str, AfterValidator(lambda name: clock.zone(name).key)] = "Europe/Berlin"
     hours: Annotated[float, Field(gt=0, le=24 * 400, multiple_of=0.25)] = 24  # a run ends with a slot
-    step_s: Annotated[int, Field(ge=1, le=SLOT_S)] = 300
-
-    @field_validator("step_s")
-    @classmethod
-    def divides_a_slot(cls, step_s: int) -> int:
-        if SLOT_S % step_s:
-            raise ValueError("does not divide 900; use 10, 60, 300 or 900, so that slots are whole steps")
-        return step_s
-
-    @field_validator("start")
-    @classmethod
-    def begins_a_slot(cls, start: datetime) -> datetime:
-        if start.tzinfo or start.minute % 15 or start.second or start.microsecond:
-            raise ValueError('needs a local time on a quarter of an hour, such as "2026-05-12T00:00"')
-        return start
-
-    @field_validator("zone")
-    @classmethod
-    def is_known(cls, zone: str) -> str:
-        try:
-            clock.zone(zone)
-        except ConfigError as error:
-            raise ValueError(error.problems[0]) from None
-        return zone
+    step_s: Annotated[int, Field(ge=1, le=SLOT_S), needs(
+        lambda step_s: SLOT_S % step_s == 0,
+        "does not divide 900; use 10, 60, 300 or 900, so that slots are whole steps")] = 300
 
 
-SETTING = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*=.*")
-OURS: dict[str, type[Settings]] = {
-    "world": WorldSettings,
-    "population": PopulationSettings,
-    "areas": AreaSettings,
-}
+OURS: dict[str, type[Settings]] = {"world": WorldSettings, "population": PopulationSettings, "areas": AreaSettings}
+OTHERS = ("traffic", "layout", "propagation", "probe", "collector", "slots", "privacy")
 
 
 @dataclass(frozen=True)
@@ -76,7 +52,6 @@ class Scenario:
     """
 
     name: str
-    about: str
     world: WorldSettings
     population: PopulationSettings
     area: AreaSettings
@@ -123,9 +98,8 @@ class Scenario:
 
 def shipped() -> dict[str, str]:
     """Return {name: TOML text} of the scenarios that come with the program."""
-    folder = files("simulator.scenarios")
-    found = {f.name.removesuffix(".toml"): f for f in folder.iterdir() if f.name.endswith(".toml")}
-    return {name: found[name].read_text(encoding="utf-8") for name in sorted(found)}
+    found = sorted(files("simulator.scenarios").iterdir(), key=lambda file: file.name)
+    return {f.name.removesuffix(".toml"): f.read_text(encoding="utf-8") for f in found if f.name.endswith(".toml")}
 
 
 def load(name_or_path: str, sets: list[str]) -> Scenario:
@@ -133,44 +107,33 @@ def load(name_or_path: str, sets: list[str]) -> Scenario:
 
     Raises ConfigError with every problem of every section at once.
     """
-    scenario, problems = read(name_or_path, sets)
-    if problems:
-        raise ConfigError(f"scenario {scenario.name}", problems)
-    return scenario
-
-
-def read(name_or_path: str, sets: list[str]) -> tuple[Scenario, list[str]]:
-    """Return a scenario and its problems; a section with problems has its defaults.
-
-    For whoever knows more sections than the world does and wants to name all problems at once.
-    """
     problems: list[str] = []
+    sections: dict[str, Any] = {name: {} for name in (*OURS, *OTHERS)}
     document = changed(name_or_path, sets, problems)
-    about = document.pop("about", "")
-    for key, content in list(document.items()):
-        if key not in SECTIONS:
-            problems.append(f'unknown section "{key}"{did_you_mean(key, SECTIONS)}')
+    document.pop("about", None)
+    for key, content in document.items():
+        if key not in sections:
+            problems.append(f'unknown section "{key}"{did_you_mean(key, sections)}')
         elif not isinstance(content, dict):
-            problems.append(f"{key} = {document.pop(key)!r}: is no section; write [{key}]")
-        elif "{data}" in str(content):
-            problems.append(f"[{key}] names files of a folder that is not given: --set data=DIR")
-    sections: dict[str, Any] = {name: document.get(name, {}) for name in SECTIONS}
+            problems.append(f"{key} = {content!r}: is no section; write [{key}]")
+        else:
+            sections[key] = content
+            if "{data}" in str(content):
+                problems.append(f"[{key}] names files of a folder that is not given: --set data=DIR")
     for name in ("layout", "propagation"):
         if not isinstance(sections[name].get("kind"), str):
             problems.append(f"[{name}] kind is missing; name a plugin")
     grade = str(sections["probe"].get("grade", "trace"))
     if grade not in GRADES:
-        problems.append(
-            f'[probe] grade = "{grade}"{did_you_mean(grade, GRADES)}: use one of {", ".join(GRADES)}'
-        )
+        problems.append(f'[probe] grade = "{grade}"{did_you_mean(grade, GRADES)}: use one of {", ".join(GRADES)}')
     for name, settings_type in OURS.items():
         try:
             sections[name] = parse(settings_type, name, sections[name])
         except ConfigError as error:
             problems += [f"[{name}] {problem}" for problem in error.problems]
-            sections[name] = settings_type()
-    sections["area"] = sections.pop("areas")
-    return Scenario(Path(name_or_path).stem, str(about), **sections), problems
+    if problems:
+        raise ConfigError(f"scenario {Path(name_or_path).stem}", problems)
+    return Scenario(Path(name_or_path).stem, area=sections.pop("areas"), **sections)
 
 
 def text_of(name_or_path: str) -> str:
@@ -180,33 +143,23 @@ def text_of(name_or_path: str) -> str:
         return known[name_or_path]
     if Path(name_or_path).suffix == ".toml":
         return read_text(Path(name_or_path), "the scenario file", 1 << 20)
-    hint, names = did_you_mean(name_or_path, known), ", ".join(known)
-    problem = f'no scenario "{name_or_path}"{hint}; shipped: {names}; or name a .toml file'
-    raise ConfigError("scenario", [problem])
+    problem = f'no scenario "{name_or_path}"{did_you_mean(name_or_path, known)}; shipped: {", ".join(known)}'
+    raise ConfigError("scenario", [f"{problem}; or name a .toml file"])
 
 
 def changed(name_or_path: str, sets: list[str], problems: list[str]) -> dict[str, Any]:
-    """Return the parsed TOML with its {data} and KEY=VALUE settings put in; add what is wrong with them."""
+    """Return the parsed TOML with its {data} and KEY=VALUE settings put in; add what is wrong with them.
+
+    Paths in a file are relative to its own.
+    """
     good = [text for text in sets if SETTING.fullmatch(text)]
     problems += [f"--set {text}: write SECTION.KEY=VALUE, or data=DIR" for text in sets if text not in good]
-    given = dict(text.split("=", 1) for text in good)
+    given, text = dict(setting.split("=", 1) for setting in good), text_of(name_or_path)
     folder = given.pop("data", None)
-    if folder is not None and not Path(folder).is_dir():
-        problems.append(f"--set data={folder}: is no folder")
-    document = document_of(name_or_path, folder)
-    for key, text in sorted(given.items(), key=lambda pair: not pair[0].endswith(".kind")):
-        try:
-            merge(document, tomllib.loads(f"{key} = {text}"))
-        except tomllib.TOMLDecodeError:  # words need no quotes here
-            merge(document, tomllib.loads(f"{key} = {json.dumps(text)}"))
-    return document
-
-
-def document_of(name_or_path: str, folder: str | None = None) -> dict[str, Any]:
-    """Return the parsed TOML, its {data} replaced by a folder; paths in a file are relative to its own."""
-    text = text_of(name_or_path)
     if folder is not None:
         text = text.replace("{data}", json.dumps(str(Path(folder).absolute()))[1:-1])
+        if not Path(folder).is_dir():
+            problems.append(f"--set data={folder}: is no folder")
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -214,6 +167,11 @@ def document_of(name_or_path: str, folder: str | None = None) -> dict[str, Any]:
     for content in document.values():
         if isinstance(content, dict) and isinstance(content.get("path"), str) and content["path"]:
             content["path"] = str(Path(name_or_path).parent / content["path"])
+    for key, value in sorted(given.items(), key=lambda pair: not pair[0].endswith(".kind")):
+        try:
+            merge(document, tomllib.loads(f"{key} = {value}"))
+        except tomllib.TOMLDecodeError:  # words need no quotes here
+            merge(document, tomllib.loads(f"{key} = {json.dumps(value)}"))
     return document
 
 

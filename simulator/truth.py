@@ -17,12 +17,7 @@ from simulator.kernels.move import LEG, LEGS_MAX
 from simulator.kernels.presence import SLOT_MS, add_day
 from simulator.population import Country
 
-EPOCH = date(1970, 1, 1).toordinal()
-
-
-def day_of(time_ms: int, zone: str) -> int:
-    """Return the local date of UTC milliseconds as days since 1970-01-01: what day_plan asks for."""
-    return clock.local(time_ms, zone).date().toordinal() - EPOCH
+EPOCH = date(1970, 1, 1)
 
 
 def counted_persons(subscribers: np.ndarray, persons: int, purpose: str, basis: str) -> np.ndarray:
@@ -41,20 +36,16 @@ class Truth:
 
     def __init__(self, seed: int, country: Country, areas: AreaSet, start_ms: int, end_ms: int, zone: str):
         assert start_ms % SLOT_MS == 0 and end_ms % SLOT_MS == 0, "the truth is kept by whole slots"
-        self._seed, self._country = seed, country
-        self._raster = (areas.bins, areas.first[0], areas.first[1], areas.terms)
-        self._window = (start_ms, end_ms)
-        midnights = clock.midnights_ms(start_ms, end_ms - 1, zone)
-        self._days = [(day_of(begins, zone), begins, ends - begins) for begins, ends in pairwise(midnights)]
-        self._legs = np.zeros(LEGS_MAX, LEG)
-        slots = (end_ms - start_ms) // SLOT_MS
-        self.presence = np.zeros((slots, len(areas.area_id), 2), "i8")
+        self._seed, self._country, self._legs = seed, country, np.zeros(LEGS_MAX, LEG)
+        self._raster = (areas.bins, *areas.first, areas.terms)
+        self._days = [((clock.local(begins, zone).date() - EPOCH).days, begins - start_ms, ends - begins)
+                      for begins, ends in pairwise(clock.midnights_ms(start_ms, end_ms - 1, zone))]
+        self.presence = np.zeros(((end_ms - start_ms) // SLOT_MS, len(areas.area_id), 2), "i8")
 
     def add(self, persons: np.ndarray, counted: np.ndarray) -> None:
         """Add the whole window of persons, i8[n]; counted is bool[n]."""
-        for day, midnight_ms, length_ms in self._days:
-            add_day(self._seed, persons, counted, day, midnight_ms, length_ms, *self._window,
-                    self._country, self._raster, self._legs, self.presence)  # fmt: skip
+        for day in self._days:
+            add_day(self._seed, persons, counted, *day, self._country, self._raster, self._legs, self.presence)
 
 
 def digest(areas: AreaSet, start_ms: int, presence: np.ndarray) -> str:
@@ -63,23 +54,15 @@ def digest(areas: AreaSet, start_ms: int, presence: np.ndarray) -> str:
     return hashlib.sha256(head.encode() + presence.astype("<i8").tobytes()).hexdigest()
 
 
-def write(
-    path: Path, areas: AreaSet, start_ms: int, presence: np.ndarray, meta: Mapping[str, object]
-) -> None:
+def write(path: Path, areas: AreaSet, start_ms: int, presence: np.ndarray, meta: Mapping[str, object]) -> None:
     """Write truth.db: presence(slot, area_id, everyone_ms, counted_ms), meta(key, value); no persons."""
-    first = start_ms // SLOT_MS
-    rows = (
-        (first + slot, areas.area_id[area], int(everyone), int(counted))
-        for slot, by_area in enumerate(presence)
-        for area, (everyone, counted) in enumerate(by_area)
-    )
+    rows = ((slot, area_id, *person_ms) for slot, by_area in enumerate(presence.tolist(), start_ms // SLOT_MS)
+            for area_id, person_ms in zip(areas.area_id, by_area, strict=True))
+    known = {"digest": digest(areas, start_ms, presence), **meta}
     with sqlite3.connect(path) as db:
-        db.execute(
-            "CREATE TABLE presence (slot INTEGER, area_id TEXT, everyone_ms INTEGER NOT NULL, "
-            "counted_ms INTEGER NOT NULL, PRIMARY KEY (slot, area_id)) WITHOUT ROWID"
-        )
+        db.execute("CREATE TABLE presence (slot INTEGER, area_id TEXT, everyone_ms INTEGER NOT NULL, "
+                   "counted_ms INTEGER NOT NULL, PRIMARY KEY (slot, area_id)) WITHOUT ROWID")
         db.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
         db.executemany("INSERT INTO presence VALUES (?, ?, ?, ?)", rows)
-        known = {"digest": digest(areas, start_ms, presence), **meta}
-        db.executemany("INSERT INTO meta VALUES (?, ?)", [(k, str(v)) for k, v in sorted(known.items())])
+        db.executemany("INSERT INTO meta VALUES (?, ?)", [(key, str(known[key])) for key in sorted(known)])
     db.close()

@@ -69,9 +69,7 @@ class World:
         self._step_ms = scenario.world.step_s * SECOND_MS
         self._length_ms = scenario.end_ms - scenario.start_ms
         known = subscribers(place.country, scenario.world.seed, scenario.handsets, scenario.population)
-        bucket = np.empty(len(known), "u1")
-        buckets(0, bucket)
-        bucket, bench = bucket[known["person"]], Bench()
+        bucket, bench = buckets(len(known))[known["person"]], Bench()
         self.cohorts = {
             b: Cohort(place, known["subscriber"][bucket == b], known["person"][bucket == b], bench)
             for b in range(shard, int(BUCKETS), shards)

@@ -1,10 +1,11 @@
 """Settings that name every problem at once: key, value, rule, remedy."""
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 
 class ConfigError(ValueError):
@@ -20,6 +21,17 @@ class Settings(BaseModel):
     """Base of every settings class: frozen, and strangers' keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def needs(rule: Callable[[Any], bool], words: str) -> AfterValidator:
+    """Return a check to annotate a field with: a value that breaks the rule is refused in these words."""
+
+    def check(value: Any) -> Any:
+        if not rule(value):
+            raise ValueError(words)
+        return value
+
+    return AfterValidator(check)
 
 
 S = TypeVar("S", bound=Settings)

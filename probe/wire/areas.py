@@ -6,6 +6,7 @@ bin that it lies in.
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,6 @@ import shapely
 from probe.base.config import ConfigError, read_text
 from probe.base.plane import BIN_M, LocalFrame, bin_terms, to_laea
 
-VERSION = 1
 ELSEWHERE = "elsewhere"
 SIZE_MAX = 64 << 20
 AREAS_MAX = 65_000  # rows are u2
@@ -72,26 +72,27 @@ def from_geojson(text: str, where: str) -> AreaSet:
 
     Properties read: area_id (or id), name, residents.  Others are left alone.
     """
-    problems: list[str] = []
-    ids, names = [], []
-    residents, polygons = list[float](), list[shapely.Geometry]()
+    ids, names = list[str](), list[str]()
+    residents, polygons, problems = list[float | None](), list[shapely.Geometry](), list[str]()
     for number, feature in enumerate(_features(text, where)):
         given = feature.get("properties") or {}
         known = (given.get("area_id"), given.get("id"), feature.get("id"), number)
         ids.append(str(next(value for value in known if value is not None)))
         names.append(str(given.get("name") or ids[-1]))
-        values = (given.get("residents"), feature.get("geometry"))
-        for check, value, kept in zip((_residents, _polygon), values, (residents, polygons), strict=True):
-            try:
-                kept.append(check(value))
-            except ValueError as error:
-                problems.append(f'area "{ids[-1]}" ({names[-1]}): {error}')
-    problems += [f'area_id "{i}" is given {ids.count(i)} times' for i in sorted(set(ids)) if ids.count(i) > 1]
+        place, people = f'area "{ids[-1]}" ({names[-1]}): ', given.get("residents")
+        residents.append(people)
+        if people is not None and not (type(people) in (int, float) and 0 <= people < 1e9):
+            problems.append(f"{place}residents = {people!r}; needs a number >= 0")
+        try:
+            polygons.append(_polygon(feature.get("geometry")))
+        except ValueError as error:
+            problems.append(f"{place}{error}")
+    problems += [f'area_id "{i}" is given {times} times' for i, times in sorted(Counter(ids).items()) if times > 1]
     if ELSEWHERE in ids:
         problems.append(f'area_id "{ELSEWHERE}" is taken: it means the rest of the map')
     if problems:
         raise ConfigError(where, problems)
-    return _burn(ids, names, np.array([*residents, np.nan]), polygons, where)
+    return _burn(ids, names, np.array([*residents, None], "f8"), polygons, where)
 
 
 def _features(text: str, where: str) -> list[dict]:
@@ -102,25 +103,14 @@ def _features(text: str, where: str) -> list[dict]:
         raise ConfigError(where, [f"is not JSON: {error}"]) from None
     features = document.get("features") if isinstance(document, dict) else None
     if not isinstance(features, list) or not all(
-        isinstance(feature, dict) and isinstance(feature.get("properties") or {}, dict)
-        for feature in features
-    ):
+            isinstance(feature, dict) and isinstance(feature.get("properties") or {}, dict) for feature in features):
         raise ConfigError(where, ["is no GeoJSON FeatureCollection of polygons"])
     if not 1 <= len(features) <= AREAS_MAX:
         raise ConfigError(where, [f"holds {len(features)} areas; needs 1 to {AREAS_MAX}"])
     return features
 
 
-def _residents(value) -> float:
-    """Return a number of residents, NaN where not given; ValueError says what is wrong."""
-    if value is None:
-        return np.nan
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-        raise ValueError(f"residents = {value!r}; needs a number >= 0")
-    return float(value)
-
-
-def _polygon(geometry):
+def _polygon(geometry) -> shapely.Geometry:
     """Return a valid polygon in degrees; ValueError says what is wrong with it."""
     kind = geometry.get("type") if isinstance(geometry, dict) else None
     if kind not in ("Polygon", "MultiPolygon"):
@@ -132,45 +122,38 @@ def _polygon(geometry):
     at = shapely.get_coordinates(degrees)
     if not len(at):
         raise ValueError("is empty")
-    if not _fits(at):
-        if _fits(at[:, ::-1]):
-            raise ValueError("latitude and longitude are swapped; GeoJSON says [longitude, latitude]")
-        raise ValueError(f"position {at[0].tolist()} is outside the grid: {GRID_OF_USE.tolist()}, EPSG:3035")
+    straight, swapped = (np.all((a >= GRID_OF_USE[0]) & (a <= GRID_OF_USE[1])) for a in (at, at[:, ::-1]))
+    if not straight:
+        raise ValueError("latitude and longitude are swapped; GeoJSON says [longitude, latitude]" if swapped else
+                         f"position {at[0].tolist()} is outside the grid: {GRID_OF_USE.tolist()}, EPSG:3035")
     if not degrees.is_valid:
-        raise ValueError(
-            f"is not valid: {shapely.is_valid_reason(degrees)}; draw its rings without crossings"
-        )
+        raise ValueError(f"is not valid: {shapely.is_valid_reason(degrees)}; draw its rings without crossings")
     return degrees
-
-
-def _fits(at: np.ndarray) -> bool:
-    return bool(np.all((at >= GRID_OF_USE[0]) & (at <= GRID_OF_USE[1])))
 
 
 def _burn(ids, names, residents, polygons, where: str) -> AreaSet:
     """Return the set with its bins; two areas that share a bin centre are refused."""
     grid = shapely.transform(polygons, lambda at: np.stack(to_laea(at[:, 1], at[:, 0]), axis=1))
-    bounds = shapely.bounds(grid)
-    low = np.floor(bounds[:, :2].min(axis=0) / BIN_M).astype(int) - 1
-    high = np.floor(bounds[:, 2:].max(axis=0) / BIN_M).astype(int) + 1
+    ends = np.floor(shapely.bounds(grid) / BIN_M).astype(int)  # bins of each area's west, south, east, north
+    low, high = ends[:, :2].min(axis=0) - 1, ends[:, 2:].max(axis=0) + 1
     if np.any((high - low) * BIN_M > SPAN_MAX_M):
         raise ConfigError(where, [f"spans more than {SPAN_MAX_M / 1000:g} km; split it"])
-    columns, rows = high - low + 1
-    bins = np.full((rows, columns), len(ids), "u2")
+    x_m, y_m = ((np.arange(a, b + 1) + 0.5) * BIN_M for a, b in zip(low, high, strict=True))
+    bins = np.full((len(y_m), len(x_m)), len(ids), "u2")
     problems, small = [], []
-    for area, polygon in enumerate(grid):
-        window, inside = _inside(polygon, bounds[area], low)
-        for other in np.unique(bins[window][inside & (bins[window] < len(ids))]):
-            problems.append(f'area "{ids[area]}" ({names[area]}) overlaps "{ids[other]}" ({names[other]})')
-        bins[window][inside] = area
+    for area, (west, south, east, north) in enumerate(ends - np.tile(low, 2)):
+        rows, columns = slice(south, north + 1), slice(west, east + 1)
+        held, inside = bins[rows, columns], shapely.contains_xy(grid[area], x_m[columns], y_m[rows, None])
+        problems += [f'area "{ids[area]}" ({names[area]}) overlaps "{ids[other]}" ({names[other]})'
+                     for other in np.unique(held[inside]) if other < len(ids)]
+        held[inside] = area
         if not inside.any():
             small.append(area)
     for area in small:  # without a bin it would be counted as empty for ever: it gets the one that it lies in
         point = shapely.get_coordinates(grid[area].point_on_surface())[0]
         column, row = np.floor(point / BIN_M).astype(int) - low
-        if bins[row, column] < len(ids):
-            other = ids[bins[row, column]]
-            problems.append(f'area "{ids[area]}" ({names[area]}) is smaller than a bin, one of "{other}"')
+        if (other := bins[row, column]) < len(ids):
+            problems.append(f'area "{ids[area]}" ({names[area]}) is smaller than a bin, one of "{ids[other]}"')
         bins[row, column] = area
     if problems:
         raise ConfigError(where, problems)
@@ -181,14 +164,3 @@ def _burn(ids, names, residents, polygons, where: str) -> AreaSet:
     digest = hashlib.sha256(named + bins.astype("<u2").tobytes()).digest()[:8]
     first = (int(low[0]), int(low[1]))
     return AreaSet(frame, [*ids, ELSEWHERE], [*names, ELSEWHERE], residents, bins, first, terms, digest)
-
-
-def _inside(polygon, bounds, low):
-    """Return (window of the bins about a polygon, which of its bin centres lie inside)."""
-    first = np.floor(bounds[:2] / BIN_M).astype(int)
-    last = np.floor(bounds[2:] / BIN_M).astype(int) + 1
-    x, y = np.meshgrid(*((np.arange(a, b) + 0.5) * BIN_M for a, b in zip(first, last, strict=True)))
-    shapely.prepare(polygon)
-    inside = shapely.contains_xy(polygon, x, y)
-    (column, row), (columns, rows) = first - low, last - first
-    return (slice(row, row + rows), slice(column, column + columns)), inside

@@ -22,16 +22,28 @@ STAY, WALK, CAR, TRANSIT = range(4)  # mode
 HOME, WORK, ERRAND, LEISURE, SCHOOL, OUTSIDE, STATION = range(7)  # place; of a trip: where it leads
 NO_JOB = 255
 LEGS_MAX = 40  # 3 tours of a stay at home, 3 trips of at most 3 legs, 2 stays; and the night: 37
-LEG = np.dtype(  # times since local midnight, places in local metres
-    [("start_ms", "i4"), ("end_ms", "i4"), ("from_x", "f4"), ("from_y", "f4"), ("to_x", "f4"), ("to_y", "f4"),
-     ("mode", "u1"), ("place", "u1")],
-    align=True,
-)  # fmt: skip
-MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
-WALK_M_S, CAR_M_S, TRANSIT_M_S = 1.3, 8.0, 7.0
+LEG = np.dtype([("start_ms", "i4"), ("end_ms", "i4"), ("from_x", "f4"), ("from_y", "f4"), ("to_x", "f4"),
+                ("to_y", "f4"), ("mode", "u1"), ("place", "u1")], align=True)  # ms since midnight, local metres
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+SPEED_M_S = (0.0, 1.3, 8.0, 7.0)  # by mode
 PACE_SIGMA = 0.12
 SLOWEST_M_S, SLOWEST_EXTRA_MS = 4.0, 50 * MINUTE_MS  # no trip takes longer than this, by mode and pace
+# By tour of the day: the mean and deviation of the hour it begins, the shares of people who set out for it.
+TOUR_HOUR = ((9.8, 1.2), (15.9, 1.2), (18.3, 1.0))
+TOUR_SHARE, TOUR_SHARE_WORKING = (0.66, 0.7, 0.28), (1.0, 0.0, 0.48)
+
+
+@kernel
+def distance_m(a, b):
+    """Return the length of a straight line."""
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    return sqrt(dx * dx + dy * dy)
+
+
+@kernel
+def near(a, far_m, key, index):
+    """Return a place about `far_m` from a (two draws)."""
+    return a[0] + far_m * bell(key, index), a[1] + far_m * bell(key, index + 1)
 
 
 @kernel
@@ -44,79 +56,70 @@ def beyond(country, key, index):
 
 @kernel
 def person_of(seed, person, country):
-    """Return (home area, home x and y, job, its x and y, whether a car is used); job is a place or NO_JOB."""
-    area, x, y = home_of(seed, person, country)
+    """Return (home area, home, job, its place, whether a car is used); job is a place or NO_JOB."""
+    area, home = home_of(seed, person, country)
     key = bits(seed, PERSON, person, 1)
-    minor = share(key, 0) < country.minor_share
-    job, job_x, job_y = NO_JOB, x, y
-    if minor:
-        job, job_x, job_y = SCHOOL, x + 600.0 * bell(key, 1), y + 600.0 * bell(key, 2)
-    elif share(key, 3) < country.worker_share:
-        job = WORK
-        job_x, job_y = spot(country, pick(country.work_cum[area], draw(key, 4)), key, 5)
+    if share(key, 0) < country.minor_share:
+        return area, home, SCHOOL, near(home, 600.0, key, 1), False
+    job, job_at = NO_JOB, home
+    if share(key, 3) < country.worker_share:
+        job, job_at = WORK, spot(country, pick(country.work_cum[area], draw(key, 4)), key, 5)
         if share(key, 7) < country.outside_share:
-            job = OUTSIDE
-            job_x, job_y = beyond(country, key, 8)
-    return area, x, y, job, job_x, job_y, share(key, 11) < 0.7 and not minor
+            job, job_at = OUTSIDE, beyond(country, key, 8)
+    return area, home, job, job_at, share(key, 11) < 0.7
 
 
 @kernel
-def put(legs, n, start_ms, end_ms, from_x, from_y, to_x, to_y, mode, place):
-    """Write leg n and return n + 1."""
+def put(legs, n, end_ms, to, mode, place):
+    """Write leg n, which begins when and where the one before ends (the first: a stay); return n + 1."""
     leg = legs[n]
-    leg.start_ms, leg.end_ms = start_ms, end_ms
-    leg.from_x, leg.from_y, leg.to_x, leg.to_y = from_x, from_y, to_x, to_y
-    leg.mode, leg.place = mode, place
+    leg.end_ms, leg.to_x, leg.to_y, leg.mode, leg.place = end_ms, to[0], to[1], mode, place
+    leg.start_ms, leg.from_x, leg.from_y = 0, leg.to_x, leg.to_y
+    if n:
+        leg.start_ms, leg.from_x, leg.from_y = legs[n - 1].end_ms, legs[n - 1].to_x, legs[n - 1].to_y
     return n + 1
 
 
 @kernel
-def trip(legs, n, t, x, y, to_x, to_y, car, place, key, index):
-    """Write a trip that starts at t; return (n, its end).  Draws index to index + 2.
+def trip(legs, n, here, to, car, place, key, index):
+    """Write a trip from the end of leg n - 1; return n after it.  Draws index to index + 2.
 
     On foot when near (more often the nearer); else by car, or by transit: a walk to the
     station, a wait of 0.5 to 3 minutes, the ride.
     """
-    dx, dy = to_x - x, to_y - y
-    far_m = sqrt(dx * dx + dy * dy)
+    t, far_m = np.int64(legs[n - 1].end_ms), distance_m(here, to)
     u = share(key, index)
     pace_ms = 1_000.0 / (1.0 + PACE_SIGMA * bell(key, index + 1))  # ms per s at mean speed
-    if far_m < 400.0 + 1_800.0 * u * u:
-        end = t + 1_000 + int(far_m / WALK_M_S * pace_ms)
-        return put(legs, n, t, end, x, y, to_x, to_y, WALK, place), end
-    if car:
-        end = t + 1_000 + int(far_m / CAR_M_S * pace_ms)
-        return put(legs, n, t, end, x, y, to_x, to_y, CAR, place), end
-    on_foot = min(300.0 / far_m, 0.2)
-    station_x, station_y = x + dx * on_foot, y + dy * on_foot
-    there = t + 1_000 + int(on_foot * far_m / WALK_M_S * pace_ms)
+    on_foot = far_m < 400.0 + 1_800.0 * u * u
+    if on_foot or car:
+        mode = WALK if on_foot else CAR
+        return put(legs, n, t + 1_000 + int(far_m / SPEED_M_S[mode] * pace_ms), to, mode, place)
+    part = min(300.0 / far_m, 0.2)
+    station = here[0] + (to[0] - here[0]) * part, here[1] + (to[1] - here[1]) * part
+    there = t + 1_000 + int(part * far_m / SPEED_M_S[WALK] * pace_ms)
     leaves = there + 30_000 + int(share(key, index + 2) * 150_000.0)
-    end = leaves + 1_000 + int((1.0 - on_foot) * far_m / TRANSIT_M_S * pace_ms)
-    n = put(legs, n, t, there, x, y, station_x, station_y, WALK, STATION)
-    n = put(legs, n, there, leaves, station_x, station_y, station_x, station_y, STAY, STATION)
-    return put(legs, n, leaves, end, station_x, station_y, to_x, to_y, TRANSIT, place), end
+    n = put(legs, n, there, station, WALK, STATION)
+    n = put(legs, n, leaves, station, STAY, STATION)
+    end = leaves + 1_000 + int((1.0 - part) * far_m / SPEED_M_S[TRANSIT] * pace_ms)
+    return put(legs, n, end, to, TRANSIT, place)
 
 
 @kernel
-def slowest_ms(x, y, to_x, to_y):
+def slowest_ms(here, to):
     """Return a time in which any trip between two places ends."""
-    dx, dy = to_x - x, to_y - y
-    return SLOWEST_EXTRA_MS + int(sqrt(dx * dx + dy * dy) / SLOWEST_M_S * 1_000.0)
+    return SLOWEST_EXTRA_MS + int(distance_m(here, to) / SLOWEST_M_S * 1_000.0)
 
 
 @kernel
-def place_for(what, x, y, area, free, country, key, index):
-    """Return (place, x_m, y_m) for an errand or leisure (draws index to index + 3)."""
+def place_for(what, here, area, free, country, key, index):
+    """Return (place, (x_m, y_m)) for an errand or leisure (draws index to index + 3)."""
     u = share(key, index)
-    away = 0.02 if what == ERRAND else (0.12 if free else 0.05)
-    near = 0.4 if what == ERRAND else 0.15
+    away, nearby = (0.02, 0.4) if what == ERRAND else (0.12 if free else 0.05, 0.15)
     if u < away:
-        to_x, to_y = beyond(country, key, index + 1)
-        return OUTSIDE, to_x, to_y
-    if u < away + near:
-        return what, x + 500.0 * bell(key, index + 1), y + 500.0 * bell(key, index + 2)
-    to_x, to_y = spot(country, pick(country.leisure_cum[area], draw(key, index + 1)), key, index + 2)
-    return what, to_x, to_y
+        return OUTSIDE, beyond(country, key, index + 1)
+    if u < away + nearby:
+        return what, near(here, 500.0, key, index + 1)
+    return what, spot(country, pick(country.leisure_cum[area], draw(key, index + 1)), key, index + 2)
 
 
 @kernel
@@ -126,20 +129,18 @@ def stay_ms(place, job, key, index):
     if place == ERRAND:  # a short stop, or shopping
         return int((2.0 + 13.0 * v if u < 0.55 else 15.0 + 45.0 * v) * MINUTE_MS)
     mean, spread = 1.8, 0.6
-    if place == job:
-        mean, spread = (8.5, 0.8) if u < 0.7 else (5.2, 0.9)  # full and part time
-        if job == SCHOOL:
-            mean, spread = 6.8, 1.1
+    if place == job:  # a school; full and part time
+        mean, spread = (6.8, 1.1) if job == SCHOOL else (8.5, 0.8) if u < 0.7 else (5.2, 0.9)
     return max(int((mean + spread * bell(key, index + 1)) * HOUR_MS), 2 * MINUTE_MS)
 
 
 @kernel
 def begins_ms(number, to_job, job, key, index):
     """Return when tour `number` of the day leaves home (draws index and index + 1)."""
-    mean, spread = (9.8, 1.2) if number == 0 else ((15.9, 1.2) if number == 1 else (18.3, 1.0))
-    if to_job:
+    mean, spread = TOUR_HOUR[number]
+    if to_job:  # a school; early, late and night shift
         u = share(key, index + 1)
-        mean, spread = (7.6, 0.9) if u < 0.8 else ((12.8, 1.0) if u < 0.92 else (5.2, 0.4))
+        mean, spread = (7.6, 0.9) if u < 0.8 else (12.8, 1.0) if u < 0.92 else (5.2, 0.4)
         if job == SCHOOL:
             mean, spread = 7.45, 0.25
     return int((mean + spread * bell(key, index)) * HOUR_MS)
@@ -155,54 +156,46 @@ def day_plan(seed, person, day, length_ms, country, legs):
     legs        : LEG[LEGS_MAX]  out: stays and trips that tile [0, length_ms), home to home
     """
     who = person_of(seed, person, country)
-    key = bits(seed, DAY, person, day)
+    key, n = bits(seed, DAY, person, day), 0
     weekday = (day + 3) % 7  # 1970-01-01 was a Thursday
     free = weekday > 4
-    _, home_x, home_y, job, _, _, _ = who
-    working = not free and job != NO_JOB and share(key, 1) < 0.85
-    n, t = 0, 0
+    working = not free and who[2] != NO_JOB and share(key, 1) < 0.85
     if share(key, 0) < (0.72 if weekday == 6 else 0.87):  # the others stay at home
         for number in range(3):
-            wanted = 0.66 if number == 0 else (0.7 if number == 1 else 0.28)
-            if working:
-                wanted = 1.0 if number == 0 else (0.0 if number == 1 else 0.48)
             index = 8 + 40 * number
-            if share(key, index) < wanted:
-                n, t = tour(legs, n, t, length_ms, number, working, free, who, country, key, index + 1)
-    return put(legs, n, t, length_ms, home_x, home_y, home_x, home_y, STAY, HOME)
+            if share(key, index) < (TOUR_SHARE_WORKING[number] if working else TOUR_SHARE[number]):
+                n = tour(legs, n, length_ms, number, working, free, who, country, key, index + 1)
+    return put(legs, n, length_ms, who[1], STAY, HOME)
 
 
 @kernel
-def tour(legs, n, t, length_ms, number, working, free, who, country, key, index):
-    """Write the stay at home, the way out, what is done there and the way back; return (n, end).
+def tour(legs, n, length_ms, number, working, free, who, country, key, index):
+    """Write the stay at home, the way out, what is done there and the way back; return n after them.
 
     Nobody sets out for a place from which they would not be home by midnight.
     Draws index to index + 33.
     """
-    area, x, y, job, job_x, job_y, car = who
+    area, home, job, job_at, car = who
     to_job = working and number == 0
     what = LEISURE if share(key, index) < (0.65 if number == 2 else 0.4) else ERRAND
-    place, to_x, to_y = place_for(what, x, y, area, free, country, key, index + 1)
-    if to_job:
-        place, to_x, to_y = job, job_x, job_y
-    leaves = max(begins_ms(number, to_job, job, key, index + 5), t + 10 * MINUTE_MS)
-    slow = slowest_ms(x, y, to_x, to_y)
+    place, to = (job, job_at) if to_job else place_for(what, home, area, free, country, key, index + 1)
+    leaves = max(begins_ms(number, to_job, job, key, index + 5), (legs[n - 1].end_ms if n else 0) + 10 * MINUTE_MS)
+    slow = slowest_ms(home, to)
     if leaves + 2 * slow + 2 * MINUTE_MS > length_ms:
-        return n, t
-    n = put(legs, n, t, leaves, x, y, x, y, STAY, HOME)
-    n, t = trip(legs, n, leaves, x, y, to_x, to_y, car, place, key, index + 7)
-    until = min(t + stay_ms(place, job, key, index + 10), length_ms - slow)
-    n = put(legs, n, t, until, to_x, to_y, to_x, to_y, STAY, place)
+        return n
+    n = put(legs, n, leaves, home, STAY, HOME)
+    n = trip(legs, n, home, to, car, place, key, index + 7)
+    until = min(legs[n - 1].end_ms + stay_ms(place, job, key, index + 10), length_ms - slow)
+    n = put(legs, n, until, to, STAY, place)
     if share(key, index + 22) < 0.36:  # a shop on the way back, near home or near here
-        near_x, near_y = (x, y) if share(key, index + 23) < 0.6 else (to_x, to_y)
-        shop_x, shop_y = near_x + 400.0 * bell(key, index + 24), near_y + 400.0 * bell(key, index + 25)
-        slow = slowest_ms(shop_x, shop_y, x, y)
-        if until + slowest_ms(to_x, to_y, shop_x, shop_y) + slow + 2 * MINUTE_MS <= length_ms:
-            n, t = trip(legs, n, until, to_x, to_y, shop_x, shop_y, car, ERRAND, key, index + 26)
-            to_x, to_y = shop_x, shop_y
-            until = min(t + stay_ms(ERRAND, NO_JOB, key, index + 29), length_ms - slow)
-            n = put(legs, n, t, until, to_x, to_y, to_x, to_y, STAY, ERRAND)
-    return trip(legs, n, until, to_x, to_y, x, y, car, HOME, key, index + 31)
+        shop = near(home if share(key, index + 23) < 0.6 else to, 400.0, key, index + 24)
+        slow = slowest_ms(shop, home)
+        if until + slowest_ms(to, shop) + slow + 2 * MINUTE_MS <= length_ms:
+            n = trip(legs, n, to, shop, car, ERRAND, key, index + 26)
+            until = min(legs[n - 1].end_ms + stay_ms(ERRAND, NO_JOB, key, index + 29), length_ms - slow)
+            n = put(legs, n, until, shop, STAY, ERRAND)
+            to = shop
+    return trip(legs, n, to, home, car, HOME, key, index + 31)
 
 
 @kernel

@@ -3,9 +3,8 @@
 import numpy as np
 
 from probe.base.jit import kernel
-from probe.base.streams import bits, mix64, unit
+from probe.base.streams import U8, bits, mix64, unit
 
-U8 = np.uint64
 PERSON = 101  # purposes: names of streams
 BUCKETS = U8(64)
 
@@ -37,59 +36,46 @@ def pick(cumulative, x):
     low, high = 0, len(cumulative) - 1
     while low < high:
         middle = (low + high) // 2
-        if wanted < U8(cumulative[middle]):
-            high = middle
-        else:
-            low = middle + 1
+        low, high = (low, middle) if wanted < U8(cumulative[middle]) else (middle + 1, high)
     return low
 
 
 @kernel
 def spot(country, area, key, index):
     """Return (x_m, y_m) of a point drawn evenly from the bins of an area (two draws)."""
-    first = country.first_bin[area]
-    count = country.first_bin[area + 1] - first
-    row = first + np.int64(share(key, index) * count)
-    x = draw(key, index + 1)
-    dx = (np.int64(x & U8(0xFFFF)) - 32768) * (100.0 / 65536.0)
-    dy = (np.int64((x >> U8(16)) & U8(0xFFFF)) - 32768) * (100.0 / 65536.0)
-    return country.bin_x_m[row] + dx, country.bin_y_m[row] + dy
+    first, end = country.first_bin[area], country.first_bin[area + 1]
+    row, x = first + np.int64(share(key, index) * (end - first)), draw(key, index + 1)
+    dx, dy = np.int64(x & U8(0xFFFF)) - 32768, np.int64((x >> U8(16)) & U8(0xFFFF)) - 32768
+    return country.bin_x_m[row] + dx * (100.0 / 65536.0), country.bin_y_m[row] + dy * (100.0 / 65536.0)
 
 
 @kernel
 def home_of(seed, person, country):
-    """Return (area, x_m, y_m) where a person lives."""
+    """Return (area, (x_m, y_m)) where a person lives."""
     key = bits(seed, PERSON, person, 0)
     area = pick(country.home_cum, draw(key, 0))
-    x, y = spot(country, area, key, 1)
-    return area, x, y
+    return area, spot(country, area, key, 1)
 
 
 @kernel
-def bucket_of(person):
-    """Return which of the 64 buckets a person belongs to."""
-    return np.int64(mix64(U8(person)) % BUCKETS)
+def homes(seed, count, country):
+    """Return (area i8[n], x_m f8[n], y_m f8[n]): where the persons live."""
+    area, x_m, y_m = np.empty(count, "i8"), np.empty(count), np.empty(count)
+    for i in range(count):
+        area[i], (x_m[i], y_m[i]) = home_of(seed, i, country)
+    return area, x_m, y_m
 
 
 @kernel
-def homes(seed, first, country, area, x_m, y_m):
-    """Write home area i8[n] and place f8[n] of the persons from `first` on."""
-    for i in range(len(area)):
-        area[i], x_m[i], y_m[i] = home_of(seed, first + i, country)
+def shares(seed, count, index):
+    """Return draw `index` f8[n] of the persons (those of simulator.kernels.move.person_of)."""
+    return np.array([share(bits(seed, PERSON, i, 1), index) for i in range(count)])
 
 
 @kernel
-def shares(seed, first, index, share_out):
-    """Write draw `index` f8[n] of the persons from `first` on (those of simulator.kernels.move.person_of)."""
-    for i in range(len(share_out)):
-        share_out[i] = share(bits(seed, PERSON, first + i, 1), index)
-
-
-@kernel
-def buckets(first, bucket):
-    """Write the bucket u1[n] of the persons from `first` on."""
-    for i in range(len(bucket)):
-        bucket[i] = bucket_of(first + i)
+def buckets(count):
+    """Return which of the 64 buckets each person belongs to, u1[n]."""
+    return np.array([np.uint8(mix64(U8(i)) % BUCKETS) for i in range(count)])
 
 
 @kernel
@@ -103,14 +89,16 @@ def feistel(keys, x):
 
 
 @kernel
-def numbers(keys, first, number):
-    """Write ten-digit numbers i8[n] of the persons from `first` on, no two alike.
+def numbers(keys, count):
+    """Return ten-digit numbers i8[n] of the persons, no two alike.
 
     The permutation is walked until it lands below 10**10
     (Black and Rogaway, Ciphers with Arbitrary Finite Domains, CT-RSA 2002).
     """
-    for i in range(len(number)):
-        x = feistel(keys, U8(first + i))
+    number = np.empty(count, "i8")
+    for i in range(count):
+        x = feistel(keys, U8(i))
         while x >= U8(10_000_000_000):
             x = feistel(keys, x)
         number[i] = np.int64(x)
+    return number

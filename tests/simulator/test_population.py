@@ -65,8 +65,7 @@ def test_people_live_where_the_residents_are():
 
 def test_homes_lie_in_their_area():
     """A home is a place in a bin of its area; at the rim the grid is turned by less than a metre."""
-    area, x, y = np.empty(5_000, "i8"), np.empty(5_000), np.empty(5_000)
-    people.homes(1, 0, COUNTRY, area, x, y)
+    area, x, y = people.homes(1, 5_000, COUNTRY)
     from probe.base.plane import to_laea
 
     east, north = to_laea(*CITY.areas.frame.to_degrees(x, y))
