@@ -8,15 +8,11 @@ from probe.wire.consent import countable
 from probe.wire.subscribers import MINOR, Subscribers
 
 LOAD = 0.8
-UNKNOWN_AGE, GENDER_COUNT = 6, 3
-COUNTED = np.dtype(
-    [("subscriber", "<u8"), ("person", "<u8"), ("home", "<u2"), ("klass", "u1"), ("pad", "u1", (5,))]
-)
+UNKNOWN_AGE, UNKNOWN_GENDER = 6, 2
+COUNTED = np.dtype([("subscriber", "u8"), ("person", "u8"), ("home", "u2"), ("klass", "u1")], align=True)
 
 
-def counted(
-    subscribers: Subscribers, purpose: str, basis: str, shard: int = 0, shards: int = 1
-) -> np.ndarray:
+def counted(subscribers: Subscribers, purpose: str, basis: str, shard: int = 0, shards: int = 1) -> np.ndarray:
     """Return COUNTED[2^k]: an open-addressing table of the subscribers of a shard who may be counted.
 
     Minors, objections, absent and conflicting answers are no (probe.wire.consent).  An
@@ -25,31 +21,25 @@ def counted(
     rows = subscribers.rows
     rows = rows[countable(rows["consent"], rows["age"] == MINOR, purpose, basis)]
     rows = rows[of_shard(np.ascontiguousarray(rows["person"]), shard, shards)]
-    entries = np.empty(len(rows), COUNTED)
-    for name in ("subscriber", "person", "home"):
-        entries[name] = rows[name]
-    entries["klass"] = np.minimum(rows["age"], UNKNOWN_AGE) * GENDER_COUNT
-    entries["klass"] += np.minimum(rows["gender"], GENDER_COUNT - 1)
     table = np.zeros(1 << int(len(rows) / LOAD).bit_length(), COUNTED)
-    fill(entries, table)
+    fill(rows, table)
     return table
 
 
 @kernel
 def of_shard(person, shard, shards):
     """Return bool[n]: which of u8[n] persons belong to a shard; shards divides 64."""
-    found = np.empty(len(person), np.bool_)
-    for i in range(len(person)):
-        found[i] = mix64(person[i]) % np.uint64(shards) == np.uint64(shard)
-    return found
+    return np.array([mix64(one) % np.uint64(shards) == np.uint64(shard) for one in person])
 
 
 @kernel
-def fill(entries, table):
-    """Put COUNTED[n] entries with distinct subscribers into an empty table."""
-    for row in range(len(entries)):
-        subscriber = entries[row].subscriber
-        table[find(subscriber, table, start(subscriber, table))] = entries[row]
+def fill(rows, table):
+    """Put SUBSCRIBER[n] with distinct numbers into an empty table."""
+    for i in range(len(rows)):
+        one = rows[i]
+        entry = table[find(one.subscriber, table, start(one.subscriber, table))]
+        entry.subscriber, entry.person, entry.home = one.subscriber, one.person, one.home
+        entry.klass = min(one.age, UNKNOWN_AGE) * (UNKNOWN_GENDER + 1) + min(one.gender, UNKNOWN_GENDER)
 
 
 @kernel

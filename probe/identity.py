@@ -32,35 +32,31 @@ class Keys:
 
     def __init__(self, source: KeySource, zone: str, start_ms: int, lateness_ms: int):
         self._source, self._zone, self._lateness_ms = source, zone, lateness_ms
-        self.midnights_ms = np.array(midnights_ms(start_ms, start_ms, zone), "i8")  # days and their end
+        self.midnights_ms = np.array(midnights_ms(start_ms, start_ms, zone)[:1], "i8")  # days and their end
         self.keys = np.zeros((0, 2), "u8")
-        self._draw()
+        self.reach(start_ms)
 
     def reach(self, until_ms: int) -> None:
         """Make keys for every day that begins by until_ms."""
-        last_ms = int(self.midnights_ms[-1])
+        last_ms, known = int(self.midnights_ms[-1]), len(self.keys)
         if until_ms >= last_ms:
-            later = midnights_ms(last_ms, until_ms, self._zone)[1:]
-            self.midnights_ms = np.append(self.midnights_ms, np.array(later, "i8"))
-            self._draw()
+            later_ms = midnights_ms(last_ms, until_ms, self._zone)
+            self._keep(0, np.append(self.midnights_ms, later_ms[1:]))
+            for midnight_ms, key in zip(later_ms, self.keys[known:], strict=False):
+                self._source(midnight_ms, memoryview(key).cast("B"))
 
     def forget(self, watermark_ms: int) -> None:
         """Destroy the keys of the days that ended so long ago that whatever is left of them is late."""
         gone = int(np.sum(self.midnights_ms[1:-1] + self._lateness_ms < watermark_ms))
         if gone:
-            self.midnights_ms = self.midnights_ms[gone:].copy()
-            self._keep(self.keys[gone:], 0)
+            self._keep(gone, self.midnights_ms[gone:].copy())
 
-    def _draw(self) -> None:
-        self._keep(self.keys, len(self.midnights_ms) - 1 - len(self.keys))
-        for day in np.flatnonzero(~self.keys.any(axis=1)):
-            self._source(int(self.midnights_ms[day]), memoryview(self.keys[day]).cast("B"))
-
-    def _keep(self, kept: np.ndarray, new_count: int) -> None:
-        """Leave no copy of a key behind in freed memory."""
-        keys = np.concatenate([kept, np.zeros((new_count, 2), "u8")])
+    def _keep(self, gone: int, midnights_ms: np.ndarray) -> None:
+        """Let the first keys go and make room for new ones; leave no copy of a key in freed memory."""
+        keys = np.zeros((len(midnights_ms) - 1, 2), "u8")
+        keys[: len(self.keys) - gone] = self.keys[gone:]
         self.keys[:] = 0
-        self.keys = keys
+        self.keys, self.midnights_ms = keys, midnights_ms
 
 
 @kernel

@@ -15,7 +15,6 @@ from probe.tap import AHEAD_MS, sound
 from probe.wire.events import Batch
 from probe.wire.observations import OBSERVATION
 
-FATES = ("passed", "invalid", "late", "refused")
 PASSED, INVALID, LATE, REFUSED = range(4)
 SHARED_FROM, SHARED_TO = 16, 48  # cell to angle of arrival stand in the same bytes of both formats
 LEAP_MAX_MS = 8 * 86_400_000  # no tap is silent for a week: an idle one still tells the time
@@ -31,9 +30,8 @@ class Probe:
     """Events in, observations out; nothing behind it sees an identity, and nothing tells one."""
 
     def __init__(self, plan_digest: bytes, cell_count: int, counted: np.ndarray, keys: Keys, start_ms: int):
-        self._plan_digest, self._cell_count = plan_digest, cell_count
-        self._counted, self._keys = counted, keys
-        self._watermark_ms = start_ms
+        self._plan_digest, self._cell_count, self._counted, self._keys = plan_digest, cell_count, counted, keys
+        self.watermark_ms = start_ms
         self.counts = Tally()
 
     def observe(self, batch: Batch) -> np.ndarray:
@@ -43,30 +41,22 @@ class Probe:
         """
         if batch.plan_digest != self._plan_digest:
             raise RunError("tap and edge hold different plans; give both the same plan.csv")
-        if batch.watermark_ms > self._watermark_ms + LEAP_MAX_MS:
+        if batch.watermark_ms > self.watermark_ms + LEAP_MAX_MS:
             raise WireError("event batch: the watermark leaps by more than 8 days")
-        self._watermark_ms = max(self._watermark_ms, batch.watermark_ms)
-        self._keys.reach(self._watermark_ms + AHEAD_MS)
-        events = batch.events.view()
+        self.watermark_ms = max(self.watermark_ms, batch.watermark_ms)
+        latest_ms, events, count = self.watermark_ms + AHEAD_MS, batch.rows.view(), len(batch.rows)
         events.flags.writeable = False  # one signature for arrays from frames and from tests
-        observations = self._observe(events)
-        self._keys.forget(self._watermark_ms)
-        return observations
-
-    def _observe(self, events: np.ndarray) -> np.ndarray:
-        midnights_ms, count = self._keys.midnights_ms, len(events)
+        self._keys.reach(latest_ms)
         at, person, day = np.empty(count, "i8"), np.empty(count, "u8"), np.empty(count, "i8")
-        observations, fates = np.empty(count, OBSERVATION), np.zeros(len(FATES), "i8")
+        observations, fates = np.empty(count, OBSERVATION), np.zeros(4, "i8")
         seek(events, self._counted, at)
-        limits = (self._cell_count, self._watermark_ms + AHEAD_MS)
-        admit(events, bytes_of(events), limits, at, self._counted, midnights_ms,
-              observations, bytes_of(observations), person, day, fates)  # fmt: skip
-        passed = int(fates[PASSED])
+        admit(events, bytes_of(events), (self._cell_count, latest_ms), at, self._counted, self._keys.midnights_ms,
+              observations, bytes_of(observations), person, day, fates)
+        passed, invalid, late, refused = fates.tolist()
         observations = observations[:passed]
         observations["pseudonym"] = pseudonyms(person[:passed], day[:passed], self._keys.keys)
-        self.counts.count("offered", count)
-        for name, amount in zip(FATES[1:], fates[1:], strict=True):
-            self.counts.count(name, amount)
+        self._keys.forget(self.watermark_ms)
+        self.counts += Tally(offered=count, invalid=invalid, late=late, refused=refused)
         return observations
 
 
@@ -100,7 +90,7 @@ def admit(events, raw_events, limits, at, counted, midnights_ms, observations, r
     midnights_ms       : i8[d + 1]   of the local days; before the first the keys are gone
     observations, raw  : OBSERVATION[n] out, and the same as u1[n, 51]
     person, day        : u8[n], i8[n] out: who it was, and on which day, for `pseudonyms`
-    fates              : i8[4] out   how many met each of FATES; the first PASSED rows are written
+    fates              : i8[4] out   how many met each fate; the first PASSED rows are written
     """
     for i in range(len(events)):
         event = events[i]
@@ -116,9 +106,8 @@ def admit(events, raw_events, limits, at, counted, midnights_ms, observations, r
             fates[PASSED] += 1
             for k in range(SHARED_FROM, SHARED_TO):
                 raw[out, k] = raw_events[i, k]
-            observations[out].time_ms = event.time_ms
-            observations[out].home = who.home
-            observations[out].klass = who.klass
+            one = observations[out]
+            one.time_ms, one.home, one.klass = event.time_ms, who.home, who.klass
             person[out], day[out] = who.person, 0
             while event.time_ms >= midnights_ms[day[out] + 1]:
                 day[out] += 1

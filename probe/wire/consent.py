@@ -2,22 +2,17 @@
 
 import numpy as np
 
-VERSION = 1
-PURPOSES = ("network", "market_research", "marketing")
-BASES = ("consent", "anonymous")
+PURPOSES, BASES = ("network", "market_research", "marketing"), ("consent", "anonymous")
 YES = {name: np.uint8(1 << index) for index, name in enumerate(PURPOSES)}
-NO = {name: np.uint8(1 << (index + 3)) for index, name in enumerate(PURPOSES)}  # an objection
-CONFLICT = "a yes and a no together mean no"
+NO = {name: np.uint8(8 << index) for index, name in enumerate(PURPOSES)}  # an objection
 
 
 def countable(flags, minor, purpose: str, basis: str):
-    """Return bool[n]: who may be counted for purpose.
+    """Return bool[n]: who may be counted for purpose.  A yes and a no together mean no.
 
     flags : u1[n]   yes bits (0-2) and objection bits (3-5) by purpose
     minor : bool[n] minors are never counted
     basis : "consent" counts who said yes, "anonymous" everyone who did not object
     """
-    objected = (flags & NO[purpose]) != 0
-    agreed = (flags & YES[purpose]) != 0
-    wanted = agreed if basis == "consent" else np.ones_like(agreed)
-    return wanted & ~objected & ~minor
+    agreed = (flags & YES[purpose] != 0) | (basis != "consent")
+    return agreed & (flags & NO[purpose] == 0) & ~minor

@@ -55,12 +55,12 @@ def test_a_run_ships_every_event_in_order_and_reports(tmp_path):
     process.start()
     watermark_ms, rows = 0, []
     for batch in process.batches():
-        assert batch.plan_digest == process.plan.digest() and len(batch.events) <= 16_384
+        assert batch.plan_digest == process.plan.digest() and len(batch.rows) <= 16_384
         assert batch.watermark_ms >= watermark_ms
-        assert np.all(np.diff(batch.events["time_ms"]) >= 0)
-        assert not len(batch.events) or batch.events["time_ms"][0] >= watermark_ms
+        assert np.all(np.diff(batch.rows["time_ms"]) >= 0)
+        assert not len(batch.rows) or batch.rows["time_ms"][0] >= watermark_ms
         watermark_ms = batch.watermark_ms
-        rows.append(batch.events)
+        rows.append(batch.rows)
     assert len(rows[-1]) == 0
     report = process.done()
     assert report["events"] == sum(map(len, rows)) == report["load"]["cells"][:, 2].sum()
