@@ -110,7 +110,7 @@ def subscribers(country: Country, seed: int, handsets: int, settings: Population
     minor, age, gender, contract, *agreed = (people.shares(seed, handsets, draw) for draw in draws)
     minor = minor < settings.minor_share
     rows["subscriber"], rows["person"] = subscriber_numbers(seed, handsets), np.arange(handsets)
-    rows["home"], rows["country"] = people.homes(seed, handsets, country)[0], MCC
+    rows["home"], rows["country"] = people.homes(seed, handsets, country), MCC
     rows["age"] = np.where(minor, MINOR, np.searchsorted(np.cumsum(AGE_SHARES[:-1]), age, "right"))
     rows["gender"] = gender >= WOMEN_SHARE
     rows["contract"] = np.searchsorted(np.cumsum(CONTRACT_SHARES[:-1]), contract, "right")

@@ -15,13 +15,11 @@ from pydantic import AfterValidator, Field
 
 from probe.base import clock
 from probe.base.config import ConfigError, Settings, did_you_mean, needs, parse, read_text
-from probe.wire import areas as wire_areas
-from probe.wire.areas import AreaSet
+from probe.wire import areas as wire
 from simulator.country import AreaSettings, made_areas
 from simulator.population import PopulationSettings
+from simulator.traffic import GRADES
 
-SLOT_S = 900
-GRADES = ("core", "trace", "mdt")
 SETTING = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*=.*")
 
 
@@ -35,8 +33,8 @@ class WorldSettings(Settings):
         'needs a local time on a quarter of an hour, such as "2026-05-12T00:00"')] = datetime(2026, 5, 12)  # a Tuesday
     zone: Annotated[str, AfterValidator(lambda name: clock.zone(name).key)] = "Europe/Berlin"
     hours: Annotated[float, Field(gt=0, le=24 * 400, multiple_of=0.25)] = 24  # a run ends with a slot
-    step_s: Annotated[int, Field(ge=1, le=SLOT_S), needs(
-        lambda step_s: SLOT_S % step_s == 0,
+    step_s: Annotated[int, Field(ge=1, le=900), needs(
+        lambda step_s: 900 % step_s == 0,
         "does not divide 900; use 10, 60, 300 or 900, so that slots are whole steps")] = 300
 
 
@@ -77,23 +75,21 @@ class Scenario:
     def area_text(self) -> str:
         """Return the areas as GeoJSON text, read or made."""
         if self.area.path:
-            return read_text(Path(self.area.path), "the areas file", wire_areas.SIZE_MAX)
+            return read_text(Path(self.area.path), "the areas file", wire.SIZE_MAX)
         return made_areas(self.area)
 
     @cached_property
-    def areas(self) -> AreaSet:
+    def areas(self) -> wire.AreaSet:
         """Return the areas, or raise ConfigError."""
-        return wire_areas.from_geojson(self.area_text, self.area.path or "[areas]")
+        return wire.from_geojson(self.area_text, self.area.path or "[areas]")
 
     @property
     def handsets(self) -> int:
         """Return how many handsets of our network there are."""
-        if self.world.handsets:
-            return self.world.handsets
-        residents = float(np.nansum(self.areas.residents))
-        if residents * self.population.share < 1:
+        handsets = self.world.handsets or round(float(np.nansum(self.areas.residents)) * self.population.share)
+        if not handsets:
             raise ConfigError("[world]", ["handsets = 0: the areas give no residents; say how many handsets"])
-        return round(residents * self.population.share)
+        return handsets
 
 
 def shipped() -> dict[str, str]:
@@ -118,11 +114,10 @@ def load(name_or_path: str, sets: list[str]) -> Scenario:
             problems.append(f"{key} = {content!r}: is no section; write [{key}]")
         else:
             sections[key] = content
-            if "{data}" in str(content):
-                problems.append(f"[{key}] names files of a folder that is not given: --set data=DIR")
-    for name in ("layout", "propagation"):
-        if not isinstance(sections[name].get("kind"), str):
-            problems.append(f"[{name}] kind is missing; name a plugin")
+    problems += [f"[{key}] names files of a folder that is not given: --set data=DIR"
+                 for key, content in sections.items() if "{data}" in str(content)]
+    problems += [f"[{name}] kind is missing; name a plugin" for name in ("layout", "propagation")
+                 if not isinstance(sections[name].get("kind"), str)]
     grade = str(sections["probe"].get("grade", "trace"))
     if grade not in GRADES:
         problems.append(f'[probe] grade = "{grade}"{did_you_mean(grade, GRADES)}: use one of {", ".join(GRADES)}')

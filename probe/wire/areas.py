@@ -54,11 +54,10 @@ class AreaSet:
         """Return (x_m, y_m), f8[rows, columns]: local metres of every bin centre, true to 1 m."""
         row, column = np.indices(self.bins.shape) + 0.5
         wanted = np.stack([column + self.first[0], row + self.first[1]])
-        x = y = np.zeros(self.bins.shape)
+        x, y = at = np.zeros((2, *self.bins.shape))
         for _ in range(4):  # the quadratic part is small: each round gains three digits
             gap = wanted - np.tensordot(self.terms, np.stack([np.ones_like(x), x, y, x * x, x * y, y * y]), 1)
-            dx, dy = np.tensordot(np.linalg.inv(self.terms[:, 1:3]), gap, 1)
-            x, y = x + dx, y + dy
+            at += np.tensordot(np.linalg.inv(self.terms[:, 1:3]), gap, 1)
         return x, y
 
 
@@ -72,21 +71,18 @@ def from_geojson(text: str, where: str) -> AreaSet:
 
     Properties read: area_id (or id), name, residents.  Others are left alone.
     """
-    ids, names = list[str](), list[str]()
-    residents, polygons, problems = list[float | None](), list[shapely.Geometry](), list[str]()
+    ids, names, residents, polygons, problems = [], [], [], [], []
     for number, feature in enumerate(_features(text, where)):
         given = feature.get("properties") or {}
         known = (given.get("area_id"), given.get("id"), feature.get("id"), number)
         ids.append(str(next(value for value in known if value is not None)))
         names.append(str(given.get("name") or ids[-1]))
-        place, people = f'area "{ids[-1]}" ({names[-1]}): ', given.get("residents")
-        residents.append(people)
+        residents.append(people := given.get("residents"))
+        polygon, wrong = _polygon(feature.get("geometry"))
+        polygons.append(polygon)
         if people is not None and not (type(people) in (int, float) and 0 <= people < 1e9):
-            problems.append(f"{place}residents = {people!r}; needs a number >= 0")
-        try:
-            polygons.append(_polygon(feature.get("geometry")))
-        except ValueError as error:
-            problems.append(f"{place}{error}")
+            wrong = [f"residents = {people!r}; needs a number >= 0", *wrong]
+        problems += [f'area "{ids[-1]}" ({names[-1]}): {words}' for words in wrong]
     problems += [f'area_id "{i}" is given {times} times' for i, times in sorted(Counter(ids).items()) if times > 1]
     if ELSEWHERE in ids:
         problems.append(f'area_id "{ELSEWHERE}" is taken: it means the rest of the map')
@@ -110,25 +106,22 @@ def _features(text: str, where: str) -> list[dict]:
     return features
 
 
-def _polygon(geometry) -> shapely.Geometry:
-    """Return a valid polygon in degrees; ValueError says what is wrong with it."""
+def _polygon(geometry) -> tuple[shapely.Geometry | None, list[str]]:
+    """Return a polygon in degrees, and what is wrong with it."""
     kind = geometry.get("type") if isinstance(geometry, dict) else None
     if kind not in ("Polygon", "MultiPolygon"):
-        raise ValueError(f"geometry is {kind or 'missing'}; needs Polygon or MultiPolygon")
-    try:
-        degrees = shapely.force_2d(shapely.from_geojson(json.dumps(geometry)))
-    except (shapely.errors.ShapelyError, TypeError, ValueError):
-        raise ValueError("coordinates are unreadable; needs rings of [longitude, latitude]") from None
+        return None, [f"geometry is {kind or 'missing'}; needs Polygon or MultiPolygon"]
+    degrees = shapely.force_2d(shapely.from_geojson(json.dumps(geometry), on_invalid="ignore"))
+    if degrees is None or degrees.is_empty:
+        return None, ["coordinates are missing or unreadable; needs rings of [longitude, latitude]"]
     at = shapely.get_coordinates(degrees)
-    if not len(at):
-        raise ValueError("is empty")
     straight, swapped = (np.all((a >= GRID_OF_USE[0]) & (a <= GRID_OF_USE[1])) for a in (at, at[:, ::-1]))
     if not straight:
-        raise ValueError("latitude and longitude are swapped; GeoJSON says [longitude, latitude]" if swapped else
-                         f"position {at[0].tolist()} is outside the grid: {GRID_OF_USE.tolist()}, EPSG:3035")
+        return None, ["latitude and longitude are swapped; GeoJSON says [longitude, latitude]" if swapped else
+                      f"position {at[0].tolist()} is outside the grid: {GRID_OF_USE.tolist()}, EPSG:3035"]
     if not degrees.is_valid:
-        raise ValueError(f"is not valid: {shapely.is_valid_reason(degrees)}; draw its rings without crossings")
-    return degrees
+        return None, [f"is not valid: {shapely.is_valid_reason(degrees)}; draw its rings without crossings"]
+    return degrees, []
 
 
 def _burn(ids, names, residents, polygons, where: str) -> AreaSet:
@@ -162,5 +155,4 @@ def _burn(ids, names, residents, polygons, where: str) -> AreaSet:
     terms = bin_terms(frame, max(float(np.max(high - low)) * BIN_M, 10_000.0) / 2)
     named = json.dumps([ids, low.tolist(), bins.shape]).encode()
     digest = hashlib.sha256(named + bins.astype("<u2").tobytes()).digest()[:8]
-    first = (int(low[0]), int(low[1]))
-    return AreaSet(frame, [*ids, ELSEWHERE], [*names, ELSEWHERE], residents, bins, first, terms, digest)
+    return AreaSet(frame, [*ids, ELSEWHERE], [*names, ELSEWHERE], residents, bins, tuple(low.tolist()), terms, digest)

@@ -13,7 +13,7 @@ from math import floor, sqrt
 
 import numpy as np
 
-from probe.base.jit import kernel
+from probe.base.jit import bare
 from probe.base.streams import bits
 from simulator.kernels.people import PERSON, bell, draw, home_of, pick, share, spot
 
@@ -33,20 +33,20 @@ TOUR_HOUR = ((9.8, 1.2), (15.9, 1.2), (18.3, 1.0))
 TOUR_SHARE, TOUR_SHARE_WORKING = (0.66, 0.7, 0.28), (1.0, 0.0, 0.48)
 
 
-@kernel
+@bare
 def distance_m(a, b):
     """Return the length of a straight line."""
     dx, dy = b[0] - a[0], b[1] - a[1]
     return sqrt(dx * dx + dy * dy)
 
 
-@kernel
+@bare
 def near(a, far_m, key, index):
     """Return a place about `far_m` from a (two draws)."""
     return a[0] + far_m * bell(key, index), a[1] + far_m * bell(key, index + 1)
 
 
-@kernel
+@bare
 def beyond(country, key, index):
     """Return (x_m, y_m) of a place 5 to 15 km beyond the edge of the map, any direction (three draws)."""
     dx, dy = bell(key, index), bell(key, index + 1) + 1e-9
@@ -54,7 +54,7 @@ def beyond(country, key, index):
     return country.middle_x_m + dx * far, country.middle_y_m + dy * far
 
 
-@kernel
+@bare
 def person_of(seed, person, country):
     """Return (home area, home, job, its place, whether a car is used); job is a place or NO_JOB."""
     area, home = home_of(seed, person, country)
@@ -69,18 +69,16 @@ def person_of(seed, person, country):
     return area, home, job, job_at, share(key, 11) < 0.7
 
 
-@kernel
+@bare
 def put(legs, n, end_ms, to, mode, place):
-    """Write leg n, which begins when and where the one before ends (the first: a stay); return n + 1."""
-    leg = legs[n]
+    """Write leg n, which begins when and where the one before ends; return n + 1."""
+    leg, before = legs[n], legs[n - 1]
+    leg.start_ms, leg.from_x, leg.from_y = before.end_ms, before.to_x, before.to_y
     leg.end_ms, leg.to_x, leg.to_y, leg.mode, leg.place = end_ms, to[0], to[1], mode, place
-    leg.start_ms, leg.from_x, leg.from_y = 0, leg.to_x, leg.to_y
-    if n:
-        leg.start_ms, leg.from_x, leg.from_y = legs[n - 1].end_ms, legs[n - 1].to_x, legs[n - 1].to_y
     return n + 1
 
 
-@kernel
+@bare
 def trip(legs, n, here, to, car, place, key, index):
     """Write a trip from the end of leg n - 1; return n after it.  Draws index to index + 2.
 
@@ -104,13 +102,13 @@ def trip(legs, n, here, to, car, place, key, index):
     return put(legs, n, end, to, TRANSIT, place)
 
 
-@kernel
+@bare
 def slowest_ms(here, to):
     """Return a time in which any trip between two places ends."""
     return SLOWEST_EXTRA_MS + int(distance_m(here, to) / SLOWEST_M_S * 1_000.0)
 
 
-@kernel
+@bare
 def place_for(what, here, area, free, country, key, index):
     """Return (place, (x_m, y_m)) for an errand or leisure (draws index to index + 3)."""
     u = share(key, index)
@@ -122,31 +120,27 @@ def place_for(what, here, area, free, country, key, index):
     return what, spot(country, pick(country.leisure_cum[area], draw(key, index + 1)), key, index + 2)
 
 
-@kernel
+@bare
 def stay_ms(place, job, key, index):
     """Return how long somebody stays (draws index and index + 1)."""
     u, v = share(key, index), share(key, index + 1)
     if place == ERRAND:  # a short stop, or shopping
         return int((2.0 + 13.0 * v if u < 0.55 else 15.0 + 45.0 * v) * MINUTE_MS)
-    mean, spread = 1.8, 0.6
-    if place == job:  # a school; full and part time
-        mean, spread = (6.8, 1.1) if job == SCHOOL else (8.5, 0.8) if u < 0.7 else (5.2, 0.9)
+    at_job = (6.8, 1.1) if job == SCHOOL else (8.5, 0.8) if u < 0.7 else (5.2, 0.9)  # full, part time
+    mean, spread = at_job if place == job else (1.8, 0.6)
     return max(int((mean + spread * bell(key, index + 1)) * HOUR_MS), 2 * MINUTE_MS)
 
 
-@kernel
+@bare
 def begins_ms(number, to_job, job, key, index):
     """Return when tour `number` of the day leaves home (draws index and index + 1)."""
-    mean, spread = TOUR_HOUR[number]
-    if to_job:  # a school; early, late and night shift
-        u = share(key, index + 1)
-        mean, spread = (7.6, 0.9) if u < 0.8 else (12.8, 1.0) if u < 0.92 else (5.2, 0.4)
-        if job == SCHOOL:
-            mean, spread = 7.45, 0.25
+    u = share(key, index + 1)
+    shift = (7.6, 0.9) if u < 0.8 else (12.8, 1.0) if u < 0.92 else (5.2, 0.4)
+    mean, spread = TOUR_HOUR[number] if not to_job else (7.45, 0.25) if job == SCHOOL else shift
     return int((mean + spread * bell(key, index)) * HOUR_MS)
 
 
-@kernel
+@bare
 def day_plan(seed, person, day, length_ms, country, legs):
     """Write the local day of a person; return the number of legs.
 
@@ -157,6 +151,7 @@ def day_plan(seed, person, day, length_ms, country, legs):
     """
     who = person_of(seed, person, country)
     key, n = bits(seed, DAY, person, day), 0
+    put(legs, LEGS_MAX - 1, 0, who[1], STAY, HOME)  # legs[-1], before the first: the night before
     weekday = (day + 3) % 7  # 1970-01-01 was a Thursday
     free = weekday > 4
     working = not free and who[2] != NO_JOB and share(key, 1) < 0.85
@@ -168,7 +163,7 @@ def day_plan(seed, person, day, length_ms, country, legs):
     return put(legs, n, length_ms, who[1], STAY, HOME)
 
 
-@kernel
+@bare
 def tour(legs, n, length_ms, number, working, free, who, country, key, index):
     """Write the stay at home, the way out, what is done there and the way back; return n after them.
 
@@ -179,7 +174,7 @@ def tour(legs, n, length_ms, number, working, free, who, country, key, index):
     to_job = working and number == 0
     what = LEISURE if share(key, index) < (0.65 if number == 2 else 0.4) else ERRAND
     place, to = (job, job_at) if to_job else place_for(what, home, area, free, country, key, index + 1)
-    leaves = max(begins_ms(number, to_job, job, key, index + 5), (legs[n - 1].end_ms if n else 0) + 10 * MINUTE_MS)
+    leaves = max(begins_ms(number, to_job, job, key, index + 5), legs[n - 1].end_ms + 10 * MINUTE_MS)
     slow = slowest_ms(home, to)
     if leaves + 2 * slow + 2 * MINUTE_MS > length_ms:
         return n
@@ -198,26 +193,21 @@ def tour(legs, n, length_ms, number, working, free, who, country, key, index):
     return trip(legs, n, to, home, car, HOME, key, index + 31)
 
 
-@kernel
+@bare
 def position(leg, t_ms):
     """Return (x_m, y_m), f4, of a leg at t_ms since local midnight."""
-    if leg.mode == STAY:
-        return leg.from_x, leg.from_y
     part = (t_ms - leg.start_ms) / (leg.end_ms - leg.start_ms)
     x, y = leg.from_x + (leg.to_x - leg.from_x) * part, leg.from_y + (leg.to_y - leg.from_y) * part
     return np.float32(x), np.float32(y)
 
 
-@kernel
+@bare
 def leg_at(legs, n, t_ms):
     """Return which of n legs holds t_ms since local midnight; the last one after its end."""
-    i = 0
-    while i < n - 1 and legs[i].end_ms <= t_ms:
-        i += 1
-    return i
+    return np.searchsorted(legs["end_ms"][: n - 1], t_ms, "right")
 
 
-@kernel
+@bare
 def area_at(x, y, bins, first_column, first_row, terms):
     """Return the area row of a place.
 

@@ -2,26 +2,26 @@
 
 import numpy as np
 
-from probe.base.jit import kernel
+from probe.base.jit import bare, kernel
 from probe.base.streams import U8, bits, mix64, unit
 
 PERSON = 101  # purposes: names of streams
 BUCKETS = U8(64)
 
 
-@kernel
+@bare
 def draw(key, index):
     """Return the u8 bits of draw `index` under a key (SplitMix64)."""
     return mix64(key + U8(index) * U8(0x9E3779B97F4A7C15))
 
 
-@kernel
+@bare
 def share(key, index):
     """Return f8 in [0, 1) of draw `index` under a key."""
     return unit(draw(key, index))
 
 
-@kernel
+@bare
 def bell(key, index):
     """Return f8 of mean 0 and deviation 1 within +-3.5: four uniforms of 16 bits, no log, no cos."""
     x = draw(key, index)
@@ -29,18 +29,13 @@ def bell(key, index):
     return (np.int64(total) - 131070) / 37837.0
 
 
-@kernel
+@bare
 def pick(cumulative, x):
     """Return the first row whose cumulative share lies above the upper 32 of u8 bits x."""
-    wanted = x >> U8(32)
-    low, high = 0, len(cumulative) - 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if wanted < U8(cumulative[middle]) else (middle + 1, high)
-    return low
+    return np.searchsorted(cumulative[:-1], np.uint32(x >> U8(32)), "right")
 
 
-@kernel
+@bare
 def spot(country, area, key, index):
     """Return (x_m, y_m) of a point drawn evenly from the bins of an area (two draws)."""
     first, end = country.first_bin[area], country.first_bin[area + 1]
@@ -49,7 +44,7 @@ def spot(country, area, key, index):
     return country.bin_x_m[row] + dx * (100.0 / 65536.0), country.bin_y_m[row] + dy * (100.0 / 65536.0)
 
 
-@kernel
+@bare
 def home_of(seed, person, country):
     """Return (area, (x_m, y_m)) where a person lives."""
     key = bits(seed, PERSON, person, 0)
@@ -59,11 +54,8 @@ def home_of(seed, person, country):
 
 @kernel
 def homes(seed, count, country):
-    """Return (area i8[n], x_m f8[n], y_m f8[n]): where the persons live."""
-    area, x_m, y_m = np.empty(count, "i8"), np.empty(count), np.empty(count)
-    for i in range(count):
-        area[i], (x_m[i], y_m[i]) = home_of(seed, i, country)
-    return area, x_m, y_m
+    """Return the areas i8[n] that the persons live in."""
+    return np.array([home_of(seed, i, country)[0] for i in range(count)])
 
 
 @kernel

@@ -2,14 +2,14 @@
 
 from math import ceil, sqrt
 
-from probe.base.jit import kernel
+from probe.base.jit import bare
 from simulator.kernels.move import area_at, day_plan
 from simulator.kernels.timeline import SLOT_MS
 
 PIECE_M = 25.0  # a trip is cut into pieces no longer than this; each lies where its middle does
 
 
-@kernel
+@bare
 def add_span(presence, area, counted, from_ms, until_ms):
     """Add [from_ms, until_ms), as far as the window holds it, to an area's slots."""
     t, until = max(from_ms, 0), min(until_ms, len(presence) * SLOT_MS)
@@ -21,7 +21,7 @@ def add_span(presence, area, counted, from_ms, until_ms):
         t = upto
 
 
-@kernel
+@bare
 def add_leg(presence, leg, counted, begins_ms, raster):
     """Add one leg that begins at begins_ms: spans of pieces that lie in the same area; a stay is one piece."""
     dx, dy = float(leg.to_x) - leg.from_x, float(leg.to_y) - leg.from_y
@@ -38,7 +38,7 @@ def add_leg(presence, leg, counted, begins_ms, raster):
     add_span(presence, area, counted, since, begins_ms + duration_ms)
 
 
-@kernel
+@bare
 def add_day(seed, persons, counted, day, midnight_ms, length_ms, country, raster, legs, presence):
     """Add one local day of many persons.
 

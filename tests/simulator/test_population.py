@@ -65,7 +65,8 @@ def test_people_live_where_the_residents_are():
 
 def test_homes_lie_in_their_area():
     """A home is a place in a bin of its area; at the rim the grid is turned by less than a metre."""
-    area, x, y = people.homes(1, 5_000, COUNTRY)
+    area = people.homes(1, 5_000, COUNTRY)
+    x, y = np.transpose([people.home_of(1, person, COUNTRY)[1] for person in range(5_000)])
     from probe.base.plane import to_laea
 
     east, north = to_laea(*CITY.areas.frame.to_degrees(x, y))
