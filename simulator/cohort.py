@@ -28,6 +28,7 @@ class Looks(NamedTuple):
     row: np.ndarray  # u4: of the handset in its cohort
     what: np.ndarray  # u1: one of simulator.kernels.timeline
     about_ms: np.ndarray  # i8: see simulator.kernels.looks.put
+    about_walls: np.ndarray  # u1: what stands around it
     x_m: np.ndarray  # f4
     y_m: np.ndarray  # f4
     time_ms: np.ndarray  # i8, UTC
@@ -72,7 +73,7 @@ class Bench:
     """Scratch that the cohorts of a process use one after the other."""
 
     def __init__(self):
-        types = ("u4", "u1", "i8", "f4", "f4", "i8", "u1", "f4")
+        types = ("u4", "u1", "i8", "u1", "f4", "f4", "i8", "u1", "f4")
         self.looks = Looks(*(np.empty(LOOKS, kind) for kind in types))
         self.cell = np.empty((LOOKS, HEARD), "u4")
         self.level_dbm = np.empty((LOOKS, HEARD), "f4")
@@ -103,16 +104,14 @@ class Cohort:
         while row < len(self._handsets):
             count, row = list_looks(self._handsets, row, begin_ms, end_ms, rules, place.failures,
                                     place.country, bench.legs, looks, ROOM)  # fmt: skip
-            asked = (a[:count] for a in looks[3:])
+            asked = (a[:count] for a in looks[4:])
             place.radio.measure(*asked, bench.cell[:count], bench.level_dbm[:count])
             rows = self._room_for(count)
             self._count = follow(self._handsets, looks, count, bench.cell, bench.level_dbm, rules,
                                  place.failures, place.net, bench.link, rows, self._count)  # fmt: skip
         out = grown(out, n, n + self._count)
         first, start_ms = n, rules.start_ms
-        self._count, n = in_time_order(
-            self._waiting, self._count, start_ms + begin_ms, start_ms + end_ms, out, n
-        )
+        self._count, n = in_time_order(self._waiting, self._count, start_ms + begin_ms, start_ms + end_ms, out, n)
         self.digest.update(out.events[first:n])
         return out, n
 

@@ -110,7 +110,7 @@ class Handset:
         """If there is traffic, be connected from its first byte until the inactivity timer after its last."""
         me, begins = self.me, self.env.now
         wanted, release = timeline.takes_place(self.rules, me), timeline.burst_end(self.rules, me)
-        me.burst_ms = timeline.next_burst(self.rules, me.person, begins)
+        me.burst_ms = timeline.next_burst(self.rules, me, begins)
         if not wanted:
             return
         me.carrier = timeline.carrier_at(self.rules, me.person, begins)
@@ -135,7 +135,7 @@ class Handset:
                 if timeline.takes_place(self.rules, me):
                     longest = min(begins + timeline.CONNECTION_MS_MAX, me.switch_ms)
                     release = max(release, min(timeline.burst_end(self.rules, me), longest))
-                me.burst_ms = timeline.next_burst(self.rules, me.person, now)
+                me.burst_ms = timeline.next_burst(self.rules, me, now)
             else:
                 looked = now
                 self.measure()
@@ -151,9 +151,8 @@ class Handset:
             return False
         paged = timeline.is_paged(self.rules, self.me.person, now)
         self.say(Kind.PAGING_RESPONSE if paged else Kind.SERVICE_REQUEST, now)
-        link.connected, link.count, link.looked_ms = 1, 0, now
+        link.connected, link.count, link.opened_ms = 1, 0, now
         link.report_ms = now + procedures.REPORT_EVERY_MS
-        link.offset_db = procedures.offset_db(self.rules, self.me.person, now)
         procedures.smooth(link, now, cell, level_dbm)
         return True
 
@@ -205,9 +204,7 @@ class Handset:
         time_ms = np.array([self.rules.start_ms + self.env.now])
         walls_db = np.array([timeline.walls_db(self.rules, self.me)], "f4")
         carrier = np.array([self.me.carrier], "u1")
-        self.place.radio.measure(
-            np.array([x], "f4"), np.array([y], "f4"), time_ms, carrier, walls_db, cell, level_dbm
-        )
+        self.place.radio.measure(np.array([x], "f4"), np.array([y], "f4"), time_ms, carrier, walls_db, cell, level_dbm)
         return cell[0], level_dbm[0]
 
     def say(self, kind: Kind, time_ms: int):

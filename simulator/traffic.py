@@ -65,9 +65,7 @@ class TrafficSettings(Settings):
     inactivity_s: Annotated[float, Field(ge=1, le=60)] = 10.0
     a3_offset_db: Annotated[float, Field(ge=-15, le=15)] = 2.0
     a3_hysteresis_db: Annotated[float, Field(ge=0, le=15)] = 1.0
-    time_to_trigger_ms: Literal[
-        0, 40, 64, 80, 100, 128, 160, 256, 320, 480, 512, 640, 1024, 1280, 2560, 5120
-    ] = 480
+    time_to_trigger_ms: Literal[0, 40, 64, 80, 100, 128, 160, 256, 320, 480, 512, 640, 1024, 1280, 2560, 5120] = 480
     outage_every_days: Positive = 30.0  # mean time of a base station between two outages
     outage_hours: Positive = 1.0
 

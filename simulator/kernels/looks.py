@@ -6,26 +6,9 @@ from probe.base.jit import bare
 from simulator.kernels.move import STAY, position
 from simulator.kernels.radio import NO_CELL
 from simulator.kernels.timeline import (
-    ATTACH,
-    CONNECTION_MS_MAX,
-    DETACH,
-    IDLE,
-    MOVE,
-    NEVER,
-    OUTAGE,
-    PERIODIC,
-    START,
-    burst_end,
-    carrier_at,
-    connected_every_ms,
-    idle_look_ms,
-    next_burst,
-    next_switch,
-    notices_ms,
-    pass_looks,
-    take_leg,
-    takes_place,
-    walls_db,
+    ATTACH, CONNECTION_MS_MAX, DETACH, IDLE, LOOK_AHEAD_MS, MOVE, NEVER, NOTICE_MS_MAX, OUTAGE, PERIODIC, START,
+    burst_end, carrier_at, connected_every_ms, idle_look_ms, next_burst, next_switch, notices_ms, pass_looks,
+    take_leg, takes_place, walls_db, walls_of,
 )
 
 
@@ -38,7 +21,10 @@ def put(looks, n, row, h, what, time_ms, about_ms, rules):
     looks.row[n], looks.what[n], looks.about_ms[n] = row, what, about_ms
     looks.time_ms[n] = rules.start_ms + time_ms
     looks.x_m[n], looks.y_m[n] = position(h, time_ms)
-    looks.carrier[n], looks.indoor_db[n] = h.carrier, walls_db(rules, h)
+    looks.carrier[n], looks.about_walls[n] = h.carrier, walls_of(h)
+    same = n > 0 and looks.row[n - 1] == row and looks.carrier[n - 1] == h.carrier
+    same = same and looks.about_walls[n - 1] == looks.about_walls[n]
+    looks.indoor_db[n] = looks.indoor_db[n - 1] if same else walls_db(rules, h)
     return n + 1
 
 
@@ -46,6 +32,15 @@ def put(looks, n, row, h, what, time_ms, about_ms, rules):
 def first_failure(failures, time_ms):
     """Return the first row of failures at time_ms or later."""
     return np.searchsorted(failures.time_ms, time_ms)
+
+
+@bare
+def noticed(failures, time_ms, rules, person, calm):
+    """Return (delay_ms, the first failure that a person's handset notices at time_ms or later)."""
+    if calm:
+        return 0, len(failures.time_ms)
+    delay_ms = notices_ms(rules, person)
+    return delay_ms, first_failure(failures, time_ms - delay_ms)
 
 
 @bare
@@ -61,29 +56,27 @@ def on_site(h, failures, i):
 
 
 @bare
-def connect(h, row, rules, failures, country, legs, looks, n):
+def connect(h, row, calm, rules, failures, country, legs, looks, n):
     """List the looks of the connection that begins with the burst at h.burst_ms; return their count.
 
     Traffic that begins before the release rides on it.  h stands at its release afterwards.
     """
-    opened, begins = n, np.int64(h.burst_ms)
-    delay = notices_ms(rules, h.person)
-    fails = first_failure(failures, begins + 1 - delay)
-    h.carrier = carrier_at(rules, h.person, begins)
+    opened, begins, person = n, np.int64(h.burst_ms), np.int64(h.person)
+    delay, fails = noticed(failures, begins + 1, rules, person, calm)
+    h.carrier = carrier_at(rules, person, begins)
     n = put(looks, n, row, h, START, begins, 0, rules)
     release = min(burst_end(rules, h), np.int64(h.switch_ms))
-    h.burst_ms = next_burst(rules, h.person, begins)
-    looked = begins
+    h.burst_ms = next_burst(rules, h, begins)
+    looked, every_ms = begins, connected_every_ms(h)
     while True:
         failure = failure_ms(failures, fails, delay)
-        look = looked + connected_every_ms(h)
-        now = min(min(look, h.end_ms), min(h.burst_ms, failure))
+        now = min(min(looked + every_ms, h.end_ms), min(h.burst_ms, failure))
         if now >= release:
             break
         if now == h.end_ms:
             moved = h.mode != STAY
             take_leg(h, now, rules, country, legs)
-            looked = now
+            looked, every_ms = now, connected_every_ms(h)
             if moved:
                 n = put(looks, n, row, h, MOVE, now, 0, rules)
         elif now == failure:
@@ -92,7 +85,7 @@ def connect(h, row, rules, failures, country, legs, looks, n):
         elif now == h.burst_ms:
             if takes_place(rules, h):
                 release = max(release, min(burst_end(rules, h), begins + CONNECTION_MS_MAX, h.switch_ms))
-            h.burst_ms = next_burst(rules, h.person, now)
+            h.burst_ms = next_burst(rules, h, now)
         else:
             n = put(looks, n, row, h, MOVE, now, 0, rules)
             looked = now
@@ -102,11 +95,11 @@ def connect(h, row, rules, failures, country, legs, looks, n):
 
 
 @bare
-def walk(h, row, begin_ms, end_ms, rules, failures, country, legs, looks, n):
+def walk(h, row, begin_ms, end_ms, calm, rules, failures, country, legs, looks, n):
     """List the looks of one handset that begin in [begin_ms, end_ms), connections whole; return n."""
     first, due = n, np.int64(h.due_ms)
-    delay = notices_ms(rules, h.person)
-    fails = first_failure(failures, max(begin_ms, h.busy_ms) - delay)
+    person = np.int64(h.person)
+    delay, fails = noticed(failures, max(begin_ms, np.int64(h.busy_ms)), rules, person, calm)
     while True:
         failure, look = failure_ms(failures, fails, delay), idle_look_ms(h)
         now = min(min(h.end_ms, h.switch_ms), min(min(failure, h.burst_ms), min(look, due)))
@@ -121,17 +114,17 @@ def walk(h, row, begin_ms, end_ms, rules, failures, country, legs, looks, n):
             h.on = 1 - h.on
             pass_looks(h, now)
             n = put(looks, n, row, h, ATTACH if h.on else DETACH, now, 0, rules)
-            h.switch_ms, due = next_switch(rules, h.person, now), NEVER
+            h.switch_ms, due = next_switch(rules, person, now), NEVER
         elif now == failure:  # of use only where the handset may be camped on that base station
             if h.on and (n > first or on_site(h, failures, fails)):
                 n = put(looks, n, row, h, OUTAGE, now, fails, rules)
             fails += 1
         elif now == h.burst_ms:
             if takes_place(rules, h):
-                n, due = connect(h, row, rules, failures, country, legs, looks, n), NEVER
-                fails = first_failure(failures, h.busy_ms - delay)
+                n, due = connect(h, row, calm, rules, failures, country, legs, looks, n), NEVER
+                delay, fails = noticed(failures, np.int64(h.busy_ms), rules, person, calm)
             else:
-                h.burst_ms = next_burst(rules, h.person, now)
+                h.burst_ms = next_burst(rules, h, now)
         elif now == look:
             n = put(looks, n, row, h, IDLE, now, 0, rules)
             h.look += 1
@@ -146,8 +139,9 @@ def list_looks(handsets, first, begin_ms, end_ms, rules, failures, country, legs
     A handset that neither moves nor talks nor is called upon costs one comparison.
     """
     n = 0
-    low = first_failure(failures, begin_ms - 1_040)
-    quiet = low == first_failure(failures, end_ms)
+    low = first_failure(failures, begin_ms - NOTICE_MS_MAX)
+    quiet = low == first_failure(failures, end_ms)  # nobody need be woken
+    calm = low == first_failure(failures, end_ms + LOOK_AHEAD_MS)  # nor any connection be broken
     for row in range(first, len(handsets)):
         h = handsets[row]
         soon = min(min(h.end_ms, h.switch_ms), min(h.burst_ms, h.due_ms))
@@ -157,5 +151,5 @@ def list_looks(handsets, first, begin_ms, end_ms, rules, failures, country, legs
             continue
         if n + room > len(looks.row):
             return n, row
-        n = walk(h, row, begin_ms, end_ms, rules, failures, country, legs, looks, n)
+        n = walk(h, row, begin_ms, end_ms, calm, rules, failures, country, legs, looks, n)
     return n, len(handsets)

@@ -7,7 +7,7 @@ Sources: 3GPP TS 36.331 clause 5.5 (L3 filter, event A3), TS 36.304 (reselection
 clause 9.1.4 (report mapping), TS 36.213 clause 4.2.3 (timing advance).
 """
 
-from math import floor, sqrt
+from math import exp, floor, log, sqrt
 
 import numpy as np
 
@@ -16,20 +16,8 @@ from probe.base.streams import bits, exponential, normal
 from simulator.kernels.looks import on_site
 from simulator.kernels.radio import FLOOR_DBM, HANDSET_M, HEARD, NO_CELL
 from simulator.kernels.timeline import (
-    ATTACH,
-    CONNECTION_MS_MAX,
-    DETACH,
-    FRESH,
-    IDLE,
-    LOST,
-    MEASURE_MS,
-    MOVE,
-    NEVER,
-    OUTAGE,
-    PERIODIC,
-    PERIODIC_MS,
-    START,
-    is_paged,
+    ATTACH, CONNECTION_MS_MAX, DETACH, FRESH, IDLE, LOST, MEASURE_MS, MOVE, NEVER, OUTAGE, PERIODIC, PERIODIC_MS,
+    START, is_paged,
 )
 
 # kinds of probe.wire.events.Kind, which a kernel may not import; a test holds them together
@@ -58,7 +46,7 @@ LINK = np.dtype(  # one connection, or none
         ("looked_ms", "i8"),
         ("until_ms", "i8"),
         ("report_ms", "i8"),  # next periodic report
-        ("offset_db", "f4"),
+        ("opened_ms", "i8"),
         ("x_m", "f4"),
         ("y_m", "f4"),
     ],
@@ -83,12 +71,6 @@ def rsrp_code(dbm):
 
 
 @bare
-def offset_db(rules, person, time_ms):
-    """Return the error [dB] that all levels of the connection begun at time_ms have in common."""
-    return OFFSET_DB * normal(rules.seed, OFFSET, person, time_ms)
-
-
-@bare
 def prepare_ms(rules, person, time_ms):
     """Return how long the handover reported for at time_ms takes to prepare, 30 to 70 ms."""
     return 30 + np.int64(bits(rules.seed, PREPARE, person, time_ms) % np.uint64(41))
@@ -104,29 +86,29 @@ def choose(camped, cell, level_dbm):
 
 
 @bare
-def smooth(link, time_ms, cell, level_dbm):
-    """Pass the levels heard through the L3 filter, k = 4: weight 1/2 per 200 ms; forget the unheard."""
-    count = 0
-    old = np.float32(0.5 ** ((time_ms - link.looked_ms) / MEASURE_MS))
-    while count < HEARD and cell[count] != NO_CELL:
-        link.next_dbm[count], link.next_ms[count] = level_dbm[count], NEVER
-        for j in range(link.count):
-            if link.cell[j] == cell[count]:
-                link.next_dbm[count] += old * (link.level_dbm[j] - level_dbm[count])
-                link.next_ms[count] = link.better_ms[j]
-        count += 1
-    for j in range(count):
-        link.cell[j], link.level_dbm[j], link.better_ms[j] = cell[j], link.next_dbm[j], link.next_ms[j]
-    link.count, link.looked_ms = count, time_ms
-
-
-@bare
 def heard(link, cell):
     """Return at which place a connection measures a cell, or -1."""
     for j in range(link.count):
         if link.cell[j] == cell:
             return j
     return -1
+
+
+@bare
+def smooth(link, time_ms, cell, level_dbm):
+    """Pass the levels heard through the L3 filter, k = 4: weight 1/2 per 200 ms; forget the unheard."""
+    count = 0
+    old = np.float32(exp((link.looked_ms - time_ms) * (log(2.0) / MEASURE_MS)))
+    while count < HEARD and cell[count] != NO_CELL:
+        link.next_dbm[count], link.next_ms[count] = level_dbm[count], NEVER
+        j = heard(link, cell[count])
+        if j >= 0:
+            link.next_dbm[count] += old * (link.level_dbm[j] - level_dbm[count])
+            link.next_ms[count] = link.better_ms[j]
+        count += 1
+    for j in range(count):
+        link.cell[j], link.level_dbm[j], link.better_ms[j] = cell[j], link.next_dbm[j], link.next_ms[j]
+    link.count, link.looked_ms = count, time_ms
 
 
 @bare
@@ -169,8 +151,9 @@ def write(out, n, h, link, kind, time_ms, rules, net):
 def report_levels(e, link, serving, person, time_ms, seed, net):
     """Fill in the levels of the serving cell and up to 7 neighbours, loudest first, as measured."""
     count, level, cell = 0, link.next_dbm, link.next_cell
+    offset_db = OFFSET_DB * normal(seed, OFFSET, person, link.opened_ms)
     for j in range(link.count):
-        error = link.offset_db + REPORT_DB * normal(seed, LEVEL_NOISE, person, time_ms * 8 + j)
+        error = offset_db + REPORT_DB * normal(seed, LEVEL_NOISE, person, time_ms * 8 + j)
         measured = np.float32(link.level_dbm[j] + error)
         if link.cell[j] == serving:
             e.rsrp[0] = rsrp_code(measured)
@@ -216,9 +199,9 @@ def camp(out, n, h, link, cell, time_ms, rules, net):
 @bare
 def report_until(out, n, h, link, time_ms, rules, net):
     """Write the periodic reports of grade mdt before time_ms; other events keep their times."""
-    while link.connected and link.report_ms < time_ms:
+    while link.connected and rules.grade == MDT and link.report_ms < time_ms:
         at = max(link.report_ms, h.due_ms - PERIODIC_MS + 1)
-        if rules.grade == MDT and at < time_ms:
+        if at < time_ms:
             n = write(out, n, h, link, SAY_REPORT, at, rules, net)
         link.report_ms += REPORT_EVERY_MS
     return n
@@ -236,7 +219,7 @@ def open_link(out, n, h, link, until_ms, time_ms, cell, level_dbm, rules, net):
     n = say(out, n, h, link, kind, time_ms, rules, net)
     link.connected, link.count, link.looked_ms = 1, 0, time_ms
     link.until_ms, link.report_ms = until_ms, time_ms + REPORT_EVERY_MS
-    link.offset_db = offset_db(rules, person, time_ms)
+    link.opened_ms = time_ms
     smooth(link, time_ms, cell, level_dbm)
     return n
 

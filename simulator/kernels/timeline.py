@@ -21,6 +21,7 @@ PERIODIC_MS = 3_240_000  # T3412
 BURST_MS_MAX = 300_000
 CONNECTION_MS_MAX = 1_500_000
 LOOK_AHEAD_MS = 3_600_000  # beyond any step and the connections that begin in it
+NOTICE_MS_MAX = 1_040
 IDLE_LOOK_M = 100.0
 CONNECTED_LOOK_M = 5.0
 MEASURE_MS = 200  # one sample of the L3 filter
@@ -56,8 +57,19 @@ HANDSET = np.dtype(
 
 
 @bare
-def next_burst(rules, person, after_ms):
-    """Return the first time after after_ms at which traffic may begin, or NEVER."""
+def is_kept(rules, person, time_ms):
+    """Return whether the candidate at time_ms is traffic off a trip, too."""
+    return uniform(rules.seed, KEEP, person, time_ms) < rules.keep_share
+
+
+@bare
+def next_burst(rules, h, after_ms):
+    """Return the first time after after_ms at which traffic of h may begin, or NEVER.
+
+    Candidates that fall into the rest of a stay and would come to nothing are left out at once.
+    """
+    person = np.int64(h.person)
+    rest_ms = h.end_ms if h.mode == STAY else 0
     u = uniform(rules.seed, ACTIVITY, person, 0)
     activity = 0 if u < 0.3 else (1 if u < 0.8 else 2)
     for slot in range((after_ms + 1) // SLOT_MS, len(rules.bursts_mean)):
@@ -67,11 +79,9 @@ def next_burst(rules, person, after_ms):
             continue
         found, count, total = NEVER, 0, p
         while u >= total and count < 16:
-            begins = slot * SLOT_MS + np.int64(
-                bits(rules.seed, BURST, person, slot * 16 + count) % U8(SLOT_MS)
-            )
-            if begins > after_ms:
-                found = min(found, begins)
+            begins = slot * SLOT_MS + np.int64(bits(rules.seed, BURST, person, slot * 16 + count) % U8(SLOT_MS))
+            if after_ms < begins < found and (begins >= rest_ms or is_kept(rules, person, begins)):
+                found = begins
             count += 1
             p *= rules.bursts_mean[slot, activity] / count
             total += p
@@ -83,16 +93,14 @@ def next_burst(rules, person, after_ms):
 @bare
 def takes_place(rules, h):
     """Return whether the candidate h.burst_ms is traffic: always on a trip, less often off it."""
-    return h.on != 0 and (
-        h.mode != STAY or uniform(rules.seed, KEEP, h.person, h.burst_ms) < rules.keep_share
-    )
+    return h.on != 0 and (h.mode != STAY or is_kept(rules, np.int64(h.person), np.int64(h.burst_ms)))
 
 
 @bare
 def burst_end(rules, h):
     """Return when the connection that carries the burst at h.burst_ms would be released."""
     mean = rules.transit_data_ms if h.mode == TRANSIT else rules.data_ms
-    length = mean * exponential(rules.seed, LENGTH, h.person, h.burst_ms)
+    length = mean * exponential(rules.seed, LENGTH, np.int64(h.person), np.int64(h.burst_ms))
     return h.burst_ms + 200 + np.int64(min(length, BURST_MS_MAX)) + rules.inactivity_ms
 
 
@@ -143,8 +151,8 @@ def is_on(rules, person, time_ms):
 
 @bare
 def notices_ms(rules, person):
-    """Return how long after a failure of its base station a handset looks for another, 40 to 1,039 ms."""
-    return 40 + np.int64(bits(rules.seed, NOTICE, person, 0) % U8(1_000))
+    """Return how long after a failure of its base station a handset looks for another."""
+    return 40 + np.int64(bits(rules.seed, NOTICE, person, 0) % U8(NOTICE_MS_MAX - 40))
 
 
 @bare
@@ -197,13 +205,17 @@ def connected_every_ms(h):
 
 
 @bare
+def walls_of(h):
+    """Return a number for what surrounds handset h: 16 + mode in the open or in a vehicle, else the place."""
+    return 16 + np.int64(h.mode) if h.mode != STAY or h.place == STATION else np.int64(h.place)
+
+
+@bare
 def walls_db(rules, h):
     """Return the loss [dB] of walls or car about handset h: the same whenever it is in that kind of place."""
-    if h.mode == STAY and h.place != STATION:
-        name, kind = np.int64(h.place), 2
-    else:
-        name, kind = np.int64(16 + h.mode), (1 if h.mode == CAR or h.mode == TRANSIT else 0)
-    return indoor_loss_db(kind, bits(rules.seed, WALL, h.person, name), rules.wall_db[h.carrier])
+    name = walls_of(h)
+    kind = 2 if name < 16 else (1 if h.mode == CAR or h.mode == TRANSIT else 0)
+    return indoor_loss_db(kind, bits(rules.seed, WALL, np.int64(h.person), name), rules.wall_db[h.carrier])
 
 
 @bare
@@ -212,7 +224,7 @@ def begin(h, rules, country, legs):
     person = np.int64(h.person)
     take_leg(h, 0, rules, country, legs)
     h.on = is_on(rules, person, 0)
-    h.burst_ms, h.switch_ms, h.busy_ms = next_burst(rules, person, -1), next_switch(rules, person, 0), -1
+    h.burst_ms, h.switch_ms, h.busy_ms = next_burst(rules, h, -1), next_switch(rules, person, 0), -1
     h.due_ms = np.int64(uniform(rules.seed, PHASE, person, 0) * PERIODIC_MS) if h.on else NEVER
     pass_looks(h, -1)
     h.cell, h.tac, h.carrier = NO_CELL, FRESH if h.on else LOST, carrier_at(rules, person, 0)
