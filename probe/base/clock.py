@@ -27,9 +27,8 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
-        raise ConfigError(
-            "time zone", [f'"{name}" is unknown; use a name such as Europe/Berlin (and install tzdata)']
-        ) from None
+        raise ConfigError("time zone", [
+            f'"{name}" is unknown; use a name such as Europe/Berlin (and install tzdata)']) from None
 
 
 def epoch_ms(local: datetime, zone_name: str) -> int:

@@ -35,11 +35,7 @@ BASE = Path(__file__).parent
 def cache_root() -> Path:
     """Return the folder that holds all compile caches."""
     given = os.environ.get("FOOTFALL_CACHE_DIR")
-    return (
-        Path(given)
-        if given
-        else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "footfall"
-    )
+    return (Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "footfall")
 
 
 @cache

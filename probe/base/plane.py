@@ -45,9 +45,7 @@ class LocalFrame:
         n = AXIS_M / np.sqrt(1 - E2 * np.sin(phi) ** 2)
         r = AXIS_M * (1 - E2) / (1 - E2 * np.sin(phi) ** 2) ** 1.5
         t, c, d = np.tan(phi) ** 2, ep2 * np.cos(phi) ** 2, np.asarray(x_m, "f8") / n
-        latitude = phi - n * np.tan(phi) / r * (
-            d**2 / 2 - (5 + 3 * t + 10 * c - 4 * c**2 - 9 * ep2) * d**4 / 24
-        )
+        latitude = phi - n * np.tan(phi) / r * (d**2 / 2 - (5 + 3 * t + 10 * c - 4 * c**2 - 9 * ep2) * d**4 / 24)
         longitude = (d - (1 + 2 * t + c) * d**3 / 6 + (5 - 2 * c + 28 * t) * d**5 / 120) / np.cos(phi)
         return np.degrees(latitude), self.longitude + np.degrees(longitude)
 
@@ -58,12 +56,9 @@ def _meridian_scale() -> float:
 
 def _meridian_m(phi):
     """Return the length of the meridian from the equator (Snyder 3-21)."""
-    return (
-        _meridian_scale() * phi
-        - AXIS_M * (3 * E2 / 8 + 3 * E2**2 / 32 + 45 * E2**3 / 1024) * np.sin(2 * phi)
-        + AXIS_M * (15 * E2**2 / 256 + 45 * E2**3 / 1024) * np.sin(4 * phi)
-        - AXIS_M * (35 * E2**3 / 3072) * np.sin(6 * phi)
-    )
+    return (_meridian_scale() * phi - AXIS_M * (3 * E2 / 8 + 3 * E2**2 / 32 + 45 * E2**3 / 1024) * np.sin(2 * phi)
+        + AXIS_M * (15 * E2**2 / 256 + 45 * E2**3 / 1024) * np.sin(4 * phi) - AXIS_M * (35 * E2**3 / 3072) * np.sin(6
+        * phi))
 
 
 def _q(phi):

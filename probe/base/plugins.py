@@ -4,13 +4,7 @@ from importlib.metadata import entry_points
 
 from probe.base.config import ConfigError, Settings, did_you_mean, parse
 
-GROUPS = (
-    "footfall.layouts",
-    "footfall.propagation",
-    "footfall.locators",
-    "footfall.metrics",
-    "footfall.stores",
-)
+GROUPS = ("footfall.layouts", "footfall.propagation", "footfall.locators", "footfall.metrics", "footfall.stores")
 
 
 def installed(group: str) -> dict:
