@@ -12,6 +12,8 @@ from probe.base.plane import LocalFrame
 from simulator.layouts.hexagonal import rings as hexagon_centres
 
 COMPASS = ("East", "North-east", "North", "North-west", "West", "South-west", "South", "South-east")
+OUTWARDS = needs(lambda zones: all(inner.radius_m < outer.radius_m for inner, outer in pairwise(zones)),
+                 "radius_m does not rise from zone to zone; list the innermost first")
 
 
 class Zone(Settings):
@@ -32,10 +34,7 @@ class AreaSettings(Settings):
     shape: Literal["squares", "hexagons"] = "squares"
     rings: Annotated[int, Field(ge=0, le=30)] = 1
     cell_km2: Annotated[float, Field(ge=0.05, le=100)] = 1.0
-    zones: Annotated[tuple[Zone, ...], Field(min_length=1), needs(
-        lambda zones: all(inner.radius_m < outer.radius_m for inner, outer in pairwise(zones)),
-        "radius_m does not rise from zone to zone; list the innermost first",
-    )] = (Zone(radius_m=1e6, residents_per_km2=1_000),)
+    zones: Annotated[tuple[Zone, ...], Field(min_length=1), OUTWARDS] = (Zone(radius_m=1e6, residents_per_km2=1_000),)
     latitude: Annotated[float, Field(ge=30, le=70)] = 51.0
     longitude: Annotated[float, Field(ge=-10, le=30)] = 10.0
 
@@ -60,6 +59,6 @@ def made_areas(settings: AreaSettings) -> str:
         zone = next((zone for zone in settings.zones if far_m <= zone.radius_m), settings.zones[-1])
         properties = {"area_id": f"{number:02d}", "name": f"{COMPASS[eighth]} {number:02d}" if far_m >= 1 else "Middle",
                       "residents": round(zone.residents_per_km2 * settings.cell_km2)}
-        geometry = {"type": "Polygon", "coordinates": [ring]}
-        features.append({"type": "Feature", "properties": properties, "geometry": geometry})
+        features.append({"type": "Feature", "properties": properties,
+                         "geometry": {"type": "Polygon", "coordinates": [ring]}})
     return json.dumps({"type": "FeatureCollection", "features": features})

@@ -60,17 +60,15 @@ class PopulationSettings(Settings):
 
 def weights_of_residents(areas: AreaSet) -> np.ndarray:
     """Return residents by area, f8[areas]; bins where the file gives none at all."""
-    residents = areas.residents[:-1]
-    if np.nansum(residents) > 0:
-        return np.nan_to_num(residents)
-    return np.bincount(areas.bins.ravel(), minlength=areas.elsewhere + 1)[:-1].astype("f8")
+    residents, bins = np.nan_to_num(areas.residents), np.bincount(areas.bins.ravel(), minlength=len(areas.area_id))
+    return (residents if residents.any() else bins.astype("f8"))[:-1]
 
 
 def country(areas: AreaSet, settings: PopulationSettings) -> Country:
     """Return what the kernels know of the map and its people."""
     if areas.elsewhere > AREAS_MAX:
         raise ConfigError("[areas]", [f"{areas.elsewhere} areas; a world has at most {AREAS_MAX}"])
-    count = np.bincount(areas.bins.ravel(), minlength=areas.elsewhere + 1)[:-1]
+    count = np.bincount(areas.bins.ravel(), minlength=len(areas.area_id))[:-1]
     order = np.argsort(areas.bins, axis=None, kind="stable")[: count.sum()]  # area by area, elsewhere left out
     x, y = (np.rint(a.ravel()[order] * 8) / 8 for a in areas.centres())  # no CPU rounds an eighth otherwise
     first = np.concatenate([[0], np.cumsum(count)]).astype("i8")

@@ -21,6 +21,10 @@ from simulator.population import PopulationSettings
 from simulator.traffic import GRADES
 
 SETTING = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*=.*")
+ON_A_QUARTER = needs(lambda at: not (at.tzinfo or at.minute % 15 or at.second or at.microsecond),
+                     'needs a local time on a quarter of an hour, such as "2026-05-12T00:00"')
+DIVIDES_A_SLOT = needs(lambda step_s: 900 % step_s == 0,
+                       "does not divide 900; use 10, 60, 300 or 900, so that slots are whole steps")
 
 
 class WorldSettings(Settings):
@@ -28,14 +32,10 @@ class WorldSettings(Settings):
 
     seed: Annotated[int, Field(ge=0, lt=1 << 62)] = 1
     handsets: Annotated[int, Field(ge=0, le=100_000_000)] = 0
-    start: Annotated[datetime, needs(
-        lambda start: not (start.tzinfo or start.minute % 15 or start.second or start.microsecond),
-        'needs a local time on a quarter of an hour, such as "2026-05-12T00:00"')] = datetime(2026, 5, 12)  # a Tuesday
+    start: Annotated[datetime, ON_A_QUARTER] = datetime(2026, 5, 12)  # a Tuesday, local time
     zone: Annotated[str, AfterValidator(lambda name: clock.zone(name).key)] = "Europe/Berlin"
     hours: Annotated[float, Field(gt=0, le=24 * 400, multiple_of=0.25)] = 24  # a run ends with a slot
-    step_s: Annotated[int, Field(ge=1, le=900), needs(
-        lambda step_s: 900 % step_s == 0,
-        "does not divide 900; use 10, 60, 300 or 900, so that slots are whole steps")] = 300
+    step_s: Annotated[int, Field(ge=1, le=900), DIVIDES_A_SLOT] = 300
 
 
 OURS: dict[str, type[Settings]] = {"world": WorldSettings, "population": PopulationSettings, "areas": AreaSettings}
@@ -74,9 +74,8 @@ class Scenario:
     @cached_property
     def area_text(self) -> str:
         """Return the areas as GeoJSON text, read or made."""
-        if self.area.path:
-            return read_text(Path(self.area.path), "the areas file", wire.SIZE_MAX)
-        return made_areas(self.area)
+        path = self.area.path
+        return read_text(Path(path), "the areas file", wire.SIZE_MAX) if path else made_areas(self.area)
 
     @cached_property
     def areas(self) -> wire.AreaSet:
@@ -174,9 +173,8 @@ def merge(into: dict[str, Any], new: dict[str, Any]) -> None:
     """Put new values into a document, deeply.  Another kind of plugin starts its section afresh."""
     for key, value in new.items():
         old = into.get(key)
-        if isinstance(value, dict) and isinstance(old, dict):
-            if value.get("kind", old.get("kind")) != old.get("kind"):
-                old.clear()
+        if (isinstance(value, dict) and isinstance(old, dict)
+                and value.get("kind", old.get("kind")) == old.get("kind")):
             merge(old, value)
         else:
             into[key] = value

@@ -2,7 +2,6 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -36,16 +35,16 @@ class Truth:
 
     def __init__(self, seed: int, country: Country, areas: AreaSet, start_ms: int, end_ms: int, zone: str):
         assert start_ms % SLOT_MS == 0 and end_ms % SLOT_MS == 0, "the truth is kept by whole slots"
-        self._seed, self._country, self._legs = seed, country, np.zeros(LEGS_MAX, LEG)
-        self._raster = (areas.bins, *areas.first, areas.terms)
+        self._seed = seed
         self._days = [((clock.local(begins, zone).date() - EPOCH).days, begins - start_ms, ends - begins)
                       for begins, ends in pairwise(clock.midnights_ms(start_ms, end_ms - 1, zone))]
         self.presence = np.zeros(((end_ms - start_ms) // SLOT_MS, len(areas.area_id), 2), "i8")
+        self._rest = country, (areas.bins, *areas.first, areas.terms), np.zeros(LEGS_MAX, LEG), self.presence
 
     def add(self, persons: np.ndarray, counted: np.ndarray) -> None:
         """Add the whole window of persons, i8[n]; counted is bool[n]."""
         for day in self._days:
-            add_day(self._seed, persons, counted, *day, self._country, self._raster, self._legs, self.presence)
+            add_day(self._seed, persons, counted, *day, *self._rest)
 
 
 def digest(areas: AreaSet, start_ms: int, presence: np.ndarray) -> str:
@@ -54,7 +53,7 @@ def digest(areas: AreaSet, start_ms: int, presence: np.ndarray) -> str:
     return hashlib.sha256(head.encode() + presence.astype("<i8").tobytes()).hexdigest()
 
 
-def write(path: Path, areas: AreaSet, start_ms: int, presence: np.ndarray, meta: Mapping[str, object]) -> None:
+def write(path: Path, areas: AreaSet, start_ms: int, presence: np.ndarray, meta: dict) -> None:
     """Write truth.db: presence(slot, area_id, everyone_ms, counted_ms), meta(key, value); no persons."""
     rows = ((slot, area_id, *person_ms) for slot, by_area in enumerate(presence.tolist(), start_ms // SLOT_MS)
             for area_id, person_ms in zip(areas.area_id, by_area, strict=True))

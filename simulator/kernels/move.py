@@ -85,8 +85,7 @@ def trip(legs, n, here, to, car, place, key, index):
     On foot when near (more often the nearer); else by car, or by transit: a walk to the
     station, a wait of 0.5 to 3 minutes, the ride.
     """
-    t, far_m = np.int64(legs[n - 1].end_ms), distance_m(here, to)
-    u = share(key, index)
+    t, far_m, u = np.int64(legs[n - 1].end_ms), distance_m(here, to), share(key, index)
     pace_ms = 1_000.0 / (1.0 + PACE_SIGMA * bell(key, index + 1))  # ms per s at mean speed
     on_foot = far_m < 400.0 + 1_800.0 * u * u
     if on_foot or car:
@@ -96,8 +95,7 @@ def trip(legs, n, here, to, car, place, key, index):
     station = here[0] + (to[0] - here[0]) * part, here[1] + (to[1] - here[1]) * part
     there = t + 1_000 + int(part * far_m / SPEED_M_S[WALK] * pace_ms)
     leaves = there + 30_000 + int(share(key, index + 2) * 150_000.0)
-    n = put(legs, n, there, station, WALK, STATION)
-    n = put(legs, n, leaves, station, STAY, STATION)
+    n = put(legs, put(legs, n, there, station, WALK, STATION), leaves, station, STAY, STATION)
     end = leaves + 1_000 + int((1.0 - part) * far_m / SPEED_M_S[TRANSIT] * pace_ms)
     return put(legs, n, end, to, TRANSIT, place)
 
@@ -175,22 +173,23 @@ def tour(legs, n, length_ms, number, working, free, who, country, key, index):
     what = LEISURE if share(key, index) < (0.65 if number == 2 else 0.4) else ERRAND
     place, to = (job, job_at) if to_job else place_for(what, home, area, free, country, key, index + 1)
     leaves = max(begins_ms(number, to_job, job, key, index + 5), legs[n - 1].end_ms + 10 * MINUTE_MS)
-    slow = slowest_ms(home, to)
-    if leaves + 2 * slow + 2 * MINUTE_MS > length_ms:
+    if leaves + 2 * slowest_ms(home, to) + 2 * MINUTE_MS > length_ms:
         return n
-    n = put(legs, n, leaves, home, STAY, HOME)
-    n = trip(legs, n, home, to, car, place, key, index + 7)
-    until = min(legs[n - 1].end_ms + stay_ms(place, job, key, index + 10), length_ms - slow)
-    n = put(legs, n, until, to, STAY, place)
+    n = visit(legs, put(legs, n, leaves, home, STAY, HOME), length_ms, home, to, place, who, key, index + 7)
     if share(key, index + 22) < 0.36:  # a shop on the way back, near home or near here
         shop = near(home if share(key, index + 23) < 0.6 else to, 400.0, key, index + 24)
-        slow = slowest_ms(shop, home)
-        if until + slowest_ms(to, shop) + slow + 2 * MINUTE_MS <= length_ms:
-            n = trip(legs, n, to, shop, car, ERRAND, key, index + 26)
-            until = min(legs[n - 1].end_ms + stay_ms(ERRAND, NO_JOB, key, index + 29), length_ms - slow)
-            n = put(legs, n, until, shop, STAY, ERRAND)
-            to = shop
+        if legs[n - 1].end_ms + slowest_ms(to, shop) + slowest_ms(shop, home) + 2 * MINUTE_MS <= length_ms:
+            n, to = visit(legs, n, length_ms, to, shop, ERRAND, who, key, index + 26), shop
     return trip(legs, n, to, home, car, HOME, key, index + 31)
+
+
+@bare
+def visit(legs, n, length_ms, here, to, place, who, key, index):
+    """Write the way to a place and a stay that leaves time to be home by midnight.  Draws index to index + 4."""
+    _, home, job, _, car = who
+    n = trip(legs, n, here, to, car, place, key, index)
+    until = legs[n - 1].end_ms + stay_ms(place, job, key, index + 3)
+    return put(legs, n, min(until, length_ms - slowest_ms(to, home)), to, STAY, place)
 
 
 @bare
