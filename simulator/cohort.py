@@ -1,7 +1,7 @@
 """Many handsets as one SimPy process around the kernels; the same events as handset.py, bit for bit."""
 
 import hashlib
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
@@ -12,36 +12,18 @@ from simulator.kernels.order import in_time_order
 from simulator.kernels.procedures import LINK, MDT, REPORTS_MAX, follow
 from simulator.kernels.radio import HEARD
 from simulator.kernels.timeline import HANDSET, START, begin_all
-from simulator.network import Failures, Net
-from simulator.population import Country
-from simulator.radio import Radio
-from simulator.traffic import Rules
 
 LOOKS = 24_576  # at a time: they stay in a processor's cache
 ROOM = 16_384  # more than one handset needs in a step
 EVENTS_A_LOOK = 4
 
 
-class Looks(NamedTuple):
-    """What is asked of the radio, by whom and why."""
-
-    row: np.ndarray  # u4: of the handset in its cohort
-    what: np.ndarray  # u1: one of simulator.kernels.timeline
-    about_ms: np.ndarray  # i8: see simulator.kernels.looks.put
-    about_walls: np.ndarray  # u1: what stands around it
-    x_m: np.ndarray  # f4
-    y_m: np.ndarray  # f4
-    time_ms: np.ndarray  # i8, UTC
-    carrier: np.ndarray  # u1
-    indoor_db: np.ndarray  # f4
-
-
-class Rows(NamedTuple):
-    """Events, and where the handset truly was, for the judge."""
-
-    events: np.ndarray  # EVENT
-    x_m: np.ndarray  # f4
-    y_m: np.ndarray  # f4
+# What is asked of the radio, by whom and why; see simulator.kernels.looks.put: row u4 of the handset in its cohort,
+# what u1, about_ms i8, walls u1; then what simulator.radio.Radio.measure takes.
+Looks = namedtuple("Looks", "row what about_ms walls x_m y_m time_ms carrier indoor_db")
+LOOK_TYPES = ("u4", "u1", "i8", "u1", "f4", "f4", "i8", "u1", "f4")
+Rows = namedtuple("Rows", "events x_m y_m")  # EVENT, and f4: where the handset truly was, for the judge
+Place = namedtuple("Place", "rules country radio net failures")  # what all handsets of a process share
 
 
 def rows_of(count: int) -> Rows:
@@ -59,26 +41,13 @@ def grown(rows: Rows, used: int, wanted: int) -> Rows:
     return larger
 
 
-class Place(NamedTuple):
-    """What all handsets of a process share."""
-
-    rules: Rules
-    country: Country
-    radio: Radio
-    net: Net
-    failures: Failures
-
-
 class Bench:
     """Scratch that the cohorts of a process use one after the other."""
 
     def __init__(self):
-        types = ("u4", "u1", "i8", "u1", "f4", "f4", "i8", "u1", "f4")
-        self.looks = Looks(*(np.empty(LOOKS, kind) for kind in types))
-        self.cell = np.empty((LOOKS, HEARD), "u4")
-        self.level_dbm = np.empty((LOOKS, HEARD), "f4")
-        self.legs = np.empty(LEGS_MAX, LEG)
-        self.link = np.zeros(1, LINK)
+        self.looks = Looks(*(np.empty(LOOKS, kind) for kind in LOOK_TYPES))
+        self.cell, self.level_dbm = np.empty((LOOKS, HEARD), "u4"), np.empty((LOOKS, HEARD), "f4")
+        self.legs, self.link = np.empty(LEGS_MAX, LEG), np.zeros(1, LINK)
 
 
 class Cohort:
@@ -103,12 +72,12 @@ class Cohort:
         row = 0
         while row < len(self._handsets):
             count, row = list_looks(self._handsets, row, begin_ms, end_ms, rules, place.failures,
-                                    place.country, bench.legs, looks, ROOM)  # fmt: skip
-            asked = (a[:count] for a in looks[4:])
+                                    place.country, bench.legs, looks, ROOM)
+            asked = [a[:count] for a in looks[4:]]
             place.radio.measure(*asked, bench.cell[:count], bench.level_dbm[:count])
             rows = self._room_for(count)
             self._count = follow(self._handsets, looks, count, bench.cell, bench.level_dbm, rules,
-                                 place.failures, place.net, bench.link, rows, self._count)  # fmt: skip
+                                 place.failures, place.net, bench.link, rows, self._count)
         out = grown(out, n, n + self._count)
         first, start_ms = n, rules.start_ms
         self._count, n = in_time_order(self._waiting, self._count, start_ms + begin_ms, start_ms + end_ms, out, n)
@@ -119,6 +88,6 @@ class Cohort:
         """Return the waiting rows, with room for all that `count` looks can lead to."""
         wanted = self._count + EVENTS_A_LOOK * count
         if self._place.rules.grade == MDT:
-            wanted += REPORTS_MAX * np.count_nonzero(self._bench.looks.what[:count] == START)
+            wanted += REPORTS_MAX * int(np.count_nonzero(self._bench.looks.what[:count] == START))
         self._waiting = grown(self._waiting, self._count, wanted)
         return self._waiting

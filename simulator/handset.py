@@ -45,7 +45,7 @@ class Handset:
                 (self.me.due_ms, self.periodic_update),
             )
             time_ms, deed = min(instants, key=lambda instant: instant[0])
-            yield self.env.timeout(int(time_ms) - self.env.now)
+            yield self.env.timeout(int(time_ms) - self.now)
             yield from deed() or ()
 
     # --- idle ---
@@ -53,7 +53,7 @@ class Handset:
     def next_leg(self):
         """Set out or arrive; look at the radio on arrival."""
         moved = self.me.mode != STAY
-        timeline.take_leg(self.me, self.env.now, self.rules, self.place.country, self.legs)
+        timeline.take_leg(self.me, self.now, self.rules, self.place.country, self.legs)
         if moved and self.me.on:
             self.reselect()
 
@@ -64,7 +64,7 @@ class Handset:
 
     def reselect(self):
         """Camp on what sounds best."""
-        self.camp(procedures.choose(self.me.cell, *self.listen()), self.env.now)
+        self.camp(procedures.choose(self.me.cell, *self.listen()), self.now)
 
     def camp(self, cell, time_ms: int):
         """Camp on a cell, or none; a new tracking area, or the first after a gap, hears of it."""
@@ -82,7 +82,7 @@ class Handset:
 
     def periodic_update(self):
         """Tell the network that we are still there."""
-        now = self.env.now
+        now = self.now
         self.reselect()
         if self.me.cell == NO_CELL:
             self.me.due_ms = now + PERIODIC_MS
@@ -91,7 +91,7 @@ class Handset:
 
     def switch(self):
         """Be switched off for the night, or on again."""
-        now, self.me.on = self.env.now, 1 - self.me.on
+        now, self.me.on = self.now, 1 - self.me.on
         self.me.switch_ms = timeline.next_switch(self.rules, self.me.person, now)
         timeline.pass_looks(self.me, now)
         self.me.cell = procedures.choose(self.me.cell, *self.listen())
@@ -108,7 +108,7 @@ class Handset:
 
     def talk(self):
         """If there is traffic, be connected from its first byte until the inactivity timer after its last."""
-        me, begins = self.me, self.env.now
+        me, begins = self.me, self.now
         wanted, release = timeline.takes_place(self.rules, me), timeline.burst_end(self.rules, me)
         me.burst_ms = timeline.next_burst(self.rules, me, begins)
         if not wanted:
@@ -121,7 +121,7 @@ class Handset:
             now = int(min(me.end_ms, self.failure_ms(), me.burst_ms, look))
             if now >= release:
                 break
-            yield self.env.timeout(now - self.env.now)
+            yield self.env.timeout(now - self.now)
             if now == me.end_ms:
                 moved, looked = me.mode != STAY, now
                 timeline.take_leg(me, now, self.rules, self.place.country, self.legs)
@@ -139,12 +139,12 @@ class Handset:
             else:
                 looked = now
                 self.measure()
-        yield self.env.timeout(int(release) - self.env.now)
+        yield self.env.timeout(int(release) - self.now)
         self.hang_up(opened)
 
     def connect(self) -> bool:
         """Ask for a connection, or answer a page; return whether there is one."""
-        now, link = self.env.now, self.link
+        now, link = self.now, self.link
         cell, level_dbm = self.listen()
         self.camp(procedures.choose(self.me.cell, cell, level_dbm), now)
         if self.me.cell == NO_CELL:
@@ -160,7 +160,7 @@ class Handset:
         """Report a better neighbour and be handed over to it; find another cell when the link is lost."""
         if not self.link.connected:
             return
-        now, me, link = self.env.now, self.me, self.link
+        now, me, link = self.now, self.me, self.link
         self.report_before(now)
         cell, level_dbm = self.listen()
         procedures.smooth(link, now, cell, level_dbm)
@@ -185,7 +185,7 @@ class Handset:
 
     def hang_up(self, opened: bool):
         """Be idle again."""
-        now = self.env.now
+        now = self.now
         if self.link.connected:
             self.report_before(now)
             self.say(Kind.RELEASE, now)
@@ -198,13 +198,12 @@ class Handset:
 
     def listen(self):
         """Return (cell u4[8], level_dbm f4[8]) of what is heard here and now, loudest first."""
-        x, y = position(self.me, self.env.now)
+        x, y = position(self.me, self.now)
         self.link.x_m, self.link.y_m = x, y
         cell, level_dbm = np.empty((1, HEARD), "u4"), np.empty((1, HEARD), "f4")
-        time_ms = np.array([self.rules.start_ms + self.env.now])
-        walls_db = np.array([timeline.walls_db(self.rules, self.me)], "f4")
-        carrier = np.array([self.me.carrier], "u1")
-        self.place.radio.measure(np.array([x], "f4"), np.array([y], "f4"), time_ms, carrier, walls_db, cell, level_dbm)
+        time_ms = np.array([self.rules.start_ms + self.now])
+        about = np.array([self.me.carrier], "u1"), np.array([timeline.walls_db(self.rules, self.me)], "f4")
+        self.place.radio.measure(np.array([x], "f4"), np.array([y], "f4"), time_ms, *about, cell, level_dbm)
         return cell[0], level_dbm[0]
 
     def say(self, kind: Kind, time_ms: int):
@@ -227,6 +226,11 @@ class Handset:
         out = rows_of(1)
         procedures.write(out, 0, self.me, self.link, int(kind), int(time_ms), self.rules, self.place.net)
         self.hear(out.events)
+
+    @property
+    def now(self) -> int:
+        """Return the time."""
+        return int(self.env.now)
 
     def failure_ms(self) -> int:
         """Return when we would notice the next failure of a base station."""

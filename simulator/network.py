@@ -1,6 +1,7 @@
 """The network's own life: base stations that fail and come back, the load of cells, the pages of areas."""
 
-from typing import NamedTuple
+from collections import namedtuple
+from itertools import takewhile
 
 import numpy as np
 import simpy
@@ -17,25 +18,10 @@ OUTAGE = 160  # purpose: name of a stream
 SHORTEST_MS = 60 * SECOND_MS
 CONNECTS = np.isin(np.arange(256), [Kind.SERVICE_REQUEST, Kind.PAGING_RESPONSE])
 PAGED = np.arange(256) == Kind.PAGING_RESPONSE
-
-
-class Net(NamedTuple):
-    """What handsets need of the cells; see simulator.radio.Radio."""
-
-    x_m: np.ndarray  # f4[cells]
-    y_m: np.ndarray
-    height_m: np.ndarray
-    tac: np.ndarray  # u2[cells]
-    pci: np.ndarray
-
-
-class Failures(NamedTuple):
-    """Outages of the whole world in the order of time (ms since its start), and the site of every cell."""
-
-    time_ms: np.ndarray  # i8[failures]
-    until_ms: np.ndarray
-    site: np.ndarray  # u4[failures]
-    site_of: np.ndarray  # u4[cells]
+# What handsets need of the cells: f4[cells], tac and pci u2[cells]; see simulator.radio.Radio.
+Net = namedtuple("Net", "x_m y_m height_m tac pci")
+# Outages of the whole world in the order of time, i8[failures], ms since its start; their sites; and of all cells.
+Failures = namedtuple("Failures", "time_ms until_ms site site_of")
 
 
 def net_of(radio: Radio) -> Net:
@@ -51,24 +37,20 @@ def outages(seed: int, site: int, settings: TrafficSettings):
     """
     time_ms, number = 0, 0
     while True:
-        holds_ms = settings.outage_every_days * DAY_MS * exponential(seed, OUTAGE, site, number)
-        time_ms += LOOK_AHEAD_MS + int(holds_ms)
-        gone_ms = settings.outage_hours * HOUR_MS * exponential(seed, OUTAGE, site, number + 1)
-        until_ms = time_ms + SHORTEST_MS + int(gone_ms)
+        up, down = exponential(seed, OUTAGE, site, number), exponential(seed, OUTAGE, site, number + 1)
+        time_ms += LOOK_AHEAD_MS + int(settings.outage_every_days * DAY_MS * up)
+        until_ms = time_ms + SHORTEST_MS + int(settings.outage_hours * HOUR_MS * down)
         yield time_ms, until_ms
         time_ms, number = until_ms, number + 2
 
 
 def failures_of(radio: Radio, seed: int, settings: TrafficSettings, end_ms: int) -> Failures:
     """Return every outage that begins before end_ms."""
-    found = []
-    for site in range(radio.sites):
-        for from_ms, until_ms in outages(seed, site, settings):
-            if from_ms >= end_ms:
-                break
-            found.append((from_ms, until_ms, site))
-    time_ms, until_ms, site = np.array(sorted(found), "i8").reshape(-1, 3).T.copy()
-    return Failures(time_ms, until_ms, site.astype("u4"), radio.cell_site)
+    sites = range(radio.sites)
+    early = (takewhile(lambda span: span[0] < end_ms, outages(seed, site, settings)) for site in sites)
+    found = sorted((*span, site) for site, spans in zip(sites, early, strict=True) for span in spans)
+    time_ms, until_ms, site = np.array(found, "i8").reshape(-1, 3).T.copy()
+    return Failures(time_ms, until_ms, site, radio.cell_site)
 
 
 def base_station(env: simpy.Environment, site: int, radio: Radio, failures: Failures, start_ms: int):
@@ -86,10 +68,8 @@ class Load:
     """
 
     def __init__(self, net: Net):
-        self._tac = net.tac
-        self._now = np.zeros((len(net.tac), 3), "u4")
-        self._cells: list[np.ndarray] = []
-        self._pages: list[np.ndarray] = []
+        self._tac, self._now = net.tac, np.zeros((len(net.tac), 3), "u4")
+        self._cells, self._pages = [np.empty((0, 4), "i8")], [np.empty((0, 3), "i8")]
 
     def add(self, events: np.ndarray) -> None:
         """Count EVENT[n]."""
@@ -97,10 +77,9 @@ class Load:
 
     def close(self, slot: int) -> None:
         """End a slot: keep what is not zero."""
-        cell = np.flatnonzero(self._now[:, 0])
-        self._cells.append(np.column_stack([np.full(len(cell), slot), cell, self._now[cell, :2]]))
         pages = np.bincount(self._tac, self._now[:, 2], minlength=1).astype("i8")
-        tac = np.flatnonzero(pages)
+        cell, tac = np.flatnonzero(self._now[:, 0]), np.flatnonzero(pages)
+        self._cells.append(np.column_stack([np.full(len(cell), slot), cell, self._now[cell, :2]]))
         self._pages.append(np.column_stack([np.full(len(tac), slot), tac, pages[tac]]))
         self._now[:] = 0
 
@@ -109,7 +88,4 @@ class Load:
 
         cells: slot, cell, events, connections; pages: slot, tracking area, pages
         """
-        return {
-            "cells": np.concatenate([np.empty((0, 4), "i8"), *self._cells]),
-            "pages": np.concatenate([np.empty((0, 3), "i8"), *self._pages]),
-        }
+        return {"cells": np.concatenate(self._cells), "pages": np.concatenate(self._pages)}

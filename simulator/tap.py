@@ -1,6 +1,7 @@
 """The world process: a shard of the country, its events to its edge worker over a loopback socket."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,12 +20,9 @@ from simulator.scenario import Scenario
 from simulator.truth import Truth, counted_persons
 from simulator.world import Batch, World, place_of
 
-FRAME_EVENTS = 16_384
+FRAME_EVENTS, TRUTH_PERSONS = 16_384, 10_000
 FRAMES_WAITING = 4  # a worker that falls behind makes the world wait; nothing is lost
-WAIT_MS = 200
-PROGRESS_S = 0.3
-TRUTH_PERSONS = 10_000
-FLUSH_MS = 30_000
+WAIT_MS, FLUSH_MS, PROGRESS_S = 200, 30_000, 0.3
 
 
 @dataclass(frozen=True)
@@ -129,33 +127,23 @@ def world_main(config: WorldConfig, pipe: Connection) -> None:
     with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
         socket.sndhwm, socket.linger = FRAMES_WAITING, FLUSH_MS
         tap = Tap(config, plan.digest(), socket, pipe)
-        if said[0] == "start":
+        tap.stopped = said[0] != "start"
+        if not tap.stopped:
             socket.connect(loopback(said[1]["endpoint"]))
-        else:
-            tap.stopped = True
         pipe.send(("done", run(config, world, tap)))
 
 
 def run(config: WorldConfig, world: World, tap: Tap) -> dict:
     """Return the report of a shard: its part of digest, truth and load, and core seconds by stage."""
-    clock, began_s, presence = WallClock(), WallClock().cpu_s(), None
-    try:
+    clock, presence = WallClock(), None
+    began_s = clock.cpu_s()
+    with suppress(Stopped):
         world.run(tap.deliver, config.lateness_ms)
-        world_s = clock.cpu_s() - began_s - tap.ship_s
+    world_s = clock.cpu_s() - began_s - tap.ship_s
+    with suppress(Stopped):
+        tap.heed()
         presence = truth_of(config, world, tap.heed)
-    except Stopped:
-        world_s = clock.cpu_s() - began_s - tap.ship_s
-    return {
-        "events": tap.events,
-        "time_ms": tap.now_ms,
-        "stopped": presence is None,
-        "bucket_digests": world.bucket_digests(),
-        "presence": presence,
-        "load": world.load.tables(),
-        "core_s": {
-            "world": world_s,
-            "ship": tap.ship_s,
-            "truth": clock.cpu_s() - began_s - world_s - tap.ship_s,
-        },
-        "peak_rss_mb": peak_rss_mb(),
-    }
+    core_s = {"world": world_s, "ship": tap.ship_s, "truth": clock.cpu_s() - began_s - world_s - tap.ship_s}
+    return {"events": tap.events, "time_ms": tap.now_ms, "stopped": tap.stopped, "core_s": core_s,
+            "bucket_digests": world.bucket_digests(), "presence": presence, "load": world.load.tables(),
+            "peak_rss_mb": peak_rss_mb()}

@@ -1,50 +1,22 @@
 """When handsets talk and how the network treats them: settings, and the tables that kernels read."""
 
-from datetime import timedelta
+from collections import namedtuple
+from datetime import date
 from math import exp
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from probe.base.clock import SECOND_MS, local, midnights_ms
+from probe.base.clock import local, midnights_ms
 from probe.base.config import Settings
 from simulator.kernels.timeline import LOOK_AHEAD_MS, SLOT_MS
 
 GRADES = ("core", "trace", "mdt")
 DAY_MS = 86_400_000
 # Bursts by local hour, relative; assumption, after the day curves that operators publish.
-BY_HOUR = (
-    25,
-    15,
-    10,
-    8,
-    10,
-    25,
-    60,
-    90,
-    100,
-    95,
-    95,
-    100,
-    110,
-    105,
-    100,
-    105,
-    115,
-    125,
-    130,
-    130,
-    125,
-    110,
-    80,
-    45,
-)
-ACTIVITY = (
-    0.5,
-    1.0,
-    1.75,
-)  # light, middle and heavy users: 30, 50 and 20 percent (simulator.kernels.timeline)
+BY_HOUR = (25, 15, 10, 8, 10, 25, 60, 90, 100, 95, 95, 100, 110, 105, 100, 105, 115, 125, 130, 130, 125, 110, 80, 45)
+ACTIVITY = (0.5, 1.0, 1.75)  # light, middle and heavy users: 30, 50 and 20 % (simulator.kernels.timeline)
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -70,50 +42,25 @@ class TrafficSettings(Settings):
     outage_hours: Positive = 1.0
 
 
-class Rules(NamedTuple):
-    """What the kernels of signalling know.  Times are ms since the start of the world."""
-
-    seed: int
-    start_ms: int  # UTC
-    first_day: int  # local date of midnight_ms[0], days since 1970-01-01
-    midnight_ms: np.ndarray  # i8: local midnights, from that before the first day on
-    bursts_mean: np.ndarray  # f8[slots, 3]: candidates for a burst by slot and activity
-    bursts_none: np.ndarray  # f8[slots, 3]: probability of none
-    keep_share: float  # of candidates that take place off a trip
-    data_ms: float
-    transit_data_ms: float
-    paged_share: float
-    switch_off_share: float
-    inactivity_ms: int
-    a3_offset_db: float  # offset and hysteresis together
-    time_to_trigger_ms: int
-    wall_db: np.ndarray  # f4[carriers]: loss of a wall
-    grade: int  # row of GRADES
+# What the kernels of signalling know: the settings by their names, and
+#
+# start_ms    : UTC; the times of the kernels are ms since then
+# first_day   : local date of midnight_ms[0], days since 1970-01-01
+# midnight_ms : i8  local midnights, from the one before the first day on
+# bursts_mean, bursts_none : f8[slots, 3]  candidates for a burst by slot and activity; probability of none
+# wall_db     : f4[carriers]     grade : row of GRADES
+WORLD = ("seed", "start_ms", "first_day", "midnight_ms", "bursts_mean", "bursts_none", "wall_db", "grade")
+Rules = namedtuple("Rules", (*WORLD, *TrafficSettings.model_fields))  # type: ignore[misc]
 
 
-def rules(settings: TrafficSettings, seed, start_ms, end_ms, zone: str, wall_db, grade: str) -> Rules:
-    """Return the rules of a world from start_ms to end_ms (UTC)."""
+def rules(settings: TrafficSettings, seed: int, start_ms: int, end_ms: int, zone: str, wall_db, grade: str):
+    """Return the Rules of a world from start_ms to end_ms (UTC)."""
     midnights = midnights_ms(start_ms - DAY_MS, end_ms + DAY_MS, zone)
     slots = (end_ms - start_ms + LOOK_AHEAD_MS) // SLOT_MS + 1
     hours = [local(start_ms + slot * SLOT_MS, zone).hour for slot in range(slots)]
-    a_slot = settings.sessions_per_day * settings.trip_factor / 96 / np.mean(BY_HOUR)
+    a_slot = settings.sessions_per_day * settings.trip_factor / 96 / sum(BY_HOUR) * 24
     mean = np.array([[a_slot * BY_HOUR[hour] * activity for activity in ACTIVITY] for hour in hours])
-    first_day = (local(midnights[0], zone) + timedelta(hours=1)).date()
-    return Rules(
-        seed=seed,
-        start_ms=start_ms,
-        first_day=first_day.toordinal() - 719_163,
-        midnight_ms=np.array(midnights, "i8") - start_ms,
-        bursts_mean=mean,
-        bursts_none=np.array([[exp(-m) for m in row] for row in mean]),
-        keep_share=1.0 / settings.trip_factor,
-        data_ms=settings.data_s * SECOND_MS,
-        transit_data_ms=settings.transit_data_s * SECOND_MS,
-        paged_share=settings.paged_share,
-        switch_off_share=settings.switch_off_share,
-        inactivity_ms=int(settings.inactivity_s * SECOND_MS),
-        a3_offset_db=settings.a3_offset_db + settings.a3_hysteresis_db,
-        time_to_trigger_ms=settings.time_to_trigger_ms,
-        wall_db=wall_db,
-        grade=GRADES.index(grade),
-    )
+    none = np.array([[exp(-m) for m in row] for row in mean])
+    first_day = (local(midnights[0], zone).date() - date(1970, 1, 1)).days
+    world = (seed, start_ms, first_day, np.array(midnights, "i8") - start_ms, mean, none, wall_db, GRADES.index(grade))
+    return Rules(*world, **settings.model_dump())  # type: ignore[call-arg]

@@ -1,8 +1,8 @@
 """The SimPy environment that holds a country: base stations, cohorts of handsets, and time."""
 
 import hashlib
+from collections import namedtuple
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import simpy
@@ -11,7 +11,7 @@ from probe.base import plugins
 from probe.base.clock import SECOND_MS
 from probe.base.config import parse
 from probe.wire.cells import Plan
-from simulator.cohort import Bench, Cohort, Place, Rows, rows_of
+from simulator.cohort import Bench, Cohort, Place, rows_of
 from simulator.kernels.order import in_time_order
 from simulator.kernels.people import BUCKETS, buckets
 from simulator.kernels.timeline import LOOK_AHEAD_MS, SLOT_MS
@@ -25,13 +25,9 @@ from simulator.traffic import TrafficSettings, rules
 MARGIN_M = 3_000.0  # of radio beyond the map
 
 
-class Batch(NamedTuple):
-    """Events in order of time, none later before watermark_ms.  The places are for the judge."""
-
-    events: np.ndarray  # EVENT[n]
-    x_m: np.ndarray  # f4[n] where the handset truly was
-    y_m: np.ndarray
-    watermark_ms: int
+# EVENT[n] in order of time, none later before watermark_ms; for the judge where the handset truly was, f4[n].
+# The arrays are written again in the next step.
+Batch = namedtuple("Batch", "events x_m y_m watermark_ms")
 
 
 def plan_of(scenario: Scenario) -> Plan:
@@ -42,13 +38,12 @@ def plan_of(scenario: Scenario) -> Plan:
 
 def place_of(scenario: Scenario, plan: Plan) -> Place:
     """Return what all handsets of a scenario share."""
-    seed, people = scenario.world.seed, country(scenario.areas, scenario.population)
-    propagation = plugins.settings("footfall.propagation", "propagation", scenario.propagation)
+    seed, span = scenario.world.seed, (scenario.start_ms, scenario.end_ms)
+    people = country(scenario.areas, scenario.population)
+    loss = plugins.settings("footfall.propagation", "propagation", scenario.propagation).build(plan)  # type: ignore[attr-defined]
     reach_m = people.reach_m + np.hypot(people.middle_x_m, people.middle_y_m) + MARGIN_M
-    radio = Radio.build(plan, scenario.areas.frame, reach_m, propagation.build(plan), seed)  # type: ignore[attr-defined]
-    settings = parse(TrafficSettings, "[traffic]", scenario.traffic)
-    grade = scenario.probe.get("grade", "trace")
-    span = (scenario.start_ms, scenario.end_ms)
+    radio = Radio.build(plan, scenario.areas.frame, reach_m, loss, seed)
+    settings, grade = parse(TrafficSettings, "[traffic]", scenario.traffic), scenario.probe.get("grade", "trace")
     law = rules(settings, seed, *span, scenario.world.zone, radio.wall_db, grade)
     failures = failures_of(radio, seed, settings, span[1] - span[0] + LOOK_AHEAD_MS)
     return Place(law, people, radio, net_of(radio), failures)
@@ -65,30 +60,23 @@ class World:
 
     def __init__(self, scenario: Scenario, place: Place, shard: int = 0, shards: int = 1):
         assert 64 % shards == 0 and 0 <= shard < shards, "the shards of a world divide its 64 buckets"
-        self.place = place
-        self._step_ms = scenario.world.step_s * SECOND_MS
-        self._length_ms = scenario.end_ms - scenario.start_ms
+        self.place, self.load, self.events = place, Load(place.net), 0
+        self._step_ms, self._length_ms = scenario.world.step_s * SECOND_MS, scenario.end_ms - scenario.start_ms
         known = subscribers(place.country, scenario.world.seed, scenario.handsets, scenario.population)
         bucket, bench = buckets(len(known))[known["person"]], Bench()
-        self.cohorts = {
-            b: Cohort(place, known["subscriber"][bucket == b], known["person"][bucket == b], bench)
-            for b in range(shard, int(BUCKETS), shards)
-        }
-        self.load = Load(place.net)
-        self.events = 0
+        mine = {b: known[bucket == b] for b in range(shard, int(BUCKETS), shards)}
+        self.cohorts = {b: Cohort(place, rows["subscriber"], rows["person"], bench) for b, rows in mine.items()}
         self._heard, self._sorted, self._count = rows_of(1 << 12), rows_of(1 << 12), 0
 
     def run(self, deliver: Callable[[Batch], None], lateness_ms: int = 60_000) -> None:
         """Let time pass, handing over the events of each step; the last is empty, its watermark late."""
-        env = simpy.Environment()
-        place = self.place
-        for site in np.unique(place.failures.site).tolist():
-            env.process(base_station(env, site, place.radio, place.failures, place.rules.start_ms))
+        env, start_ms = simpy.Environment(), self.place.rules.start_ms
+        for site in np.unique(self.place.failures.site).tolist():
+            env.process(base_station(env, site, self.place.radio, self.place.failures, start_ms))
         for cohort in self.cohorts.values():
             env.process(self._live(env, cohort))
         env.run(env.process(self._deliver(env, deliver)))
-        nothing = Rows(*(a[:0] for a in self._sorted))
-        deliver(Batch(*nothing, place.rules.start_ms + self._length_ms + lateness_ms + SECOND_MS))
+        deliver(self._batch(0, start_ms + self._length_ms + lateness_ms + SECOND_MS))
 
     def bucket_digests(self) -> dict[int, bytes]:
         """Return the SHA-256 over the events of every bucket of this shard, in the canonical order."""
@@ -98,6 +86,10 @@ class World:
         """Yield (begin_ms, end_ms) of every step; within one, SimPy keeps the order of the processes."""
         while env.now < self._length_ms:
             yield env.now, min(env.now + self._step_ms, self._length_ms)
+
+    def _batch(self, count: int, watermark_ms: int) -> Batch:
+        rows = self._sorted
+        return Batch(rows.events[:count], rows.x_m[:count], rows.y_m[:count], watermark_ms)
 
     def _live(self, env, cohort: Cohort):
         for begin_ms, end_ms in self._steps(env):
@@ -109,12 +101,12 @@ class World:
         for begin_ms, end_ms in self._steps(env):
             if self._count > len(self._sorted.events):
                 self._sorted = rows_of(len(self._heard.events))
-            span = (start_ms + begin_ms, start_ms + end_ms)
-            count = in_time_order(self._heard, self._count, *span, self._sorted, 0)[1]
-            batch = Batch(*(a[:count] for a in self._sorted), span[1])
+            first_ms, last_ms = start_ms + begin_ms, start_ms + end_ms
+            count = in_time_order(self._heard, self._count, first_ms, last_ms, self._sorted, 0)[1]
+            batch = self._batch(count, last_ms)
             self._count, self.events = 0, self.events + count
             self.load.add(batch.events)
-            if span[1] % SLOT_MS == 0:
-                self.load.close(span[1] // SLOT_MS - 1)
+            if last_ms % SLOT_MS == 0:
+                self.load.close(last_ms // SLOT_MS - 1)
             deliver(batch)
             yield env.timeout(end_ms - begin_ms)

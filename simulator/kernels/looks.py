@@ -21,9 +21,9 @@ def put(looks, n, row, h, what, time_ms, about_ms, rules):
     looks.row[n], looks.what[n], looks.about_ms[n] = row, what, about_ms
     looks.time_ms[n] = rules.start_ms + time_ms
     looks.x_m[n], looks.y_m[n] = position(h, time_ms)
-    looks.carrier[n], looks.about_walls[n] = h.carrier, walls_of(h)
+    looks.carrier[n], looks.walls[n] = h.carrier, walls_of(h)
     same = n > 0 and looks.row[n - 1] == row and looks.carrier[n - 1] == h.carrier
-    same = same and looks.about_walls[n - 1] == looks.about_walls[n]
+    same = same and looks.walls[n - 1] == looks.walls[n]
     looks.indoor_db[n] = looks.indoor_db[n - 1] if same else walls_db(rules, h)
     return n + 1
 

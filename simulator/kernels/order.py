@@ -29,9 +29,7 @@ def in_time_order(rows, count, begin_ms, end_ms, out, n):
     count     : int  rows in use; those that are later stay, in their order, and are `kept`
     A step is at most 2**20 ms.  A handset has one event a millisecond, so (time, subscriber) decides.
     """
-    key = np.empty(count, np.int32)
-    due, kept = np.empty(count, np.int32), 0
-    ready = 0
+    key, due, kept, ready = np.empty(count, np.int32), np.empty(count, np.int32), 0, 0
     for i in range(count):
         if rows.events[i].time_ms < end_ms:
             key[i] = rows.events[i].time_ms - begin_ms

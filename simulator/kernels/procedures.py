@@ -22,45 +22,31 @@ from simulator.kernels.timeline import (
 
 # kinds of probe.wire.events.Kind, which a kernel may not import; a test holds them together
 (SAY_ATTACH, SAY_DETACH, SAY_TAU, SAY_PERIODIC, SAY_REQUEST, SAY_PAGED, SAY_RELEASE, SAY_HANDOVER, SAY_AGAIN,
- SAY_REPORT) = range(1, 11)  # fmt: skip
+ SAY_REPORT) = range(1, 11)
 NO_TA, NO_RSRP, NO_PCI, NO_AOA = 0xFFFF, 0xFF, 0xFFFF, 0xFFFF
 CORE, TRACE, MDT = range(3)  # grades
-EXCESS, RANGE_NOISE, OFFSET, LEVEL_NOISE, PREPARE = range(140, 145)  # purposes: names of streams
+EXCESS, SPREAD, OFFSET, LEVEL_NOISE, PREPARE = range(140, 145)  # purposes: names of streams
 TA_STEP_M, TA_MAX, TA_SIGMA_M, EXCESS_M = 78.07, 1_282, 30.0, 20.0
-OFFSET_DB, REPORT_DB = 2.0, 1.0  # one error per connection; one per report and cell
-RESELECT_DB = 3.0
+OFFSET_DB, REPORT_DB, RESELECT_DB = 2.0, 1.0, 3.0  # one error per connection; one per report and cell
 REPORT_EVERY_MS = 10_000
 REPORTS_MAX = CONNECTION_MS_MAX // REPORT_EVERY_MS  # of one connection
 UPDATE_MS = 150  # from a handover to the update of the tracking area
 
-LINK = np.dtype(  # one connection, or none
-    [
-        ("connected", "u1"),
-        ("count", "i8"),  # cells it measures
-        ("cell", "u4", (8,)),
-        ("level_dbm", "f4", (8,)),  # filtered
-        ("better_ms", "i8", (8,)),  # since when a neighbour is better by the offset; NEVER = it is not
-        ("next_cell", "u4", (8,)),  # scratch
-        ("next_dbm", "f4", (8,)),
-        ("next_ms", "i8", (8,)),
-        ("looked_ms", "i8"),
-        ("until_ms", "i8"),
-        ("report_ms", "i8"),  # next periodic report
-        ("opened_ms", "i8"),
-        ("x_m", "f4"),
-        ("y_m", "f4"),
-    ],
-    align=True,
-)
+# One connection, or none.  count: cells it measures; level_dbm: filtered; better_ms: since when a neighbour is
+# better by the offset, NEVER = it is not; report_ms: next periodic report; next_...: scratch.
+LINK = np.dtype([
+    ("connected", "u1"), ("count", "i8"), ("cell", "u4", (8,)), ("level_dbm", "f4", (8,)), ("better_ms", "i8", (8,)),
+    ("next_cell", "u4", (8,)), ("next_dbm", "f4", (8,)), ("next_ms", "i8", (8,)),
+    ("opened_ms", "i8"), ("until_ms", "i8"), ("looked_ms", "i8"), ("report_ms", "i8"), ("x_m", "f4"), ("y_m", "f4"),
+], align=True)
 
 
 @bare
 def timing_advance(seed, person, time_ms, x_m, y_m, cell, net):
     """Return the timing advance to a cell: N(excess, 30 m) over the slant range, in steps of 78.07 m."""
     dx, dy = np.float64(x_m) - net.x_m[cell], np.float64(y_m) - net.y_m[cell]
-    rise = net.height_m[cell] - np.float64(HANDSET_M)
-    far_m = sqrt(dx * dx + dy * dy + rise * rise) + EXCESS_M * exponential(seed, EXCESS, person, time_ms)
-    far_m += TA_SIGMA_M * normal(seed, RANGE_NOISE, person, time_ms)
+    far_m = sqrt(dx * dx + dy * dy + (net.height_m[cell] - np.float64(HANDSET_M)) ** 2)
+    far_m += EXCESS_M * exponential(seed, EXCESS, person, time_ms) + TA_SIGMA_M * normal(seed, SPREAD, person, time_ms)
     return min(max(np.int64(floor(far_m / TA_STEP_M + 0.5)), 0), TA_MAX)
 
 
@@ -119,7 +105,7 @@ def a3_target(link, serving, time_ms, rules):
     """
     target, best = NO_CELL, np.float32(-1e9)
     for j in range(link.count):
-        if link.level_dbm[j] <= link.level_dbm[serving] + rules.a3_offset_db:
+        if link.level_dbm[j] <= link.level_dbm[serving] + rules.a3_offset_db + rules.a3_hysteresis_db:
             link.better_ms[j] = NEVER
             continue
         link.better_ms[j] = min(link.better_ms[j], time_ms)

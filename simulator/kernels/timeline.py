@@ -18,12 +18,9 @@ from simulator.kernels.radio import NO_CELL, indoor_loss_db
 U8 = np.uint64
 SLOT_MS = 900_000
 PERIODIC_MS = 3_240_000  # T3412
-BURST_MS_MAX = 300_000
-CONNECTION_MS_MAX = 1_500_000
+BURST_MS_MAX, CONNECTION_MS_MAX, NOTICE_MS_MAX = 300_000, 1_500_000, 1_040
 LOOK_AHEAD_MS = 3_600_000  # beyond any step and the connections that begin in it
-NOTICE_MS_MAX = 1_040
-IDLE_LOOK_M = 100.0
-CONNECTED_LOOK_M = 5.0
+IDLE_LOOK_M, CONNECTED_LOOK_M = 100.0, 5.0
 MEASURE_MS = 200  # one sample of the L3 filter
 NEVER = (1 << 31) - 1
 FRESH, LOST = 0xFFFE, 0xFFFF  # tac: the world has just begun; out of coverage or switched off
@@ -31,35 +28,22 @@ FRESH, LOST = 0xFFFE, 0xFFFF  # tac: the world has just begun; out of coverage o
 ACTIVITY, COUNT, BURST, KEEP, LENGTH, CARRIER, NIGHT, PHASE, WALL, NOTICE, PAGED = range(120, 131)
 (START, MOVE, OUTAGE, IDLE, PERIODIC, ATTACH, DETACH) = range(7)  # what a look is for
 
-HANDSET = np.dtype(
-    [
-        ("subscriber", "u8"),
-        ("person", "u4"),
-        ("cell", "u4"),  # camped on, or serving
-        ("start_ms", "i4"),  # the leg it is on, fields as in LEG
-        ("end_ms", "i4"),
-        ("from_x", "f4"),
-        ("from_y", "f4"),
-        ("to_x", "f4"),
-        ("to_y", "f4"),
-        ("burst_ms", "i4"),  # next candidate for traffic
-        ("due_ms", "i4"),  # next periodic update: the last contact + PERIODIC_MS
-        ("switch_ms", "i4"),  # next time to be switched on or off
-        ("busy_ms", "i4"),  # end of the last connection
-        ("tac", "u2"),  # tracking area it is registered in
-        ("look", "u2"),  # next idle look of this leg
-        ("mode", "u1"),
-        ("place", "u1"),
-        ("carrier", "u1"),
-        ("on", "u1"),
-    ]
-)
+# One handset, 64 bytes.  cell: camped on, or serving.  start_ms to to_y, mode, place: the leg it is on, as in
+# LEG.  burst_ms: next candidate for traffic.  due_ms: next periodic update, the last contact + PERIODIC_MS.
+# switch_ms: when it is next switched on or off.  busy_ms: end of the last connection.  tac: tracking area it is
+# registered in.  look: number of the next idle look on this leg.
+HANDSET = np.dtype([
+    ("subscriber", "u8"), ("person", "u4"), ("cell", "u4"),
+    ("start_ms", "i4"), ("end_ms", "i4"), ("from_x", "f4"), ("from_y", "f4"), ("to_x", "f4"), ("to_y", "f4"),
+    ("burst_ms", "i4"), ("due_ms", "i4"), ("switch_ms", "i4"), ("busy_ms", "i4"),
+    ("tac", "u2"), ("look", "u2"), ("mode", "u1"), ("place", "u1"), ("carrier", "u1"), ("on", "u1"),
+])
 
 
 @bare
 def is_kept(rules, person, time_ms):
     """Return whether the candidate at time_ms is traffic off a trip, too."""
-    return uniform(rules.seed, KEEP, person, time_ms) < rules.keep_share
+    return uniform(rules.seed, KEEP, person, time_ms) * rules.trip_factor < 1.0
 
 
 @bare
@@ -99,9 +83,9 @@ def takes_place(rules, h):
 @bare
 def burst_end(rules, h):
     """Return when the connection that carries the burst at h.burst_ms would be released."""
-    mean = rules.transit_data_ms if h.mode == TRANSIT else rules.data_ms
+    mean = 1_000.0 * (rules.transit_data_s if h.mode == TRANSIT else rules.data_s)
     length = mean * exponential(rules.seed, LENGTH, np.int64(h.person), np.int64(h.burst_ms))
-    return h.burst_ms + 200 + np.int64(min(length, BURST_MS_MAX)) + rules.inactivity_ms
+    return h.burst_ms + 200 + np.int64(min(length, BURST_MS_MAX)) + np.int64(1_000.0 * rules.inactivity_s)
 
 
 @bare
@@ -173,8 +157,7 @@ def take_leg(h, time_ms, rules, country, legs):
 @bare
 def path_m(h):
     """Return the length of the leg."""
-    dx, dy = np.float64(h.to_x) - h.from_x, np.float64(h.to_y) - h.from_y
-    return sqrt(dx * dx + dy * dy)
+    return sqrt((np.float64(h.to_x) - h.from_x) ** 2 + (np.float64(h.to_y) - h.from_y) ** 2)
 
 
 @bare

@@ -25,6 +25,7 @@ class Net(NamedTuple):
 
 class Rules(NamedTuple):
     a3_offset_db: float
+    a3_hysteresis_db: float
     time_to_trigger_ms: int
 
 
@@ -45,6 +46,7 @@ def hearing(*levels_dbm):
     return cell, level
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.floats(-160, -20))
 def test_levels_map_to_the_codes_of_the_table(dbm):
     assert procedures.rsrp_code(float(dbm)) == oracles.rsrp_code(dbm)
@@ -64,6 +66,7 @@ def test_a_timing_advance_is_the_nearest_step_with_the_stated_noise():
         assert abs(np.median(ta) - oracles.timing_advance(slant_m + 15)) <= 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-120, -60), min_size=1, max_size=12))
 def test_the_filter_halves_the_past_every_200_ms(samples):
     link = new_link()
@@ -90,11 +93,11 @@ def test_a_cell_no_longer_heard_is_forgotten():
 LEVELS = st.lists(st.lists(st.floats(-110, -70), min_size=3, max_size=3), min_size=1, max_size=8)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(levels=LEVELS, trigger_ms=st.sampled_from([0, 160, 480]), every_ms=st.sampled_from([200, 400, 800]))
 def test_event_a3_fires_as_the_clause_tells(levels, trigger_ms, every_ms):
     """Levels are given as filtered already: a look of 200 ms samples would blur them."""
-    link, rules, fired = new_link(), Rules(3.0, trigger_ms), None
+    link, rules, fired = new_link(), Rules(2.0, 1.0, trigger_ms), None
     link.count, link.cell[:3] = 3, [0, 1, 2]
     for look, row in enumerate(np.array(levels, "f4")):
         link.level_dbm[:3] = row
@@ -113,7 +116,7 @@ def test_an_idle_handset_stays_unless_another_cell_is_3_db_better():
     assert procedures.choose(5, *hearing()) == NO_CELL
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 900), st.integers(0, 5)), max_size=60, unique=True))
 def test_events_come_out_in_the_canonical_order(pairs):
     rows, out = rows_of(len(pairs) + 1), rows_of(len(pairs) + 1)
