@@ -1,19 +1,17 @@
 """Made-up areas: squares or hexagons around a middle, with residents by distance from it."""
 
 import json
-from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from probe.base.config import Settings, needs
+from probe.base.config import Settings
 from probe.base.plane import LocalFrame
+from simulator.layouts.hexagonal import OUTWARDS
 from simulator.layouts.hexagonal import rings as hexagon_centres
 
 COMPASS = ("East", "North-east", "North", "North-west", "West", "South-west", "South", "South-east")
-OUTWARDS = needs(lambda zones: all(inner.radius_m < outer.radius_m for inner, outer in pairwise(zones)),
-                 "radius_m does not rise from zone to zone; list the innermost first")
 
 
 class Zone(Settings):

@@ -43,23 +43,17 @@ def check(what: str, sets: tuple[str, ...], as_json: bool):
     except tomllib.TOMLDecodeError:
         raise ConfigError("--set", [f"{' '.join(sets)}: write KEY=VALUE, each key once"]) from None
     settings = plugins.settings("footfall.layouts", "layout", {"kind": kind, **file, **values})
-    broken = contract.broken(settings)
-    if broken:
+    if broken := contract.broken(settings):
         raise ConfigError(what, broken)
     layout = settings.build()  # type: ignore[attr-defined]
     _, report = complete(layout, contract.frame_of(layout))
-    found = {
-        "format": kind,
-        "cells": report.cells,
-        "sites": report.sites,
-        "dropped": [{"row": row, "reason": reason} for row, reason in report.dropped],
-        "imputed": {name: count for name, (count, _) in report.imputed.items()},
-        "unasked": list(report.unasked),
-    }
-    words = [f"{kind}: {report.cells} cells on {report.sites} sites"]
-    words += [f"imputed {name} ({count} cells): {rule}" for name, (count, rule) in report.imputed.items()]
-    words += [f"dropped row {row}: {reason}" for row, reason in report.dropped]
-    words += [f"left alone: column {name}" for name in report.unasked]
+    found = {"format": kind, **report._asdict(),
+             "dropped": [{"row": row, "reason": reason} for row, reason in report.dropped],
+             "imputed": {name: count for name, (count, _) in report.imputed.items()}}
+    words = [f"{kind}: {report.cells} cells on {report.sites} sites",
+             *(f"imputed {name} ({count} cells): {rule}" for name, (count, rule) in report.imputed.items()),
+             *(f"dropped row {row}: {reason}" for row, reason in report.dropped),
+             *(f"left alone: column {name}" for name in report.unasked)]
     click.echo(json.dumps(found) if as_json else "\n".join(words))
 
 

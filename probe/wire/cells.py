@@ -10,38 +10,24 @@ import numpy as np
 
 from probe.base.config import ConfigError, did_you_mean
 
-VERSION = 1
 # Name: kind and the range within which a value is no mistake, in the order of the file.
 FIELDS: dict[str, tuple] = {
-    "cell_id": (str,),
-    "site_id": (str,),
-    "mcc": (int, 200, 999),
-    "mnc": (str,),
-    "tac": (int, 0, 65_535),
+    "cell_id": (str,), "site_id": (str,), "mcc": (int, 200, 999), "mnc": (str,), "tac": (int, 0, 65_535),
     "radio": (str,),  # one of RADIOS
-    "pci": (int, 0, 1_007),
-    "arfcn": (int, 0, 3_279_165),
-    "frequency_mhz": (float, 300, 100_000),
-    "latitude": (float, -90, 90),
-    "longitude": (float, -180, 180),
-    "height_m": (float, 0, 1_000),
+    "pci": (int, 0, 1_007), "arfcn": (int, 0, 3_279_165), "frequency_mhz": (float, 300, 100_000),
+    "latitude": (float, -90, 90), "longitude": (float, -180, 180), "height_m": (float, 0, 1_000),
     "azimuth_deg": (float, 0, 360),  # clockwise from north; NaN = omnidirectional
-    "downtilt_deg": (float, -90, 90),
-    "beamwidth_h_deg": (float, 1, 360),
-    "beamwidth_v_deg": (float, 1, 360),
+    "downtilt_deg": (float, -90, 90), "beamwidth_h_deg": (float, 1, 360), "beamwidth_v_deg": (float, 1, 360),
     "gain_dbi": (float, -10, 40),
     "power_dbm": (float, -60, 60),  # of the reference signal, per resource element
-    "valid_from": (str,),
-    "valid_to": (str,),
+    "valid_from": (str,), "valid_to": (str,),
 }
 ABSENT = {str: "", int: -1, float: float("nan")}
-COLUMNS = tuple(FIELDS)
-REQUIRED = ("cell_id", "latitude", "longitude")
-RADIOS = ("GSM", "LTE", "NR")
-ORIGINS = ("given", "register", "imputed")
+COLUMNS, REQUIRED = tuple(FIELDS), ("cell_id", "latitude", "longitude")
+RADIOS, ORIGINS = ("GSM", "LTE", "NR"), ("given", "register", "imputed")
 ORIGIN = "origin"  # the last column of the file: "pci=imputed tac=register"; the rest is given
-ROWS_MAX = 1_000_000
-PROBLEMS_MAX = 50
+ROWS_MAX, PROBLEMS_MAX = 1_000_000, 50
+NO_CELLS = "no cells; one row a cell is needed below the header"
 SUPPLEMENTARY_MHZ = (1427, 1518)  # LTE bands 32, 75, 76: downlink only, they never serve alone
 
 
@@ -68,28 +54,20 @@ class Plan:
 
     def serving(self) -> np.ndarray:
         """Return bool[n]: LTE cells that can hold a connection on their own."""
-        lte = np.array([radio == "LTE" for radio in self["radio"]], bool)
-        low, high = SUPPLEMENTARY_MHZ
-        return lte & ~((self["frequency_mhz"] >= low) & (self["frequency_mhz"] <= high))
-
-
-@dataclass(frozen=True)
-class Table:
-    """What a CSV holds: its good rows as a plan, its bad ones as (row, reason), what nobody asked for.
-
-    Rows are numbered as in the file: the header is row 1.
-    """
-
-    plan: Plan
-    faults: list[tuple[int, str]]
-    present: list[str]
-    unasked: list[str]
+        (low, high), mhz = SUPPLEMENTARY_MHZ, self["frequency_mhz"]
+        return (np.array(self["radio"], str) == "LTE") & ~((low <= mhz) & (mhz <= high))
 
 
 def column_of(name: str, values) -> np.ndarray | list[str]:
     """Return values as a column of a plan."""
     kind = FIELDS[name][0]
     return [str(value) for value in values] if kind is str else np.asarray(values, "i8" if kind is int else "f8")
+
+
+def whole(columns: dict) -> dict[str, np.ndarray | list[str]]:
+    """Return all columns of a plan: those that are there, the others absent in every row."""
+    count = len(columns["latitude"])
+    return {name: columns.get(name, column_of(name, [ABSENT[FIELDS[name][0]]] * count)) for name in COLUMNS}
 
 
 def absent(name: str, column) -> np.ndarray:
@@ -100,17 +78,13 @@ def absent(name: str, column) -> np.ndarray:
 
 def to_csv(plan: Plan) -> str:
     """Return the file of a plan: the same plan, the same text."""
-    text = io.StringIO()
-    out = csv.writer(text, lineterminator="\n")
-    out.writerow([*COLUMNS, ORIGIN])
-    written = []
-    for name in COLUMNS:
-        values = plan[name] if FIELDS[name][0] is str else plan[name].tolist()
-        words = values if FIELDS[name][0] is str else [str(value).removesuffix(".0") for value in values]
-        written.append(np.where(absent(name, plan[name]), "", words).tolist())
+    text, columns = io.StringIO(), []
+    for name, (kind, *_) in FIELDS.items():
+        words = plan[name] if kind is str else [str(value).removesuffix(".0") for value in plan[name].tolist()]
+        columns.append(["" if gone else word for word, gone in zip(words, absent(name, plan[name]), strict=True)])
     codes = [(name, plan.origin[name].tolist()) for name in COLUMNS if name in plan.origin]
-    for row, cell in enumerate(zip(*written, strict=True)):
-        out.writerow([*cell, " ".join(f"{name}={ORIGINS[code[row]]}" for name, code in codes if code[row])])
+    origin = (" ".join(f"{name}={ORIGINS[code[row]]}" for name, code in codes if code[row]) for row in range(len(plan)))
+    csv.writer(text, lineterminator="\n").writerows([(*COLUMNS, ORIGIN), *zip(*columns, origin, strict=True)])
     return text.getvalue()
 
 
@@ -120,14 +94,11 @@ def from_csv(text: str, where: str) -> Plan:
     Columns that are missing are absent in every row; a column we do not know is a
     problem, for it may be a misspelt one.
     """
-    table = read(text, where)
-    problems = [f'unknown column "{name}"{did_you_mean(name, COLUMNS)}' for name in table.unasked]
-    problems += named(table.faults)
-    if not problems and not len(table.plan):
-        problems = ["no cells; one row a cell is needed below the header"]
-    if problems:
-        raise ConfigError(where, problems)
-    return table.plan
+    columns, origin, faults, unasked = read(text, where)
+    problems = [f'unknown column "{name}"{did_you_mean(name, COLUMNS)}' for name in unasked] + named(faults)
+    if problems or not columns["cell_id"]:
+        raise ConfigError(where, problems or [NO_CELLS])
+    return Plan(whole(columns), origin)
 
 
 def named(faults: list[tuple[int, str]]) -> list[str]:
@@ -136,11 +107,13 @@ def named(faults: list[tuple[int, str]]) -> list[str]:
     return [f"row {row}: {reason}" for row, reason in faults[:PROBLEMS_MAX]] + more
 
 
-def read(text: str, where: str, names: dict[str, str] | None = None) -> Table:
-    """Return what is in a CSV whose columns are ours or renamed (our name -> its name).
+def read(text: str, where: str, names: dict[str, str] | None = None) -> tuple[dict, dict, list, list[str]]:
+    """Return (columns, origin, faults, unasked) of a CSV whose columns are ours or renamed (our name -> its name).
 
-    Raises ConfigError where the file as a whole cannot be read: no header, required or
-    mapped columns missing, too many rows.
+    columns and origin are those of a Plan, of the good rows and without what the file does not have;
+    faults are (row, reason) of the bad ones, the header being row 1; unasked are columns that nobody asked for.
+    Raises ConfigError where the file as a whole cannot be read: no header, required or mapped columns
+    missing, too many rows.
     """
     lines = csv.reader(io.StringIO(text))
     try:
@@ -152,39 +125,32 @@ def read(text: str, where: str, names: dict[str, str] | None = None) -> Table:
         raise ConfigError(where, [f"{'is empty' if not rows else f'{len(rows)} rows'}; {hint} is what we read"])
     header = [name.strip() for name in rows[0]]
     position = positions(header, where, names or {})
-    columns: dict[str, list] = {name: [] for name in COLUMNS}
-    origins: dict[str, list[int]] = {name: [] for name in COLUMNS}
-    faults: list[tuple[int, str]] = []
-    seen: dict[str, int] = {}
+    good: dict[str, tuple[int, dict, dict]] = {}  # by cell_id: row, values, origins
+    faults = []
     for number, line in enumerate(rows[1:], start=2):
         wrong = [] if len(line) == len(header) else [f"{len(line)} fields where the header has {len(header)}"]
         line += [""] * (len(header) - len(line))
         cell = {name: value_of(name, line[at].strip(), wrong) for name, at in position.items()}
-        origin = origin_of(line[header.index(ORIGIN)] if ORIGIN in header else "", wrong)
-        if cell["cell_id"] in seen:
-            wrong.append(f"cell_id {cell['cell_id']} stands in row {seen[cell['cell_id']]} already")
+        codes = origin_of(line[header.index(ORIGIN)] if ORIGIN in header else "", wrong)
+        if (cell_id := cell["cell_id"]) in good:
+            wrong.append(f"cell_id {cell_id} stands in row {good[cell_id][0]} already")
         if wrong:
             faults.append((number, "; ".join(wrong)))
-            continue
-        seen[cell["cell_id"]] = number
-        for name in COLUMNS:
-            columns[name].append(cell.get(name, ABSENT[FIELDS[name][0]]))
-            origins[name].append(origin.get(name, 0))
-    plan = Plan(
-        {name: column_of(name, values) for name, values in columns.items()},
-        {name: np.array(codes, "u1") for name, codes in origins.items() if any(codes)},
-    )
+        else:
+            good[cell_id] = number, cell, codes
+    columns = {name: column_of(name, [cell[name] for _, cell, _ in good.values()]) for name in position}
+    origin = {name: np.array([codes.get(name, 0) for _, _, codes in good.values()], "u1")
+              for name in COLUMNS if any(codes.get(name) for _, _, codes in good.values())}
     used = {header[at] for at in position.values()} | {ORIGIN}
-    return Table(plan, faults, list(position), [name for name in header if name not in used])
+    return columns, origin, faults, [name for name in header if name not in used]
 
 
 def positions(header: list[str], where: str, names: dict[str, str]) -> dict[str, int]:
     """Return where each of our columns is, or raise ConfigError."""
     problems = [f'column "{name}" stands twice' for name, count in Counter(header).items() if count > 1]
     theirs = {ours: names.get(ours, ours) for ours in COLUMNS}
-    for ours, name in theirs.items():
-        if name not in header and (ours in REQUIRED or ours in names):
-            problems.append(f'no column "{name}"{did_you_mean(name, header)}; the file has {", ".join(header)}')
+    problems += [f'no column "{name}"{did_you_mean(name, header)}; the file has {", ".join(header)}'
+                 for ours, name in theirs.items() if name not in header and (ours in REQUIRED or ours in names)]
     if problems:
         raise ConfigError(where, problems)
     return {ours: header.index(name) for ours, name in theirs.items() if name in header}
@@ -193,17 +159,16 @@ def positions(header: list[str], where: str, names: dict[str, str]) -> dict[str,
 def value_of(name: str, text: str, wrong: list[str]):
     """Return one field, or note in wrong what is wrong with it."""
     kind, *span = FIELDS[name]
-    if not text:
-        wrong += [f"{name} is empty"] if name in REQUIRED else []
-        return ABSENT[kind]
-    if name == "radio" and text not in RADIOS:
-        wrong.append(f"radio = {text}: not one of {', '.join(RADIOS)}{did_you_mean(text.upper(), RADIOS)}")
     try:
-        value = kind(text)
+        value = kind(text) if text else ABSENT[kind]
     except ValueError:
         wrong.append(f"{name} = {text[:40]}: not a {'whole ' if kind is int else ''}number")
         return ABSENT[kind]
-    if span and not span[0] <= value <= span[1]:  # NaN and infinity, too
+    if not text:
+        wrong += [f"{name} is empty"] if name in REQUIRED else []
+    elif name == "radio" and text not in RADIOS:
+        wrong.append(f"radio = {text}: not one of {', '.join(RADIOS)}{did_you_mean(text.upper(), RADIOS)}")
+    elif span and not span[0] <= value <= span[1]:  # NaN and infinity, too
         wrong.append(f"{name} = {text[:40]}: not within {span[0]} to {span[1]}")
     return value
 

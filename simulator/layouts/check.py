@@ -14,20 +14,17 @@ def broken(settings: Settings) -> list[str]:
     if not isinstance(layout, Layout):
         return [f"build() returns a {type(layout).__name__}, not a simulator.layouts.layout.Layout"]
     try:
-        plan, other = (complete(made, frame_of(layout))[0] for made in (layout, again))
+        plan, twin = (complete(made, frame_of(layout))[0] for made in (layout, again))
     except ConfigError as error:
         return error.problems
-    found = []
-    if plan.digest() != other.digest():
-        found.append("build() returns the same layout every time: no clock, no generator of its own")
-    if not plan.serving().any():
-        found.append("at least one cell serves: LTE, and not band 32 (1500 MHz), which has no uplink")
-    return found
+    promises = {
+        "build() returns the same layout every time: no clock, no generator of its own": plan.digest() == twin.digest(),
+        "at least one cell serves: LTE, and not band 32 (1500 MHz), which has no uplink": plan.serving().any()}
+    return [promise for promise, kept in promises.items() if not kept]
 
 
 def frame_of(layout: Layout) -> LocalFrame:
     """Return a frame about the middle of a layout; of one in metres any will do."""
-    if not {"latitude", "longitude"} <= set(layout.columns) or not len(layout):
-        return LocalFrame(51.0, 10.0)
-    middle = (float(np.median(np.asarray(layout.columns[name]))) for name in ("latitude", "longitude"))
-    return LocalFrame(*middle)
+    degrees = [layout.columns.get(name, ()) for name in ("latitude", "longitude")]
+    middle = (float(np.median(np.asarray(column))) for column in degrees)
+    return LocalFrame(*middle) if all(map(len, degrees)) else LocalFrame(51.0, 10.0)

@@ -24,10 +24,8 @@ class Layout:
         problems = [f'no column "{name}" is known{did_you_mean(name, known)}' for name in columns if name not in known]
         if problems:
             raise ConfigError("layout", problems)
-        self.columns = {
-            name: np.asarray(values, "f8") if name in PLACE else column_of(name, values)
-            for name, values in columns.items()
-        }
+        self.columns = {name: np.asarray(values, "f8") if name in PLACE else column_of(name, values)
+                        for name, values in columns.items()}
         self.origin, self.dropped, self.unasked = origin or {}, tuple(dropped), tuple(unasked)
 
     def __len__(self) -> int:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 from pydantic import Field
 
 from probe.base.config import ConfigError, Settings, did_you_mean, read_text
@@ -25,28 +24,23 @@ class Table(Settings):
 
     def build(self) -> Layout:
         """Return the cells of the file; raises ConfigError with every problem in it."""
-        strange = [name for name in self.columns if name not in cells.COLUMNS]
-        if strange:
-            problems = [f'columns: "{name}" is none of ours{did_you_mean(name, cells.COLUMNS)}' for name in strange]
-            raise ConfigError("[layout]", problems)
+        if strange := [name for name in self.columns if name not in cells.COLUMNS]:
+            raise ConfigError("[layout]", [f'columns: "{name}" is none of ours{did_you_mean(name, cells.COLUMNS)}'
+                                           for name in strange])
         text = read_text(Path(self.path).expanduser(), "layout.path")
-        table = cells.read(text, self.path, self.columns)
-        problems = [] if self.drop_bad_rows else cells.named(table.faults)
+        columns, origin, faults, unasked = cells.read(text, self.path, self.columns)
+        problems = [] if self.drop_bad_rows else cells.named(faults)
         problems += ["mend the rows, or set layout.drop_bad_rows = true"] if problems else []
-        if not len(table.plan):
-            problems += ["no cells; one row a cell is needed below the header"]
-        elif swapped(table.plan["latitude"], table.plan["longitude"]):
-            problems += ["latitude and longitude are swapped: only the other way round they are in Europe"]
+        latitude, longitude = columns["latitude"], columns["longitude"]
+        if not len(latitude):
+            problems.append(cells.NO_CELLS)
+        elif not in_europe(latitude, longitude).any() and in_europe(longitude, latitude).all():
+            problems.append("latitude and longitude are swapped: only the other way round they are in Europe")
         if problems:
             raise ConfigError(self.path, problems)
-        given = {name: table.plan[name] for name in table.present}
-        return Layout(**given, origin=table.plan.origin, dropped=table.faults, unasked=table.unasked)
+        return Layout(**columns, origin=origin, dropped=faults, unasked=unasked)
 
 
-def swapped(latitude: np.ndarray, longitude: np.ndarray) -> bool:
-    """Return whether positions are in the grid's area of use (EPSG:3035) only the other way round."""
-
-    def within(north, east):
-        return (north >= 24) & (north <= 84) & (east >= -16) & (east <= 40)
-
-    return not within(latitude, longitude).any() and bool(within(longitude, latitude).all())
+def in_europe(latitude, longitude):
+    """Return bool[n]: in the grid's area of use (EPSG:3035)."""
+    return (latitude >= 24) & (latitude <= 84) & (longitude >= -16) & (longitude <= 40)
