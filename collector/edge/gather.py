@@ -1,11 +1,12 @@
 """Many workers' integer tallies in, whole slots out.  Workers never need to meet."""
 
+from collections import defaultdict
+
 import numpy as np
 
 from probe.base.packing import WireError, pack, unpack
 
-MAGIC = "footfall.partial"
-VERSION = 1
+MAGIC, VERSION = "footfall.partial", 1
 FIELDS = (str, int, int, int, int, bytes, int)
 
 
@@ -19,10 +20,8 @@ class Gather:
 
     def __init__(self, workers: int, rows: int, table: int, first_slot: int):
         self._rows, self._table, self._next = rows, table, first_slot
-        self._last = [first_slot - 1] * workers
-        self._watermark_ms = [0] * workers
-        self._sums: dict[int, np.ndarray] = {}
-        self._parts: dict[int, int] = {}
+        self._last, self._watermark_ms = [first_slot - 1] * workers, [0] * workers
+        self._parts: dict[int, list[np.ndarray]] = defaultdict(list)
 
     @property
     def watermark_ms(self) -> int:
@@ -38,14 +37,10 @@ class Gather:
             raise WireError(f"partial tally: worker {worker} or slot {slot} out of order")
         self._last[worker] = slot
         self._watermark_ms[worker] = max(watermark_ms, self._watermark_ms[worker])
-        self._sums[slot] = self._sums.get(slot, 0) + np.frombuffer(raw, "<i8").astype(np.int64)
-        self._parts[slot] = self._parts.get(slot, 0) + 1
+        self._parts[slot].append(np.frombuffer(raw, "<i8"))
 
     def whole(self) -> list[tuple[int, np.ndarray | None]]:
         """Return (slot, tally) of every slot that all workers have passed; None where a part is missing."""
-        found = []
-        while self._next <= min(self._last):
-            tally, parts = self._sums.pop(self._next, None), self._parts.pop(self._next, 0)
-            found.append((self._next, tally if parts == len(self._last) else None))
-            self._next += 1
-        return found
+        first, self._next = self._next, max(self._next, min(self._last) + 1)
+        parts = [(slot, self._parts.pop(slot, [])) for slot in range(first, self._next)]
+        return [(slot, np.sum(one, axis=0) if len(one) == len(self._last) else None) for slot, one in parts]

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from probe.base.tally import Tally
 from probe.wire.observations import OBSERVATION
 
 BATCH_MIN = 1 << 14
@@ -18,18 +17,16 @@ class Merge:
     """
 
     def __init__(self, start_ms: int, lateness_ms: int):
-        self._lateness_ms = lateness_ms
-        self._chunks: list[np.ndarray] = []
-        self._enough = BATCH_MIN
+        self._lateness_ms, self._enough = lateness_ms, BATCH_MIN
+        self._chunks = [np.empty(0, RAW)]
         self.bound_ms = start_ms  # rows before it are late
-        self.waiting = 0
-        self.counts = Tally()
+        self.waiting = self.late = 0
 
     def take(self, observations: np.ndarray, watermark_ms: int) -> None:
         """Hold OBSERVATION[n], then let time go forward to watermark_ms."""
-        timely = raw(observations)[observations["time_ms"] >= self.bound_ms]
-        self.counts.count("late", len(observations) - len(timely))
+        timely = np.ascontiguousarray(observations).view(RAW)[observations["time_ms"] >= self.bound_ms]
         self._chunks.append(timely)
+        self.late += len(observations) - len(timely)
         self.waiting += len(timely)
         self.bound_ms = max(self.bound_ms, watermark_ms - self._lateness_ms)
 
@@ -40,18 +37,12 @@ class Merge:
     def before(self, time_ms: int) -> np.ndarray:
         """Return the OBSERVATION[m] before time_ms, in order of time; ties by content, not by arrival."""
         assert time_ms <= self.bound_ms, "what is let go can no longer be joined"
-        rows = np.concatenate([np.empty(0, RAW), *self._chunks])
+        rows = np.concatenate(self._chunks)
         ripe = rows.view(OBSERVATION)["time_ms"] < time_ms
-        self._chunks = [rows[~ripe]]
-        self.waiting = len(self._chunks[0])
+        ripened, self._chunks = rows[ripe], [rows[~ripe]]
+        self.waiting = len(rows) - len(ripened)
         self._enough = 2 * self.waiting + BATCH_MIN
-        ripened = rows[ripe]
         return ripened[in_order(ripened.view(OBSERVATION))].view(OBSERVATION)
-
-
-def raw(rows: np.ndarray) -> np.ndarray:
-    """Return OBSERVATION[n] as RAW[n], the same memory where it is contiguous."""
-    return np.ascontiguousarray(rows).view(RAW)
 
 
 def in_order(rows: np.ndarray) -> np.ndarray:
@@ -66,6 +57,5 @@ def in_order(rows: np.ndarray) -> np.ndarray:
     same = np.diff(key[order]) == 0
     tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
     among = np.sort(order[tied])
-    by = [rows[name][among] for name in ("cell", "kind", "pseudonym")]
-    order[tied] = among[np.lexsort([*by, key[among]])]
+    order[tied] = among[np.lexsort([*(rows[name][among] for name in ("cell", "kind", "pseudonym")), key[among]])]
     return order

@@ -22,18 +22,14 @@ class SlotSettings(Settings):
     @classmethod
     def divides_an_hour(cls, slot_s: int) -> int:
         if slot_s <= 0 or 3_600 % slot_s:
-            rule = (
-                "does not divide an hour; use 300, 900, 1800 or 3600, so that hours are exact sums of slots"
-            )
-            raise ValueError(rule)
+            raise ValueError("does not divide an hour; use 300, 900, 1800 or 3600, so that hours are sums of slots")
         return slot_s
 
     @field_validator("expiry_s")
     @classmethod
     def outlives_the_periodic_update(cls, expiry_s: int) -> int:
         if expiry_s <= PERIODIC_UPDATE_S:
-            remedy = "use 3600, so that who sits still is not lost"
-            raise ValueError(f"ends before the periodic update (3240 s); {remedy}")
+            raise ValueError("ends before the periodic update (3240 s); use 3600, so that who sits still is not lost")
         return expiry_s
 
 
@@ -41,11 +37,8 @@ class Slots:
     """The slots of one edge that starts at start_ms.  Slot number = UTC time / slot length."""
 
     def __init__(self, settings: SlotSettings, start_ms: int):
-        self.length_ms = settings.slot_s * SECOND_MS
-        self.lateness_ms = settings.lateness_s * SECOND_MS
-        self.expiry_ms = settings.expiry_s * SECOND_MS
-        self.start_ms = start_ms
-        self._zone = settings.zone
+        self.length_ms, self.lateness_ms = settings.slot_s * SECOND_MS, settings.lateness_s * SECOND_MS
+        self.expiry_ms, self.start_ms, self._zone = settings.expiry_s * SECOND_MS, start_ms, settings.zone
         if self._midnight_ms(start_ms) % self.length_ms:
             remedy = f"days of {settings.zone} do not begin on its grid; use 900"
             raise ConfigError("[slots]", [f"slot_s = {settings.slot_s}: {remedy}"])

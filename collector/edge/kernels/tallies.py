@@ -17,21 +17,24 @@ import numpy as np
 from probe.base.jit import kernel
 
 AREAS_MAX = 6
-PERSON = np.dtype(
-    [
-        ("pseudonym", "<u8"),
-        ("last_ms", "<i8"),
-        ("cell", "<u4"),
-        ("area", "<u2", (AREAS_MAX,)),
-        ("weight", "u1", (AREAS_MAX,)),
-        ("present", "u1"),
-        ("hung", "u1"),  # in a bucket of the wheel
-    ],
-    align=True,
-)
+PERSON = np.dtype([
+    ("pseudonym", "<u8"), ("last_ms", "<i8"), ("cell", "<u4"), ("area", "<u2", AREAS_MAX), ("weight", "u1", AREAS_MAX),
+    ("present", "u1"), ("hung", "u1"),  # hung: in a bucket of the wheel
+], align=True)
 CELL_ONLY, DETACH = 1, 2
 END = -1
 U8, LOWER, UPPER = np.uint64, np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF00000000)
+
+
+@kernel
+def place(pseudonym, table, persons):
+    """Return where the table holds a pseudonym, or the empty place that ends the search."""
+    mask = U8(len(table) - 1)
+    at = pseudonym & mask
+    while table[at] != U8(0) and ((table[at] ^ pseudonym) & UPPER != U8(0) or
+                                  persons[np.int64(table[at] & LOWER) - 1].pseudonym != pseudonym):
+        at = (at + U8(1)) & mask
+    return at
 
 
 @kernel
@@ -40,38 +43,25 @@ def find_rows(observations, begin, table, persons, used, rows):
 
     rows : i4[n] out.  Returns (next, used): next < n where there is no room for one more.
     """
-    mask = U8(len(table) - 1)
     for i in range(begin, len(observations)):
         pseudonym = observations[i].pseudonym
-        at = pseudonym & mask
-        while True:
-            entry = table[at]
-            if entry == U8(0):
-                if used == len(persons):
-                    return i, used
-                persons[used].pseudonym = pseudonym
-                used += 1
-                table[at] = (pseudonym & UPPER) | U8(used)
-                rows[i] = used - 1
-                break
-            row = np.int64(entry & LOWER) - 1
-            if (entry ^ pseudonym) & UPPER == U8(0) and persons[row].pseudonym == pseudonym:
-                rows[i] = row
-                break
-            at = (at + U8(1)) & mask
+        at = place(pseudonym, table, persons)
+        if table[at] == U8(0):
+            if used == len(persons):
+                return i, used
+            persons[used].pseudonym = pseudonym
+            used += 1
+            table[at] = (pseudonym & UPPER) | U8(used)
+        rows[i] = np.int64(table[at] & LOWER) - 1
     return len(observations), used
 
 
 @kernel
 def rehash(persons, used, table):
     """Enter the first `used` persons into an empty table."""
-    mask = U8(len(table) - 1)
     for row in range(used):
         pseudonym = persons[row].pseudonym
-        at = pseudonym & mask
-        while table[at] != U8(0):
-            at = (at + U8(1)) & mask
-        table[at] = (pseudonym & UPPER) | U8(row + 1)
+        table[place(pseudonym, table, persons)] = (pseudonym & UPPER) | U8(row + 1)
 
 
 @kernel
@@ -84,50 +74,33 @@ def move(observations, fixes, rows, clock, persons, link, wheel, sums, occupancy
     """
     begin_ms, length_ms, expiry_ms = clock
     for i in range(len(rows)):
-        row, time_ms = rows[i], observations[i].time_ms
-        person = persons[row]
-        if person.present and person.last_ms + expiry_ms <= time_ms:
-            leave(person, person.last_ms + expiry_ms - begin_ms, sums, occupancy)
-        person.last_ms = time_ms
-        if observations[i].kind == DETACH:
-            if person.present:
-                leave(person, time_ms - begin_ms, sums, occupancy)
-            continue
-        no_news = fixes[i].content == CELL_ONLY and person.cell == observations[i].cell
-        if person.present and no_news:
+        row, time_ms, cell = rows[i], observations[i].time_ms, observations[i].cell
+        person, gone = persons[row], observations[i].kind == DETACH
+        expires_ms, person.last_ms = person.last_ms + expiry_ms, time_ms
+        no_news = fixes[i].content == CELL_ONLY and person.cell == cell and expires_ms > time_ms and not gone
+        if person.present and not no_news:
+            shift(person, -1, min(expires_ms, time_ms) - begin_ms, sums, occupancy)
+        if person.present or gone:
             continue  # the better fix in this cell still holds
-        if person.present:
-            leave(person, time_ms - begin_ms, sums, occupancy)
-        person.cell = observations[i].cell
-        enter(person, fixes[i], time_ms - begin_ms, sums, occupancy)
+        person.cell = cell
+        for k in range(AREAS_MAX):
+            person.area[k], person.weight[k] = fixes[i].area[k], fixes[i].weight[k]
+        shift(person, 1, time_ms - begin_ms, sums, occupancy)
         if not person.hung:
             person.hung = 1
             hang(row, (time_ms + expiry_ms) // length_ms, link, wheel)
 
 
 @kernel
-def enter(person, fix, since_ms, sums, occupancy):
-    """Let a person hold a fix, up to its first weight of 0, from since_ms after the slot began."""
-    person.present = 1
-    for k in range(AREAS_MAX):
-        person.area[k], person.weight[k] = fix.area[k], fix.weight[k]
-        if fix.weight[k] == 0:
-            break
-        units = np.int64(fix.weight[k])
-        sums[fix.area[k]] -= units * since_ms
-        occupancy[fix.area[k]] += units
-
-
-@kernel
-def leave(person, until_ms, sums, occupancy):
-    """Let a person hold nothing from until_ms after the slot began."""
-    person.present = 0
+def shift(person, sign, at_ms, sums, occupancy):
+    """Let a person hold their units (sign 1), or nothing any more (-1), from at_ms after the slot began."""
+    person.present = sign > 0
     for k in range(AREAS_MAX):
         if person.weight[k] == 0:
             break
-        units = np.int64(person.weight[k])
-        sums[person.area[k]] += units * until_ms
-        occupancy[person.area[k]] -= units
+        units = sign * np.int64(person.weight[k])
+        sums[person.area[k]] -= units * at_ms
+        occupancy[person.area[k]] += units
 
 
 @kernel
@@ -139,14 +112,14 @@ def hang(row, slot, link, wheel):
 
 
 @kernel
-def close(slot, clock, persons, link, wheel, sums, occupancy, tally):
-    """End a slot: end who fell silent in it, write i8[areas] tally, clear the sums.
+def expire(clock, persons, link, wheel, sums, occupancy):
+    """End who fell silent in the slot that ends.
 
     A row hangs in one bucket only, and is looked at when that slot ends: who has spoken
     since moves on to the bucket of the new expiry.  The instant counted is exact all the same.
     """
     begin_ms, length_ms, expiry_ms = clock
-    bucket = slot % len(wheel)
+    bucket = begin_ms // length_ms % len(wheel)
     row, wheel[bucket] = wheel[bucket], END
     while row != END:
         following, person = link[row], persons[row]
@@ -155,8 +128,5 @@ def close(slot, clock, persons, link, wheel, sums, occupancy, tally):
         if person.hung:
             hang(row, expires_ms // length_ms, link, wheel)
         elif person.present:
-            leave(person, expires_ms - begin_ms, sums, occupancy)
+            shift(person, -1, expires_ms - begin_ms, sums, occupancy)
         row = following
-    for area in range(len(tally)):
-        tally[area] = sums[area] + occupancy[area] * length_ms
-        sums[area] = 0

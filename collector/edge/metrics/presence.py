@@ -11,8 +11,7 @@ from probe.base.config import Settings
 
 UNITS = 64  # what one person holds at any instant
 DAY_MAX_S = 90_000  # a local day of 25 hours
-LOAD = 0.85
-PERSONS_MIN = 1 << 10
+LOAD, PERSONS_MIN = 0.85, 1 << 10  # of the table
 
 
 class Presence(Settings):
@@ -27,8 +26,7 @@ class Presence(Settings):
 
         At most the whole slot in each of its slots: 9,000 person-seconds for slots of 900 s.
         """
-        squared = (slot_s * 1_000 * UNITS) ** 2 * (DAY_MAX_S // slot_s)
-        return isqrt(squared - 1) + 1
+        return isqrt((slot_s * 1_000 * UNITS) ** 2 * (DAY_MAX_S // slot_s) - 1) + 1
 
     def build(self, area_count: int, slots: Slots) -> "PresenceTally":
         """Return the working tally; its first slot is the one that holds the start."""
@@ -39,58 +37,52 @@ class PresenceTally:
     """Where everyone is now, and the sums of the open slot."""
 
     def __init__(self, area_count: int, slots: Slots):
+        self._begin_ms = slots.of(slots.start_ms) * slots.length_ms
         self._length_ms, self._expiry_ms = slots.length_ms, slots.expiry_ms
-        self._slot = slots.of(slots.start_ms)
-        self._sums, self._occupancy = np.zeros(area_count, "i8"), np.zeros(area_count, "i8")
-        self._wheel = np.full(slots.expiry_ms // slots.length_ms + 2, kernels.END, "i4")
+        self._sums, self._occupancy = np.zeros((2, area_count), "i8")
+        self._wheel = np.empty(slots.expiry_ms // slots.length_ms + 2, "i4")
+        self._persons, self._link, self._table = np.zeros(0, kernels.PERSON), np.zeros(0, "i4"), np.zeros(0, "u8")
         self._used = 0
-        self._persons, self._link = np.zeros(0, kernels.PERSON), np.zeros(0, "i4")
-        self._make_room(PERSONS_MIN)
+        self.end_day()
+
+    def _state(self) -> tuple:
+        clock = self._begin_ms, self._length_ms, self._expiry_ms
+        return clock, self._persons, self._link, self._wheel, self._sums, self._occupancy
 
     def count(self, observations: np.ndarray, fixes: np.ndarray) -> None:
         """Count OBSERVATION[n] with FIX[n], in order of time, all in the open slot."""
-        rows = np.empty(len(observations), "i4")
-        done = 0
-        while done < len(rows):
-            done, self._used = kernels.find_rows(
-                observations, done, self._table, self._persons, self._used, rows
-            )
-            if done < len(rows):
-                self._make_room(2 * len(self._table))
-        kernels.move(
-            observations, fixes, rows, self._clock(), self._persons, self._link, self._wheel,
-            self._sums, self._occupancy,
-        )  # fmt: skip
+        rows, done = np.empty(len(observations), "i4"), 0
+        while True:
+            held = self._table, self._persons, self._used
+            done, self._used = kernels.find_rows(observations, done, *held, rows)
+            if done == len(rows):
+                return kernels.move(observations, fixes, rows, *self._state())
+            self._make_room(2 * len(self._table))
 
     def close(self) -> np.ndarray:
         """Return the i8[areas] tally of the open slot, and open the next."""
-        tally = np.empty(len(self._sums), "i8")
-        kernels.close(
-            self._slot, self._clock(), self._persons, self._link, self._wheel,
-            self._sums, self._occupancy, tally,
-        )  # fmt: skip
-        self._slot += 1
+        kernels.expire(*self._state())
+        tally = self._sums + self._occupancy * self._length_ms
+        self._sums[:] = 0
+        self._begin_ms += self._length_ms
         return tally
 
     def end_day(self) -> None:
         """Forget everyone: zero the memory, then let it go."""
         for held in (self._persons[: self._used], self._link, self._table, self._occupancy):
-            held[:] = np.zeros((), held.dtype)
+            held.view("u1")[:] = 0
         self._wheel[:] = kernels.END
         self._used = 0
         self._make_room(PERSONS_MIN)
-
-    def _clock(self) -> tuple[int, int, int]:
-        return self._slot * self._length_ms, self._length_ms, self._expiry_ms
 
     def _make_room(self, table_size: int) -> None:
         """Grow the table to a power of two, and the rows to what it holds when it is full enough.
 
         Rows that nobody uses yet cost no memory: the system gives pages when they are written.
         """
-        persons = np.zeros(int(LOAD * table_size), kernels.PERSON)
-        link = np.zeros(len(persons), "i4")
-        persons[: self._used], link[: self._used] = self._persons[: self._used], self._link[: self._used]
-        self._persons[: self._used] = np.zeros((), kernels.PERSON)
-        self._persons, self._link, self._table = persons, link, np.zeros(table_size, "u8")
-        kernels.rehash(self._persons, self._used, self._table)
+        used, old, self._table = self._used, self._persons, np.zeros(table_size, "u8")
+        persons, link = np.zeros(int(LOAD * table_size), kernels.PERSON), np.zeros(int(LOAD * table_size), "i4")
+        persons[:used], link[:used] = old[:used], self._link[:used]
+        old[:used].view("u1")[:] = 0
+        self._persons, self._link = persons, link
+        kernels.rehash(persons, used, self._table)

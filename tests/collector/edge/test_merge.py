@@ -45,7 +45,7 @@ def test_what_comes_after_the_bound_is_late_and_what_comes_at_it_is_not():
     merge = Merge(0, 60)
     merge.take(rows((10, 1, 3)), 160)
     merge.take(rows((99, 1, 3), (100, 1, 3)), 160)
-    assert merge.counts["late"] == 1 and merge.waiting == 2
+    assert merge.late == 1 and merge.waiting == 2
     assert listed(merge.before(100)) == [(10, 1, 3)] and merge.waiting == 1
 
 
