@@ -19,7 +19,7 @@ from probe.base import plugins
 from probe.base.clock import WallClock
 from probe.base.tally import Tally
 from probe.wire import events as wire
-from simulator import scenario, tap
+from simulator import tap
 from simulator.deployment import Deployment, checked
 from simulator.kernels.timeline import HANDSET
 from simulator.result import STAGES
@@ -32,7 +32,7 @@ class Chain:
     """World, edge and store one after the other in this process, each stage on its own stopwatch."""
 
     def __init__(self, name: str, sets: list[str], folder: Path):
-        self.stage = checked(scenario.load(name, sets))
+        self.stage = checked(name, sets)
         self._deployment = deployment = Deployment(self.stage, folder)
         deployment.write_inputs(folder)
         place = place_of(self.stage.scenario, self.stage.plan)

@@ -26,7 +26,7 @@ from probe.wire import cells, subscribers
 from simulator import population
 from simulator.layouts.complete import complete
 from simulator.processes import Processes
-from simulator.scenario import Scenario
+from simulator.scenario import Scenario, load
 from simulator.tap import WorldConfig
 from simulator.traffic import TrafficSettings
 
@@ -76,9 +76,11 @@ class Stage:
         return self.persons / counted if counted else 1.0
 
 
-def checked(scenario: Scenario) -> Stage:
-    """Return the stage, or raise ConfigError with every problem of every room at once."""
+def checked(name_or_path: str, sets: list[str]) -> Stage:
+    """Return the stage of a scenario, or raise ConfigError with every problem of every room at once."""
     problems: list[str] = []
+    scenario = load(name_or_path, sets, problems)
+    sound = not problems
 
     def attempt(place: str, do: Callable[[], Any]) -> Any:
         try:
@@ -95,7 +97,7 @@ def checked(scenario: Scenario) -> Stage:
     if found["collector"]:
         attempt("[collector] locator:", lambda: plugins.load("footfall.locators", found["collector"].locator))
     attempt("[propagation]", lambda: plugins.settings("footfall.propagation", "propagation", scenario.propagation))
-    areas = attempt("[areas]", lambda: (scenario.areas, scenario.handsets))
+    areas = sound and attempt("[areas]", lambda: (scenario.areas, scenario.handsets))
     settings: Any = attempt("[layout]", lambda: plugins.settings("footfall.layouts", "layout", scenario.layout))
     del found["traffic"]
     stage = Stage(scenario, **found)

@@ -26,7 +26,6 @@ def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, 
     from probe.base.config import ConfigError
     from probe.base.process import loopback
     from simulator import report, result
-    from simulator import scenario as scenarios
     from simulator.deployment import Deployment, checked, fresh
 
     rules: tuple = ((shards < 1 or 64 % max(shards, 1), f"--shards {shards}: use 1, 2, 4, 8, 16, 32 or 64"),
@@ -37,7 +36,7 @@ def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, 
     loopback(address)
     given = {"handsets": handsets, "seed": seed, "hours": hours if days is None else days * 24}
     sets = [*sets, *(f"world.{key}={value}" for key, value in given.items() if value is not None)]
-    stage = checked(scenarios.load(scenario, sets))
+    stage = checked(scenario, sets)
     click.echo(report.layout_in_words(stage.layout[1]), err=True)
     begun, state = result.begun(stage, out), "failed"
     result.write_json(fresh(out, force), begun)

@@ -97,12 +97,13 @@ def shipped() -> dict[str, str]:
     return {f.name.removesuffix(".toml"): f.read_text(encoding="utf-8") for f in found if f.name.endswith(".toml")}
 
 
-def load(name_or_path: str, sets: list[str]) -> Scenario:
+def load(name_or_path: str, sets: list[str], found: list[str] | None = None) -> Scenario:
     """Return a shipped scenario or one of a TOML file, changed by KEY=VALUE settings.
 
-    Raises ConfigError with every problem of every section at once.
+    Raises ConfigError with every problem of every section at once; or adds them to `found`, for
+    whoever goes on to check the sections of other rooms, and puts defaults where they stood.
     """
-    problems: list[str] = []
+    problems = [] if found is None else found
     sections: dict[str, Any] = {name: {} for name in (*OURS, *OTHERS)}
     document = changed(name_or_path, sets, problems)
     document.pop("about", None)
@@ -125,7 +126,8 @@ def load(name_or_path: str, sets: list[str]) -> Scenario:
             sections[name] = parse(settings_type, name, sections[name])
         except ConfigError as error:
             problems += [f"[{name}] {problem}" for problem in error.problems]
-    if problems:
+            sections[name] = settings_type()
+    if problems and found is None:
         raise ConfigError(f"scenario {Path(name_or_path).stem}", problems)
     return Scenario(Path(name_or_path).stem, area=sections.pop("areas"), **sections)
 

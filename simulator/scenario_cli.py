@@ -26,3 +26,17 @@ def show(name: str):
     from simulator import scenario
 
     click.echo(scenario.text_of(name), nl=False)
+
+
+@command.command("check")
+@click.argument("name", metavar="SCENARIO")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="As for run.")
+def check(name: str, sets: tuple[str, ...]):
+    """Say everything that is wrong with a scenario, or what it would run."""
+    from simulator.deployment import checked
+    from simulator.report import layout_in_words
+
+    stage = checked(name, list(sets))
+    click.echo(f"{stage.scenario.handsets:,} handsets of {stage.persons:,} people, "
+               f"{len(stage.scenario.areas.area_id) - 1} areas, {stage.scenario.world.hours:g} h")
+    click.echo(layout_in_words(stage.layout[1]))

@@ -53,8 +53,17 @@ def test_no_public_name_uses_a_synonym(synonym):
 def test_every_command_of_the_readme_works():
     from probe.base.main import footfall
 
-    for command in sorted(set(re.findall(r"`footfall (\w+)", README))):
-        assert footfall.get_command(None, command) is not None, command
+    for words in sorted(set(re.findall(r"`footfall ([a-z]+(?: [a-z]+)?(?:[ ,`a-z/]*[a-z]+)?)", README))):
+        command, *inner = re.findall(r"[a-z]+", words)
+        found = footfall.get_command(None, command)
+        assert found is not None, command
+        for name in inner if hasattr(found, "commands") else ():
+            assert name in found.commands, words
+
+
+def test_every_file_of_the_readme_exists():
+    for name in re.findall(r"`((?:tests|benchmarks|simulator|probe|collector)/[\w/.]+)`", README):
+        assert (ROOT / name).exists(), name
 
 
 def test_the_layout_of_the_readme_is_the_one_that_is_tested():
