@@ -3,13 +3,12 @@
 import csv
 import io
 import json
+from contextlib import closing
 from pathlib import Path
 
 import click
 
-COMMANDS = {
-    "ask": ("collector.centre.cli", "ask", "How many people, where and when: a question to a run or store.")
-}
+COMMANDS = {"ask": ("collector.centre.cli", "ask", "How many people, where and when: a question to a run or store.")}
 FIELDS = ("area", "slot_start", "slot_end", "value", "low", "high", "coverage", "state")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a name
 
@@ -23,28 +22,23 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a nam
 @click.option("--level", default="hour", show_default=True, help="slot, hour or day.")
 @click.option("--by", default="area", show_default=True, help="Axis of the table.")
 @click.option("--extrapolate", is_flag=True, help="People instead of counted devices.")
-@click.option(
-    "--partial", is_flag=True, help="Also where slots are missing: the mean over those that are there."
-)
-@click.option(
-    "--format", "style", type=click.Choice(("table", "csv", "json")), default="table", show_default=True
-)
+@click.option("--partial", is_flag=True, help="Also where slots are missing: the mean over those that are there.")
+@click.option("--format", "style", type=click.Choice(("table", "csv", "json")), default="table", show_default=True)
 def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) -> None:
     """Print how many people were in each area, on average over each period.
 
     Each value comes with its 95 % interval (of the noise alone), the coverage of the
     period, and a state: published, hidden (below the threshold of 20 devices and the
-    noise), missing (not every slot is stored: never zero), warming (after a start or
-    midnight).  Times are local, with their offset.
+    noise), missing (not every slot is stored: never zero), warming (a slot or an hour
+    after a start or midnight; of a day that hour is a small part, and the day is
+    published).  Times are local, with their offset.
     """
     from collector.centre import questions
 
     store, folder = questions.opened(run_or_store)
-    try:
+    with closing(store):
         factor = questions.extrapolation(folder) if extrapolate else 1.0
         rows = questions.answer(store, questions.Question(table, **asked), factor)
-    finally:
-        store.close()
     click.echo({"table": as_table, "csv": as_csv, "json": as_json}[style](rows), nl=False)
 
 
@@ -56,11 +50,9 @@ def as_json(rows: list[dict]) -> str:
 def as_csv(rows: list[dict]) -> str:
     """Return CSV; a name that a spreadsheet would take for a formula is quoted with an apostrophe."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(FIELDS)
-    for row in rows:
-        safe = f"'{row['area']}" if row["area"].startswith(FORMULA) else row["area"]
-        writer.writerow([safe, *("" if row[name] is None else row[name] for name in FIELDS[1:])])
+    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, "area": "'" * row["area"].startswith(FORMULA) + row["area"]} for row in rows)
     return out.getvalue()
 
 

@@ -2,21 +2,16 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
 THRESHOLD_K = 20  # raw devices, before extrapolation
 THRESHOLD_Z = 3.09  # one in a thousand of the cells shown stands for fewer than THRESHOLD_K
 INTERVAL_Z = 1.96  # 95 %
-
-
-class State(StrEnum):
-    """How a value may be read."""
-
-    PUBLISHED = "published"
-    HIDDEN = "hidden"  # below the threshold
-    MISSING = "missing"  # not every slot of it is stored
-    WARMING = "warming"  # people were still being met
+# How a value may be read.  HIDDEN: below the threshold; MISSING: not every slot of it is stored; WARMING: people
+# were still being met.
+State = StrEnum("State", "PUBLISHED HIDDEN MISSING WARMING")
 
 
 @dataclass(frozen=True)
@@ -37,8 +32,7 @@ class Slots:
     slot_s: int
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """One number for one area and period, in persons on average; None where it may not be shown."""
 
     value: float | None
@@ -55,19 +49,15 @@ def estimate(slots: Slots, partial: bool, factor: float) -> list[Estimate]:
     is held against the noisy sum at this level, on counted devices; then `factor` is applied.
     Half of a period says nothing of the whole; partial means over the stored slots alone.
     """
-    count = int(slots.stored.sum())
-    coverage = count / len(slots.stored)
-    if count == 0 or (count < len(slots.stored) and not partial):
+    there, count = slots.stored, int(slots.stored.sum())
+    coverage = count / len(there)
+    if count == 0 or (coverage < 1 and not partial):
         return [Estimate(None, None, None, coverage, State.MISSING)] * slots.values.shape[1]
     length_s = count * slots.slot_s
-    persons = slots.values[slots.stored].sum(axis=0) / length_s
-    sigma = float(np.sqrt(np.sum(slots.sigma[slots.stored] ** 2))) / length_s
-    state = State.WARMING if slots.warming[slots.stored].any() else State.PUBLISHED
-    return [_shown(float(one), sigma, coverage, state, factor) for one in persons]
-
-
-def _shown(persons: float, sigma: float, coverage: float, state: State, factor: float) -> Estimate:
-    if persons < THRESHOLD_K + THRESHOLD_Z * sigma:
-        return Estimate(None, None, None, coverage, State.HIDDEN)
-    low, high = max(0.0, persons - INTERVAL_Z * sigma), persons + INTERVAL_Z * sigma
-    return Estimate(persons * factor, low * factor, high * factor, coverage, state)
+    persons, sigma = slots.values[there].sum(axis=0) / length_s, float(np.linalg.norm(slots.sigma[there])) / length_s
+    low, high = np.maximum(persons - INTERVAL_Z * sigma, 0), persons + INTERVAL_Z * sigma
+    state = State.WARMING if slots.warming[there].any() else State.PUBLISHED
+    hidden, limit = Estimate(None, None, None, coverage, State.HIDDEN), THRESHOLD_K + THRESHOLD_Z * sigma
+    numbers = (factor * np.stack([persons, low, high], axis=1)).tolist()
+    return [Estimate(*(*shown, coverage, state)) if mean >= limit else hidden
+            for mean, shown in zip(persons, numbers, strict=True)]

@@ -1,7 +1,7 @@
 """Message bytes and what is known in, decisions out.  No I/O: the receiver writes and answers."""
 
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 from collector.centre.stores import Beaten, Entry, Known, Offered, Refused, Registered, Verdict
 from probe.base.packing import WireError
@@ -13,8 +13,7 @@ WINDOW = 32
 RETRY_AFTER_S = 2
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What to write, what to answer at once; an offered release is answered after the commit."""
 
     entry: Entry | None = None
@@ -43,7 +42,7 @@ class Intake:
                 known.watermark_ms, known.inc = max(message.watermark_ms, known.watermark_ms), inc
                 return Decision(Beaten(probe, inc, message))
             if isinstance(message, Rel):
-                return self._release(probe, inc, message.frame)
+                return self._release(probe, inc, Offered(release.decode(message.frame), message.frame))
             raise WireError("a message that only a store sends")
         except WireError:
             return nack(Code.MALFORMED, inc, entry=Refused(probe, Code.MALFORMED, frame))
@@ -52,13 +51,12 @@ class Intake:
         """Return the answer to a release, now that what became of it is durable."""
         if not isinstance(entry, Offered):
             return None
-        one, sha256 = entry.release, release.sha256_of(entry.frame)
-        known = self._known[one.probe]
+        one, known = entry.release, self._known[entry.release.probe]
         if verdict is Verdict.CONFLICT:
             known.frozen = True
-            return nack(Code.CONFLICT, one.inc, one, sha256).answer
+            return nack(Code.CONFLICT, one.inc, entry).answer
         known.last_slots[one.table] = max(one.slot, known.last_slots.get(one.table, -1))
-        return envelope.encode(Ack(one.inc, one.seq, one.table, one.slot, sha256))
+        return envelope.encode(Ack(one.inc, *named(entry)))
 
     def _hello(self, source: bytes, hello: Hello) -> Decision:
         known = self._known.get(hello.probe)
@@ -70,20 +68,18 @@ class Intake:
             return nack(Code.CONFLICT, hello.inc)  # a new spool needs a person
         self._sessions[source] = (hello.probe, hello.inc)
         last = list(chain.from_iterable(sorted(known.last_slots.items())))
-        return Decision(
-            answer=envelope.encode(Welcome(release.PROTO, release.SCHEMA, WINDOW, known.inc, last))
-        )
+        return Decision(answer=envelope.encode(Welcome(release.PROTO, release.SCHEMA, WINDOW, known.inc, last)))
 
-    def _release(self, probe: int, inc: bytes, frame: bytes) -> Decision:
-        one, sha256 = release.decode(frame), release.sha256_of(frame)
-        if self._known[probe].frozen:
-            return nack(Code.CONFLICT, inc, one, sha256)
+    def _release(self, probe: int, inc: bytes, offered: Offered) -> Decision:
+        one, known = offered.release, self._known[probe]
+        if known.frozen:
+            return nack(Code.CONFLICT, inc, offered)
         expected = self._registered.get((probe, one.table))
         if expected is None or (one.probe, one.inc) != (probe, inc) or not fits(one, expected):
-            return nack(Code.FORBIDDEN, inc, one, sha256, Refused(probe, Code.FORBIDDEN, frame))
-        if expected.due_ms(one.slot) > self._known[probe].watermark_ms:
-            return nack(Code.SKEW, inc, one, sha256)
-        return Decision(Offered(one, frame))
+            return nack(Code.FORBIDDEN, inc, offered, Refused(probe, Code.FORBIDDEN, offered.frame))
+        if expected.due_ms(one.slot) > known.watermark_ms:
+            return nack(Code.SKEW, inc, offered)
+        return Decision(offered)
 
 
 def fits(one: Release, expected: Registered) -> bool:
@@ -92,17 +88,17 @@ def fits(one: Release, expected: Registered) -> bool:
         return False
     if one.statement is None or one.values is None:
         return True
-    named = (one.statement.table, one.statement.slot_s, len(one.values))
-    return named == (expected.name, expected.slot_s, len(expected.areas))
+    stated = one.statement.table, one.statement.slot_s, len(one.values)
+    return stated == (expected.name, expected.slot_s, len(expected.areas))
 
 
-def nack(
-    code: Code,
-    inc: bytes,
-    one: Release | None = None,
-    sha256: bytes = bytes(32),
-    entry: Entry | None = None,
-) -> Decision:
+def named(offered: Offered) -> tuple[int, int, int, bytes]:
+    """Return what answers call a release: number, table, slot, hash."""
+    one = offered.release
+    return one.seq, one.table, one.slot, release.sha256_of(offered.frame)
+
+
+def nack(code: Code, inc: bytes, offered: Offered | None = None, entry: Entry | None = None) -> Decision:
     """Return a refusal: of a release, or, with zeros, of a connection."""
-    key = (one.seq, one.table, one.slot) if one else (0, 0, 0)
-    return Decision(entry, envelope.encode(Nack(inc, *key, sha256, code, RETRY_AFTER_S)))
+    key = named(offered) if offered else (0, 0, 0, bytes(32))
+    return Decision(entry, envelope.encode(Nack(inc, *key, code, RETRY_AFTER_S)))

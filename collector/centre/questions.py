@@ -1,9 +1,11 @@
 """Named, typed questions to a store, and their answers as rows: how many people, where, when."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,8 +19,7 @@ from probe.base.config import ConfigError, did_you_mean
 from probe.base.packing import WireError
 from probe.wire import release
 
-LEVELS = ("slot", "hour", "day")
-AXES = ("area",)
+LEVELS, AXES = ("slot", "hour", "day"), ("area",)
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,11 @@ def opened(path: Path) -> tuple[Store, Path]:
 
 def extrapolation(folder: Path) -> float:
     """Return how many people one counted device stands for, as run.json of the folder says."""
-    try:
-        factor = json.loads((folder / "run.json").read_text(encoding="utf-8"))["extrapolation"]
-    except (OSError, ValueError, KeyError, TypeError):
-        factor = None
-    if not isinstance(factor, int | float) or not 0 < factor < 1e6:
-        problem = 'no run.json with "extrapolation" beside the store; ask without --extrapolate'
-        raise ConfigError(str(folder), [problem])
-    return float(factor)
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        factor = float(json.loads((folder / "run.json").read_text(encoding="utf-8"))["extrapolation"])
+        if 0 < factor < 1e6:
+            return factor
+    raise ConfigError(str(folder), ['no run.json with "extrapolation" beside the store; ask without --extrapolate'])
 
 
 def answer(store: Store, question: Question, factor: float = 1.0) -> list[dict]:
@@ -61,49 +59,42 @@ def answer(store: Store, question: Question, factor: float = 1.0) -> list[dict]:
     (persons on average over the period, None where not shown), coverage, state.
     factor multiplies what is shown, after the threshold; 1 = counted devices.
     """
-    expected = checked(store.registered(), question)
-    first = expected[0]
-    wanted = [row for row, names in enumerate(first.areas) if question.area in (None, *names)]
-    loaded, slot_ms = load(store, expected), first.slot_s * SECOND_MS
-    rows = []
-    for begin_ms, end_ms in periods(first, question):
-        slots = np.arange(begin_ms // slot_ms, end_ms // slot_ms) - first.first_slot
-        found = estimate(part(loaded, slots), question.partial, factor)
-        start, end = (local(ms, first.zone).isoformat(timespec="minutes") for ms in (begin_ms, end_ms))
-        for row in wanted:
-            named = {"area": first.areas[row][1], "slot_start": start, "slot_end": end}
-            rows.append({**named, **asdict(found[row])})
+    expected, begin_ms, end_ms = checked(store.registered(), question)
+    first, loaded, rows = expected[0], load(store, expected), []
+    if question.level == "day":
+        loaded.warming[:] = False  # every local day has its warming hour: of a day that is a small part
+    for period in periods(first, question.level, begin_ms, end_ms):
+        slots = np.arange(*(ms // (first.slot_s * SECOND_MS) for ms in period)) - first.first_slot
+        start, end = (local(ms, first.zone).isoformat(timespec="minutes") for ms in period)
+        for names, found in zip(first.areas, estimate(part(loaded, slots), question.partial, factor), strict=True):
+            if question.area in (None, *names):
+                rows.append({"area": names[1], "slot_start": start, "slot_end": end, **found._asdict()})
     return rows
 
 
-def checked(registered: list[Registered], question: Question) -> list[Registered]:
-    """Return what is registered under the table asked for, or raise every problem."""
-    tables = {one.name for one in registered}
+def checked(registered: list[Registered], question: Question) -> tuple[list[Registered], int, int]:
+    """Return (what is registered under the table asked for, begin_ms, end_ms), or raise every problem."""
+    problems: list[str] = []
+
+    def named(what: str, name: str, known: Sequence[str], shown: Sequence[str] = ()) -> None:
+        if name not in known:
+            there = ", ".join(shown or known) or "none"
+            problems.append(f'no {what} "{name}"{did_you_mean(name, known)}; there is: {there}')
+
     expected = [one for one in registered if one.name == question.table]
-    problems = []
-    if not expected:
-        there = ", ".join(sorted(tables)) or "none"
-        problems.append(
-            f'no table "{question.table}"{did_you_mean(question.table, tables)}; there is: {there}'
-        )
-    if question.level not in LEVELS:
-        hint = did_you_mean(question.level, LEVELS)
-        problems.append(f'no level "{question.level}"{hint}; there is: {", ".join(LEVELS)}')
-    if question.by not in AXES:
-        problems.append(f'no axis "{question.by}"; the table has: {", ".join(AXES)}')
-    areas = expected[0].areas if expected else ()
-    names = [name for pair in areas for name in pair]
-    if expected and question.area is not None and question.area not in names:
-        there = ", ".join(name for _, name in areas[:20]) + (", ..." if len(areas) > 20 else "")
-        hint = did_you_mean(question.area, names)
-        problems.append(f'no area "{question.area}"{hint}; there is: {there}')
+    named("table", question.table, sorted({one.name for one in registered}))
+    named("level", question.level, LEVELS)
+    named("axis", question.by, AXES)
+    if expected and question.area is not None:
+        ids, names = zip(*expected[0].areas, strict=True)
+        named("area", question.area, ids + names, names[:20] + ("...",) * (len(names) > 20))
     zone = expected[0].zone if expected else "UTC"
     begin_ms, end_ms = (moment(text, zone, problems) for text in (question.begin, question.end))
     if begin_ms is not None and end_ms is not None and begin_ms >= end_ms:
         problems.append(f"from {question.begin} to {question.end}: nothing lies between")
     if problems:
         raise ConfigError("question", problems)
-    return expected
+    return expected, begin_ms or 0, end_ms or sys.maxsize
 
 
 def moment(text: str | None, zone: str, problems: list[str]) -> int | None:
@@ -118,24 +109,20 @@ def moment(text: str | None, zone: str, problems: list[str]) -> int | None:
         return None
 
 
-def periods(expected: Registered, question: Question) -> Iterator[tuple[int, int]]:
-    """Yield (begin_ms, end_ms) of the level's periods that overlap what is registered and asked for."""
+def periods(expected: Registered, level: str, begin_ms: int, end_ms: int) -> list[tuple[int, int]]:
+    """Return (begin_ms, end_ms) of the level's periods that overlap what is registered and asked for.
+
+    They are counted from local midnight; a local day may have 23 or 25 hours.
+    """
     slot_ms = expected.slot_s * SECOND_MS
-    begin_ms, end_ms = expected.first_slot * slot_ms, expected.until_slot * slot_ms
-    asked = [moment(text, expected.zone, []) for text in (question.begin, question.end)]
-    begin_ms = max(begin_ms, asked[0]) if asked[0] is not None else begin_ms
-    end_ms = min(end_ms, asked[1]) if asked[1] is not None else end_ms
+    begin_ms, end_ms = max(begin_ms, expected.first_slot * slot_ms), min(end_ms, expected.until_slot * slot_ms)
     if begin_ms >= end_ms:
-        return
-    if question.level == "day":
-        grid = midnights_ms(begin_ms, end_ms, expected.zone)
-        yield from ((a, b) for a, b in pairwise(grid) if a < end_ms and b > begin_ms)
-        return
-    step_ms = slot_ms if question.level == "slot" else HOUR_MS
-    offset = local(begin_ms, expected.zone).utcoffset() or timedelta()
-    shift_ms = int(offset.total_seconds()) * SECOND_MS if question.level == "hour" else 0
-    start_ms = (begin_ms + shift_ms) // step_ms * step_ms - shift_ms
-    yield from ((at_ms, at_ms + step_ms) for at_ms in range(start_ms, end_ms, step_ms))
+        return []
+    edges = midnights_ms(begin_ms, end_ms, expected.zone)
+    if level != "day":
+        step_ms = slot_ms if level == "slot" else HOUR_MS
+        edges = list(range(begin_ms - (begin_ms - edges[0]) % step_ms, end_ms + step_ms, step_ms))
+    return [(a, b) for a, b in pairwise(edges) if a < end_ms and b > begin_ms]
 
 
 def load(store: Store, expected: list[Registered]) -> Slots:
@@ -145,19 +132,17 @@ def load(store: Store, expected: list[Registered]) -> Slots:
     """
     first = expected[0]
     count = first.until_slot - first.first_slot
-    values = np.zeros((count, len(first.areas)), np.int64)
-    variance, parts, warming = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, bool)
+    values, variance = np.zeros((count, len(first.areas)), np.int64), np.zeros(count)
+    parts, warming = np.zeros(count, np.int64), np.zeros(count, bool)
     for frame in store.frames(first.table):
-        try:
+        with suppress(WireError):
             one = release.decode(frame)
-        except WireError:
-            continue
-        if one.statement is not None:
-            slot = one.slot - first.first_slot
-            values[slot] += one.values
-            variance[slot] += one.statement.sigma**2
-            parts[slot] += 1
-            warming[slot] |= one.statement.warming
+            if one.statement is not None:
+                slot = one.slot - first.first_slot
+                values[slot] += one.values
+                variance[slot] += one.statement.sigma**2
+                parts[slot] += 1
+                warming[slot] |= one.statement.warming
     return Slots(values, np.sqrt(variance), parts == len(expected), warming, first.slot_s)
 
 

@@ -5,10 +5,9 @@ every subscriber who may be in it; the slots of a local day add up to the table'
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, isqrt
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -18,13 +17,8 @@ from probe.base.main import RunError
 from probe.wire.release import Statement
 
 DELTA = 1e-6
-
-
-def _exact(value):
-    return repr(value) if isinstance(value, float) else value
-
-
-Share = Annotated[Fraction, BeforeValidator(_exact), Field(gt=0, le=1)]
+# 0.1 means a tenth, as it is written, not the binary number that is nearest to it.
+Exact = Annotated[Fraction, BeforeValidator(lambda given: repr(given) if isinstance(given, float) else given)]
 
 
 class PrivacySettings(Settings):
@@ -35,8 +29,8 @@ class PrivacySettings(Settings):
 
     basis: Literal["consent", "anonymous"] = "consent"
     purpose: Literal["network", "market_research", "marketing"] = "market_research"
-    rho_day: Annotated[Fraction, BeforeValidator(_exact), Field(gt=0, le=10)] = Fraction(1, 10)
-    shares: dict[str, Share] = Field(default={"presence": Fraction(35, 100)})
+    rho_day: Annotated[Exact, Field(gt=0, le=10)] = Fraction(1, 10)
+    shares: dict[str, Annotated[Exact, Field(gt=0, le=1)]] = Field(default={"presence": Fraction(35, 100)})
 
     @model_validator(mode="after")
     def shares_fit_in_a_day(self):
@@ -64,19 +58,16 @@ def sigma_for(bound: int, slots_a_day: int, tally_units: int, share: Fraction) -
     return sigma
 
 
-def promise(
-    privacy: PrivacySettings, table: str, slot_s: int, slots_a_day: int, tally_units: int
-) -> Statement:
+def promise(privacy: PrivacySettings, table: str, slot_s: int, slots_a_day: int, tally_units: int) -> Statement:
     """Return the statement of a table of person-time: at most the whole slot in each slot of a day."""
     bound = slot_s * tally_units
     sigma = sigma_for(bound, slots_a_day, tally_units, privacy.share(table))
     rho = Fraction(slots_a_day * bound**2, 2 * sigma**2)
-    numbers = (tally_units, slot_s, slots_a_day, bound, sigma, 1, rho.numerator, rho.denominator)
-    return Statement(table, "area", "person-seconds", *numbers, privacy.basis, privacy.purpose, 0)
+    numbers = tally_units, slot_s, slots_a_day, bound, sigma, 1, rho.numerator, rho.denominator
+    return Statement(table, "area", "person-seconds", *numbers, privacy.basis, privacy.purpose)
 
 
-@dataclass(frozen=True)
-class Charge:
+class Charge(NamedTuple):
     """What one slot of a table costs every subscriber of a local day."""
 
     table: int
@@ -89,31 +80,22 @@ class Ledger:
     """What has been spent, by subscriber-day and table.  Refuses what would pass a share."""
 
     def __init__(self, shares: dict[int, Fraction], charges: Iterable[Charge] = ()):
-        self._shares = shares
-        self._drawn: set[tuple[int, int]] = set()
-        self._spent: dict[tuple[int, int], Fraction] = {}
-        for charge in charges:
-            self.record(charge)
+        self._shares, self._charges = shares, {one[:2]: one for one in charges}
 
     def left(self, table: int, day: int) -> Fraction:
         """Return what is left of a table's share on a day."""
-        return self._shares[table] - self._spent.get((day, table), Fraction(0))
+        spent = (one.rho for one in self._charges.values() if (one.table, one.day) == (table, day))
+        return self._shares[table] - sum(spent)
 
-    def check(self, charge: Charge) -> None:
-        """Raise RunError unless the charge fits and its slot was never charged before."""
+    def spend(self, charge: Charge) -> None:
+        """Take a charge, or raise RunError: it does not fit, or its slot was charged before."""
         left, what = self.left(charge.table, charge.day), f"table {charge.table}, slot {charge.slot}"
-        if (charge.table, charge.slot) in self._drawn:
+        if charge[:2] in self._charges:
             raise RunError(f"{what} is charged already; nothing is drawn twice")
         if charge.rho > left:
-            share = float(self._shares[charge.table])
-            cost = f"costs rho {float(charge.rho):.6g} of the day's share {share:.6g}"
+            cost = f"costs rho {float(charge.rho):.6g} of the day's share {float(self._shares[charge.table]):.6g}"
             raise RunError(f"{what} {cost}, and only {float(left):.6g} is left")
-
-    def record(self, charge: Charge) -> None:
-        """Take a charge that is durable.  It counts even if nothing was drawn for it."""
-        self._drawn.add((charge.table, charge.slot))
-        key = (charge.day, charge.table)
-        self._spent[key] = self._spent.get(key, Fraction(0)) + charge.rho
+        self._charges[charge[:2]] = charge
 
 
 def epsilon(rho: Fraction | float, delta: float = DELTA) -> float:
@@ -122,6 +104,5 @@ def epsilon(rho: Fraction | float, delta: float = DELTA) -> float:
 
     dp.enable_features("contrib")
     space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="f64")
-    sigma = (2.0 * float(rho)) ** -0.5
-    curve = dp.c.make_zCDP_to_approxDP(dp.m.make_gaussian(*space, scale=sigma))
+    curve = dp.c.make_zCDP_to_approxDP(dp.m.make_gaussian(*space, scale=(2.0 * float(rho)) ** -0.5))
     return float(dp.c.make_fix_delta(curve, delta).map(1.0)[0])

@@ -12,6 +12,7 @@ from probe.base.config import ConfigError
 
 LOOPBACK = re.compile(r"tcp://(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\]):(\d{1,5}|\*)")
 GROUP_MAX = 64  # messages taken at once
+POLL_S = 0.1
 
 
 def loopback(address: str) -> str:
@@ -36,9 +37,7 @@ def sockets(*wanted: tuple[int, dict]) -> Iterator[list[zmq.Socket]]:
                 opened[-1].setsockopt(option, value)
         yield opened
     finally:
-        for socket in opened:
-            socket.close()
-        context.term()
+        context.destroy()
 
 
 def endpoint(socket: zmq.Socket) -> str:
@@ -50,27 +49,23 @@ def received(socket: zmq.Socket) -> list[list[bytes]]:
     """Return the messages that have arrived, at most a group."""
     found: list[list[bytes]] = []
     while len(found) < GROUP_MAX and socket.poll(0):
-        found.append(socket.recv_multipart(zmq.NOBLOCK))
+        found.append(socket.recv_multipart())
     return found
 
 
-def send(socket: zmq.Socket, *frames: bytes) -> bool:
-    """Return whether the peer takes a message now; what it does not take is the sender's to repeat."""
+def send(socket: zmq.Socket, *frames: bytes) -> None:
+    """Hand a message over; what the peer does not take now is the sender's to repeat."""
     try:
         socket.send_multipart(frames, zmq.NOBLOCK)
-        return True
     except zmq.ZMQError as error:
         if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
             raise
-        return False
 
 
-def wait(timeout_ms: int, pipe: Connection, *readable: zmq.Socket) -> None:
-    """Return when a socket or the pipe has something, or time is up."""
-    poller = zmq.Poller()
-    for source in (*readable, pipe.fileno()):
-        poller.register(source, zmq.POLLIN)
-    poller.poll(timeout_ms)
+def wait(pipe: Connection, *readable: zmq.Socket) -> bool:
+    """Wait for a socket or the parent, not long; return whether it said ("stop",), or is gone."""
+    zmq.select([pipe, *readable], [], [], POLL_S)
+    return told_to_stop(pipe)
 
 
 def told_to_stop(pipe: Connection) -> bool:

@@ -7,31 +7,18 @@ edge   REL ->                   one release
 store        <- ACK, NACK       it is durable here; it is not, and why
 """
 
-from dataclasses import astuple, dataclass, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from probe.base.packing import WireError, pack, unpack
 
 MESSAGE_MAX = 1 << 20
-
-
-class Code(StrEnum):
-    """Why a release was not taken: the first three keep it, the others need a person."""
-
-    BUSY = "busy"
-    SKEW = "skew"
-    UNKNOWN_SCHEMA = "unknown_schema"
-    MALFORMED = "malformed"
-    FORBIDDEN = "forbidden"
-    CONFLICT = "conflict"
-
-
+# Why a release was not taken: the first three keep it for later, the others need a person.
+Code = StrEnum("Code", "BUSY SKEW UNKNOWN_SCHEMA MALFORMED FORBIDDEN CONFLICT")
 LATER = (Code.BUSY, Code.SKEW, Code.UNKNOWN_SCHEMA)
 
 
-@dataclass(frozen=True)
-class Hello:
+class Hello(NamedTuple):
     """First word of an edge, and again whenever it is not known."""
 
     protos: list
@@ -43,8 +30,7 @@ class Hello:
     build: str
 
 
-@dataclass(frozen=True)
-class Welcome:
+class Welcome(NamedTuple):
     """The session stands."""
 
     proto: int
@@ -54,15 +40,13 @@ class Welcome:
     last_slots: list  # table, slot, table, slot ...: the edge closes every slot up to it
 
 
-@dataclass(frozen=True)
-class Rel:
+class Rel(NamedTuple):
     """One release, the bytes of the spool."""
 
     frame: bytes
 
 
-@dataclass(frozen=True)
-class Ack:
+class Ack(NamedTuple):
     """Durable in the store."""
 
     inc: bytes
@@ -72,8 +56,7 @@ class Ack:
     sha256: bytes
 
 
-@dataclass(frozen=True)
-class Nack:
+class Nack(NamedTuple):
     """Not taken."""
 
     inc: bytes
@@ -85,8 +68,7 @@ class Nack:
     retry_after_s: int
 
 
-@dataclass(frozen=True)
-class Beat:
+class Beat(NamedTuple):
     """How far event time has come, and what has been sealed."""
 
     watermark_ms: int
@@ -97,13 +79,14 @@ class Beat:
 
 Message = Hello | Welcome | Rel | Ack | Nack | Beat
 TYPES = (Hello, Welcome, Rel, Ack, Nack, Beat)
-BYTES = {"inc": (16,), "known_inc": (0, 16), "sha256": (32,)}
-LIST_MAX = 512
+SHORT, PAIRS = range(513), range(0, 513, 2)
+LENGTHS = {"inc": (16,), "known_inc": (0, 16), "sha256": (32,), "build": range(65), "protos": SHORT, "schemas": SHORT,
+           "last_slots": PAIRS}
 
 
 def encode(message: Message) -> bytes:
     """Return one frame."""
-    return bytes([TYPES.index(type(message)) + 1]) + pack(list(astuple(message)))
+    return bytes([TYPES.index(type(message)) + 1]) + pack(list(message))
 
 
 def decode(frame: bytes) -> Message:
@@ -111,20 +94,19 @@ def decode(frame: bytes) -> Message:
     if not 2 <= len(frame) <= MESSAGE_MAX or not 1 <= frame[0] <= len(TYPES):
         raise WireError(f"message: {len(frame)} bytes, first {frame[:1]!r}")
     kind = TYPES[frame[0] - 1]
-    types = tuple(field.type for field in fields(kind))
-    content = unpack(frame[1:], types, kind.__name__.lower(), MESSAGE_MAX)
-    for field, value in zip(fields(kind), content, strict=True):
-        if not _fits(field.name, value):
-            raise WireError(f"{kind.__name__.lower()}: {field.name} is out of range")
-    return kind(*content)
+    name = kind.__name__.lower()
+    message = kind(*unpack(frame[1:], tuple(kind.__annotations__.values()), name, MESSAGE_MAX))
+    if wrong := [field for field, value in message._asdict().items() if not fits(field, value)]:
+        raise WireError(f"{name}: {', '.join(wrong)} out of range")
+    return message
 
 
-def _fits(name: str, value: Any) -> bool:
-    if isinstance(value, list):
-        pairs = name != "last_slots" or len(value) % 2 == 0
-        return pairs and len(value) <= LIST_MAX and all(type(n) is int and 0 <= n < 1 << 32 for n in value)
-    if isinstance(value, str):
-        return value in list(Code) if name == "code" else len(value) <= 64
-    if isinstance(value, bytes):
-        return len(value) in BYTES.get(name, [len(value)])
-    return (-1 if name == "last_seq" else 0) <= value < 1 << 63
+def fits(field: str, value: Any) -> bool:
+    """Return whether a value of the right type is in the range of its field."""
+    if isinstance(value, int):
+        return (-1 if field == "last_seq" else 0) <= value < 1 << 63
+    if field == "code":
+        return value in list(Code)
+    if isinstance(value, list) and not all(type(n) is int and 0 <= n < 1 << 32 for n in value):
+        return False
+    return len(value) in LENGTHS.get(field, range(MESSAGE_MAX))

@@ -17,33 +17,17 @@ import numpy as np
 from probe.base.packing import WireError, pack, unpack
 from probe.wire.consent import BASES, PURPOSES
 
-__all__ = ["Flag", "Kind", "Release", "Statement", "WireError", "decode", "encode", "sha256_of"]
-
-PROTO, SCHEMA = 1, 1
-MAGIC = b"PRL1"
+PROTO, SCHEMA, MAGIC = 1, 1, b"PRL1"
 SIZE_MAX = (1 << 20) - 64  # with its envelope below the 1 MiB of a message
 FIXED = struct.Struct("!4sHHI16sQHI8sBHHI")
 HEADER_BYTES = FIXED.size + 32
 DISCRETE_GAUSSIAN = 1  # the mechanism of a RELEASE; the other kinds have none
-UNIT = "subscriber-day"
 NAME_MAX = 64
-
-
-class Kind(IntEnum):
-    """What became of the slot."""
-
-    RELEASE = 1
-    LOST = 2
-    VOID = 3  # sealed, but its bytes were damaged before they were delivered
-
-
-class Flag(IntFlag):
-    """What befell the system while it counted; nothing here depends on a person."""
-
-    CLOCK_STEP = 1
-    PARTIAL_TAP = 2
-    DEGRADED = 4
-    SEEDED = 8  # the noise can be computed again: such a release protects nobody
+# What became of the slot.  VOID: sealed, but its bytes were damaged before they were delivered.
+Kind = IntEnum("Kind", "RELEASE LOST VOID")
+# What befell the system while it counted; nothing here depends on a person.  SEEDED: the noise can be computed
+# again, and such a release protects nobody.
+Flag = IntFlag("Flag", "CLOCK_STEP PARTIAL_TAP DEGRADED SEEDED")
 
 
 @dataclass(frozen=True)
@@ -63,8 +47,13 @@ class Statement:
     rho_denominator: int
     basis: str
     purpose: str
-    consent_epoch: int
+    consent_epoch: int = 0
     warming: bool = False  # people are still being met: after a start, after a local midnight
+
+    @property
+    def rho(self) -> Fraction:
+        """Return the exact zCDP cost of one subscriber-day, as stated."""
+        return Fraction(self.rho_numerator, self.rho_denominator)
 
     @property
     def slot_rho(self) -> Fraction:
@@ -99,15 +88,13 @@ STATED = (*(field.type for field in fields(Statement)), bytes)
 
 def encode(release: Release) -> bytes:
     """Return the frame of a release."""
-    stated, values = release.statement, release.values
-    if stated is None or values is None:
-        body = pack([release.reason])
-    else:
-        body = pack([*astuple(stated), values.astype("<i8").tobytes()])
+    body = pack([release.reason])
+    if release.statement is not None and release.values is not None:
+        body = pack([*astuple(release.statement), release.values.astype("<i8").tobytes()])
     named = release.probe, release.inc, release.seq, release.table, release.slot, release.axes
     mechanism = DISCRETE_GAUSSIAN if release.kind == Kind.RELEASE else 0
     fixed = FIXED.pack(MAGIC, PROTO, SCHEMA, *named, release.kind, release.flags, mechanism, len(body))
-    frame = fixed + _hash(fixed, body) + body
+    frame = fixed + hashlib.sha256(fixed + body).digest() + body
     assert len(frame) <= SIZE_MAX, "an area set fits into a release"
     return frame
 
@@ -116,23 +103,33 @@ def decode(frame: bytes) -> Release:
     """Return the release in a frame, or raise WireError.  Header and hash come before the body."""
     if not HEADER_BYTES <= len(frame) <= SIZE_MAX:
         raise WireError(f"release: {len(frame)} bytes, expected {HEADER_BYTES} to {SIZE_MAX}")
-    fixed, body = frame[: FIXED.size], frame[HEADER_BYTES:]
-    magic, proto, schema, *named, kind, flags, mechanism, size = FIXED.unpack(fixed)
+    body = frame[HEADER_BYTES:]
+    magic, proto, schema, *named, kind, flags, mechanism, size = FIXED.unpack(frame[: FIXED.size])
     if (magic, proto, schema) != (MAGIC, PROTO, SCHEMA):
         raise WireError(f"release: {magic!r} protocol {proto} schema {schema} is unknown")
     if size != len(body) or not intact(frame):
         raise WireError("release: the body is not what the header says")
-    if kind not in list(Kind) or flags > sum(Flag) or mechanism != (kind == Kind.RELEASE):
-        raise WireError("release: kind, flags or mechanism out of range")
-    if named[2] >= 1 << 63:
-        raise WireError("release: sequence number out of range")
+    if kind not in list(Kind) or flags > sum(Flag) or mechanism != (kind == Kind.RELEASE) or named[2] >= 1 << 63:
+        raise WireError("release: kind, flags, mechanism or sequence number out of range")
     head = Release(*(*named, Kind(kind), Flag(flags)))
     if kind != Kind.RELEASE:
         return replace(head, reason=unpack(body, (str,), "release body", 4 * NAME_MAX)[0])
     *stated, raw = unpack(body, STATED, "release body", SIZE_MAX)
     if not raw or len(raw) % 8:
         raise WireError(f"release body: {len(raw)} bytes of values")
-    return replace(head, statement=_checked(Statement(*stated)), values=np.frombuffer(raw, "<i8"))
+    return replace(head, statement=checked(Statement(*stated)), values=np.frombuffer(raw, "<i8"))
+
+
+def checked(stated: Statement) -> Statement:
+    """Return a statement that agrees with itself, or raise WireError."""
+    named = stated.table, stated.axes, stated.value_unit
+    if min(astuple(stated)[3:11]) < 1 or stated.consent_epoch < 0 or not all(0 < len(one) <= NAME_MAX for one in named):
+        raise WireError("release body: a number that must be positive is not, or a name has no fit length")
+    if stated.slots_a_day * stated.slot_rho != stated.rho:
+        raise WireError("release body: the budget stated is not that of the noise stated")
+    if stated.basis not in BASES or stated.purpose not in PURPOSES:
+        raise WireError("release body: basis or purpose is unknown")
+    return stated
 
 
 def sha256_of(frame: bytes) -> bytes:
@@ -142,20 +139,4 @@ def sha256_of(frame: bytes) -> bytes:
 
 def intact(frame: bytes) -> bool:
     """Return whether a frame still is what its hash names."""
-    return _hash(frame[: FIXED.size], frame[HEADER_BYTES:]) == sha256_of(frame)
-
-
-def _hash(fixed: bytes, body: bytes) -> bytes:
-    return hashlib.sha256(fixed + body).digest()
-
-
-def _checked(stated: Statement) -> Statement:
-    words = (stated.table, stated.axes, stated.value_unit)
-    numbers = astuple(stated)[3:11]
-    if min(numbers) < 1 or stated.consent_epoch < 0 or not all(0 < len(word) <= NAME_MAX for word in words):
-        raise WireError("release body: a number that must be positive is not, or a name has no fit length")
-    if stated.slots_a_day * stated.slot_rho != Fraction(stated.rho_numerator, stated.rho_denominator):
-        raise WireError("release body: the budget stated is not that of the noise stated")
-    if stated.basis not in BASES or stated.purpose not in PURPOSES:
-        raise WireError("release body: basis or purpose is unknown")
-    return stated
+    return hashlib.sha256(frame[: FIXED.size] + frame[HEADER_BYTES:]).digest() == sha256_of(frame)

@@ -9,7 +9,6 @@ outside, I9 numbers without gap, I11 charged before drawn.
 
 import random
 import sqlite3
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from collector.edge.deliver import Delivery
 from collector.edge.ledger import Ledger
 from collector.edge.noise import SeededBits
 from collector.edge.seal import Sealer
-from collector.edge.spool import SendWindow, Spool
+from collector.edge.spool import Spool
 from probe.base import record
 from probe.base.tally import Tally
 from probe.wire import envelope, release
@@ -30,7 +29,6 @@ from probe.wire.envelope import Ack, Rel
 from probe.wire.release import Kind
 from tests.builders_seal import AXES, FIRST, INC, STATEMENT, registered
 
-SHARE = Fraction(35, 1000)
 SLOTS = 12
 SEEDS = 60
 STEPS = 250
@@ -69,6 +67,17 @@ class Mortal:
     def executemany(self, *given):
         return self.run(self.db.executemany, *given)
 
+    def executescript(self, *given):
+        return self.run(self.db.executescript, *given)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        """Commit, which may be what a process dies of; who is dead already commits nothing."""
+        if error[0] is None:
+            self.run(self.db.commit)
+
     @property
     def in_transaction(self):
         return self.db.in_transaction
@@ -97,9 +106,9 @@ class Rehearsal:
         self.edge_db.revive()
         self.lives += 1
         self.spool = Spool(self.edge_db, INC)
-        self.sealer = Sealer(self.spool, {1: (STATEMENT, SHARE)}, 1, AXES, self.source)
+        self.sealer = Sealer(self.spool, {1: STATEMENT}, 1, AXES, self.source)
         self.sealer.recover()
-        self.delivery = Delivery(self.spool, self.sealer, 1, "test")
+        self.delivery = Delivery(self.spool, 1)
         self.delivery.watermark_ms = registered().due_ms(self.next_slot - 1)
 
     def start_store(self):
@@ -133,9 +142,9 @@ class Rehearsal:
             return
         slot, self.next_slot = self.next_slot, self.next_slot + 1
         self.delivery.watermark_ms = registered().due_ms(slot)
-        if slot > self.sealer.closed.get(1, -1):
+        if slot > self.spool.closed.get(1, -1):
             try:
-                self.delivery.add(self.sealer.seal(1, slot, 739_000, np.full(3, 10**9), False))
+                self.sealer.seal(1, slot, 739_000, np.full(3, 10**9), False)
             except Killed:
                 self.edge_db.revive()
                 begun = "SELECT count(*) FROM intent WHERE slot = ?"
@@ -237,28 +246,28 @@ def answers_before_commit(group, intake, store, tally):
 
 def redraws(self):
     self._spool._db.execute("DELETE FROM intent WHERE slot NOT IN (SELECT slot FROM release)")
-    self._ledger = Ledger({1: SHARE}, self._spool.charges())
+    self._ledger = Ledger({1: STATEMENT.rho}, self._spool.charges())
     return 0
 
 
 def settles_when_sent(self, now_s):
     ready = due(self, now_s)
     for seq in ready:
-        self.drop(seq)
+        self._spool.acknowledge(seq, self._spool.waiting[seq])
     return ready
 
 
 def skips_in_silence(self):
     for table, slot in self._spool.orphans():
-        self.close_upto(table, slot)
+        self._spool.close_upto(table, slot)
     return 0
 
 
-due = SendWindow.due
+due = Delivery.due
 MUTANTS = {
     "answer before the commit": (receiver, "handle", answers_before_commit),
     "draw again after a crash": (Sealer, "recover", redraws),
-    "settle what was only sent": (SendWindow, "due", settles_when_sent),
+    "settle what was only sent": (Delivery, "due", settles_when_sent),
     "skip a crashed slot in silence": (Sealer, "recover", skips_in_silence),
 }
 
@@ -275,7 +284,7 @@ def test_a_protocol_with_a_fault_of_its_own_is_caught(mutant, monkeypatch):
 
 def seal_again(self, loss):
     """The slot that crashed is offered to the sealer once more."""
-    self.next_slot = max(FIRST, self.next_slot - (self.sealer.closed.get(1, -1) < self.next_slot - 1))
+    self.next_slot = max(FIRST, self.next_slot - (self.spool.closed.get(1, -1) < self.next_slot - 1))
     seal(self, loss)
 
 

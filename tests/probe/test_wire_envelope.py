@@ -1,7 +1,5 @@
 """Messages between edge and store: pinned bytes, strict fields."""
 
-from dataclasses import astuple, replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,9 +64,9 @@ WRONG = [
 
 @pytest.mark.parametrize(("name", "field", "value"), WRONG)
 def test_every_field_is_checked(name, field, value):
-    wrong = replace(MESSAGES[name], **{field: value})
+    wrong = MESSAGES[name]._replace(**{field: value})
     with pytest.raises(WireError):
-        envelope.decode(golden(name)[:1] + pack(list(astuple(wrong))))
+        envelope.decode(golden(name)[:1] + pack(list(wrong)))
 
 
 def test_a_message_of_more_than_a_mebibyte_is_refused():

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from probe.wire.envelope import Beat
 from probe.wire.release import Kind, Release
@@ -29,16 +29,14 @@ class Registered:
         return ((slot + 1) * self.slot_s + self.lateness_s) * 1_000
 
 
-@dataclass(frozen=True)
-class Offered:
+class Offered(NamedTuple):
     """A release that intake found in order."""
 
     release: Release
     frame: bytes
 
 
-@dataclass(frozen=True)
-class Refused:
+class Refused(NamedTuple):
     """Bytes that were not taken; their head is kept for a person to look at."""
 
     probe: int
@@ -46,8 +44,7 @@ class Refused:
     frame: bytes
 
 
-@dataclass(frozen=True)
-class Beaten:
+class Beaten(NamedTuple):
     """A probe's word of how far event time has come."""
 
     probe: int
@@ -56,16 +53,9 @@ class Beaten:
 
 
 Entry = Offered | Refused | Beaten
-
-
-class Verdict(StrEnum):
-    """What became of an entry."""
-
-    STORED = "stored"
-    DUPLICATE = "duplicates"  # the same bytes again
-    CONFLICT = "conflicts"  # other bytes under a name that is taken
-    QUARANTINED = "quarantined"
-    NOTED = "beats"
+# What became of an entry.  DUPLICATE: the same bytes again; CONFLICT: other bytes under a name that is taken.
+Verdict = StrEnum("Verdict", {"STORED": "stored", "DUPLICATE": "duplicates", "CONFLICT": "conflicts",
+                              "QUARANTINED": "quarantined", "NOTED": "beats"})
 
 
 @dataclass

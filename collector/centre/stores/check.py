@@ -1,6 +1,7 @@
 """The contract of a store, a stranger's too: durable, once, never replaced, remembered."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 from collector.centre.stores import Beaten, Offered, Refused, Registered, Store, Verdict
@@ -18,36 +19,30 @@ def broken(build: Callable[[], Store], expected: Registered, frames: list[bytes]
 
     frames : releases of `expected`, by slot, numbered from 0
     """
-    first, probe = release.decode(frames[0]), expected.probe
-    others = [replace(first, seq=first.seq + 99), replace(first, slot=first.slot + 99)]
-    conflicts = [offered(release.encode(one)) for one in others]
+    good, probe, table = [offered(frame) for frame in frames], expected.probe, expected.table
+    first, count = good[0].release, len(good)
+    others = replace(first, seq=first.seq + 99), replace(first, slot=first.slot + 99)
     beats = [Beaten(probe, first.inc, Beat(time_ms, 0, [], 0)) for time_ms in (5_000, 4_000)]
-    good = [offered(frame) for frame in frames]
-
-    store = build()
-    store.register([expected])
-    stored = store.write([*good, *beats, Refused(probe, "malformed", b"x")])
-    store.close()
-    store = build()
-    kept, known, registered = list(store.frames(expected.table)), store.known(probe), store.registered()
-    kinds = store.kinds(probe, expected.table)
-    again = store.write([*good, *conflicts])
-    store.close()
-    store = build()
-    last, frozen = list(store.frames(expected.table)), store.known(probe).frozen
-    store.close()
-
+    with closing(build()) as store:
+        store.register([expected])
+        stored = store.write([*good, *beats, Refused(probe, "malformed", b"x")])
+    with closing(build()) as store:
+        kept, known, registered = list(store.frames(table)), store.known(probe), store.registered()
+        kinds = store.kinds(probe, table)
+        again = store.write([*good, *(offered(release.encode(one)) for one in others)])
+    with closing(build()) as store:
+        last, frozen = list(store.frames(table)), store.known(probe).frozen
+    noted = [Verdict.NOTED, Verdict.NOTED, Verdict.QUARANTINED]
     promises = {
-        "what is new is stored": stored[: len(good)] == [Verdict.STORED] * len(good),
-        "beats are noted, what is refused is kept apart": stored[len(good) :]
-        == [Verdict.NOTED, Verdict.NOTED, Verdict.QUARANTINED],
+        "what is new is stored": stored[:count] == [Verdict.STORED] * count,
+        "beats are noted, what is refused is kept apart": stored[count:] == noted,
         "frames come back byte for byte": kept == frames,
         "kinds are told by slot": list(kinds.values()) == [one.release.kind for one in good],
         "what is expected is remembered": [one.due_ms(7) for one in registered] == [expected.due_ms(7)],
         "the watermark never goes back": (known.watermark_ms, known.inc) == (5_000, first.inc),
-        "the last slot is known": known.last_slots == {expected.table: good[-1].release.slot},
-        "the same again is a duplicate": again[: len(good)] == [Verdict.DUPLICATE] * len(good),
-        "other bytes under a name are a conflict": again[len(good) :] == [Verdict.CONFLICT] * 2,
+        "the last slot is known": known.last_slots == {table: good[-1].release.slot},
+        "the same again is a duplicate": again[:count] == [Verdict.DUPLICATE] * count,
+        "other bytes under a name are a conflict": again[count:] == [Verdict.CONFLICT] * 2,
         "a conflict replaces nothing": last == frames,
         "a conflict is remembered": frozen and not known.frozen,
     }

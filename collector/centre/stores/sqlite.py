@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from collector.centre.stores import Beaten, Entry, Known, Offered, Refused, Registered, Verdict
+from collector.centre.stores import Beaten, Entry, Known, Refused, Registered, Verdict
 from probe.base import record
 from probe.base.config import ConfigError, Settings
 from probe.base.main import RunError
@@ -16,17 +16,19 @@ from probe.wire.release import Kind
 APPLICATION_ID = 0x46465354  # "FFST"
 HEAD_BYTES = 4096  # of what was refused
 QUARANTINE_MAX = 1_000  # rows a probe; conflicts always
-KEEP = "BEGIN SELECT raise(ABORT, 'releases are never corrected'); END"
-SCHEMA = (
-    "CREATE TABLE release(probe INTEGER, tab INTEGER, slot INTEGER, seq INTEGER, inc BLOB, sha256 BLOB, "
-    "kind INTEGER, frame BLOB, PRIMARY KEY(probe, tab, slot), UNIQUE(probe, inc, seq))",
-    f"CREATE TRIGGER no_update BEFORE UPDATE ON release {KEEP}",
-    f"CREATE TRIGGER no_delete BEFORE DELETE ON release {KEEP}",
-    "CREATE TABLE quarantine(id INTEGER PRIMARY KEY, probe INTEGER, why TEXT, sha256 BLOB, head BLOB)",
-    "CREATE TABLE beat(probe INTEGER PRIMARY KEY, inc BLOB, watermark_ms INTEGER, last_seq INTEGER, "
-    "spool_depth INTEGER)",
-    "CREATE TABLE registry(probe INTEGER, tab INTEGER, content TEXT, PRIMARY KEY(probe, tab))",
-)
+SCHEMA = """
+CREATE TABLE release(probe INTEGER, tab INTEGER, slot INTEGER, seq INTEGER, inc BLOB, sha256 BLOB, kind INTEGER,
+                     frame BLOB, PRIMARY KEY(probe, tab, slot), UNIQUE(probe, inc, seq));
+CREATE TRIGGER no_update BEFORE UPDATE ON release BEGIN SELECT raise(ABORT, 'releases are never corrected'); END;
+CREATE TRIGGER no_delete BEFORE DELETE ON release BEGIN SELECT raise(ABORT, 'releases are never corrected'); END;
+CREATE TABLE quarantine(id INTEGER PRIMARY KEY, probe INTEGER, why TEXT, sha256 BLOB, head BLOB);
+CREATE TABLE beat(probe INTEGER PRIMARY KEY, inc BLOB, watermark_ms INTEGER, last_seq INTEGER, spool_depth INTEGER);
+CREATE TABLE registry(probe INTEGER, tab INTEGER, content TEXT, PRIMARY KEY(probe, tab))
+"""
+NAMED = """SELECT DISTINCT sha256 FROM release
+WHERE (probe = ?1 AND tab = ?2 AND slot = ?3) OR (probe = ?1 AND inc = ?5 AND seq = ?4)"""
+NOTE = """INSERT INTO beat VALUES (?, ?, ?, ?, ?) ON CONFLICT(probe) DO UPDATE SET spool_depth = excluded.spool_depth,
+watermark_ms = max(watermark_ms, excluded.watermark_ms), last_seq = max(last_seq, excluded.last_seq)"""
 
 
 class SqliteStore(Settings):
@@ -57,18 +59,15 @@ class SqliteStore(Settings):
 
 
 class Sqlite:
-    """One connection to the file."""
+    """One connection to the file, in autocommit mode."""
 
     def __init__(self, db: sqlite3.Connection):
         self._db = db
 
     def register(self, expected: list[Registered]) -> None:
         """Say what is expected; what is registered already stays."""
-        rows = [
-            (one.probe, one.table, json.dumps({**asdict(one), "axes": one.axes.hex()})) for one in expected
-        ]
-        with record.transaction(self._db):
-            self._db.executemany("INSERT OR IGNORE INTO registry VALUES (?, ?, ?)", rows)
+        rows = [(one.probe, one.table, json.dumps({**asdict(one), "axes": one.axes.hex()})) for one in expected]
+        self._db.executemany("INSERT OR IGNORE INTO registry VALUES (?, ?, ?)", rows)
 
     def registered(self) -> list[Registered]:
         """Return what is expected, by probe and table."""
@@ -79,63 +78,51 @@ class Sqlite:
     def known(self, probe: int) -> Known:
         """Return what was ever stored of a probe."""
         beat = self._db.execute("SELECT inc, watermark_ms FROM beat WHERE probe = ?", (probe,)).fetchone()
-        last = self._db.execute("SELECT tab, max(slot) FROM release WHERE probe = ? GROUP BY tab", (probe,))
+        last = self._db.execute("SELECT tab, max(slot) FROM release WHERE probe = ? GROUP BY tab", (probe,)).fetchall()
         conflict = "SELECT count(*) FROM quarantine WHERE probe = ? AND why = ?"
         (frozen,) = self._db.execute(conflict, (probe, Verdict.CONFLICT)).fetchone()
         inc, watermark_ms = beat or (b"", 0)
-        return Known(inc, watermark_ms, dict(last.fetchall()), frozen > 0)
+        return Known(inc, watermark_ms, dict(last), frozen > 0)
 
     def write(self, entries: list[Entry]) -> list[Verdict]:
         """Return what became of each entry; all are durable together."""
         try:
-            with record.transaction(self._db):
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
                 return [self._write(entry) for entry in entries]
         except sqlite3.OperationalError as error:
             raise RunError(f"the store cannot be written: {error}; what was stored stays") from error
 
     def _write(self, entry: Entry) -> Verdict:
-        if isinstance(entry, Offered):
-            return self._insert(entry)
         if isinstance(entry, Refused):
-            return self._quarantine(entry.probe, entry.why, entry.frame)
-        assert isinstance(entry, Beaten)
-        beat = entry.beat
-        self._db.execute(
-            "INSERT INTO beat VALUES (?, ?, ?, ?, ?) ON CONFLICT(probe) DO UPDATE SET "
-            "watermark_ms = max(watermark_ms, excluded.watermark_ms), "
-            "last_seq = max(last_seq, excluded.last_seq), spool_depth = excluded.spool_depth",
-            (entry.probe, entry.inc, beat.watermark_ms, beat.last_seq, beat.spool_depth),
-        )
-        return Verdict.NOTED
-
-    def _insert(self, entry: Offered) -> Verdict:
+            return self._quarantine(*entry)
+        if isinstance(entry, Beaten):
+            beat = entry.beat
+            self._db.execute(NOTE, (entry.probe, entry.inc, beat.watermark_ms, beat.last_seq, beat.spool_depth))
+            return Verdict.NOTED
         one, sha256 = entry.release, release.sha256_of(entry.frame)
-        key, number = (one.probe, one.table, one.slot), (one.probe, one.inc, one.seq)
-        found = self._db.execute(
-            "SELECT sha256 FROM release WHERE probe = ? AND tab = ? AND slot = ? "
-            "UNION SELECT sha256 FROM release WHERE probe = ? AND inc = ? AND seq = ?",
-            (*key, *number),
-        ).fetchall()
+        names = one.probe, one.table, one.slot, one.seq, one.inc
+        found = self._db.execute(NAMED, names).fetchall()
         if found == [(sha256,)]:
             return Verdict.DUPLICATE
         if found:
             self._quarantine(one.probe, Verdict.CONFLICT, entry.frame)
             return Verdict.CONFLICT
-        row = (*key, one.seq, one.inc, sha256, one.kind, entry.frame)
+        row = *names, sha256, one.kind, entry.frame
         self._db.execute("INSERT INTO release VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         return Verdict.STORED
 
     def _quarantine(self, probe: int, why: str, frame: bytes) -> Verdict:
         (count,) = self._db.execute("SELECT count(*) FROM quarantine WHERE probe = ?", (probe,)).fetchone()
         if count < QUARANTINE_MAX or why == Verdict.CONFLICT:
-            row = (probe, why, release.sha256_of(frame), frame[:HEAD_BYTES])
+            row = probe, why, release.sha256_of(frame), frame[:HEAD_BYTES]
             self._db.execute("INSERT INTO quarantine(probe, why, sha256, head) VALUES (?, ?, ?, ?)", row)
         return Verdict.QUARANTINED
 
     def kinds(self, probe: int, table: int) -> dict[int, Kind]:
         """Return the kind of what is stored, by slot."""
-        query = "SELECT slot, kind FROM release WHERE probe = ? AND tab = ?"
-        return {slot: Kind(kind) for slot, kind in self._db.execute(query, (probe, table))}
+        rows = self._db.execute("SELECT slot, kind FROM release WHERE probe = ? AND tab = ?", (probe, table))
+        return {slot: Kind(kind) for slot, kind in rows}
 
     def frames(self, table: int) -> Iterator[bytes]:
         """Yield the stored frames of a table, by slot and probe."""
@@ -144,7 +131,4 @@ class Sqlite:
 
     def close(self) -> None:
         """Leave one plain file behind; a reader leaves it as it was."""
-        if self._db.execute("PRAGMA query_only").fetchone()[0]:
-            self._db.close()
-        else:
-            record.close(self._db)
+        record.close(self._db)

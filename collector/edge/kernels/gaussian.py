@@ -19,9 +19,7 @@ from probe.base.jit import kernel
 U8 = np.uint64
 LIMIT = 1 << 55  # of p + d, and of both sides of a Bernoulli: 256 n stays below 2^63
 PARITY = U8(0x1BD11BDAA9FC1A22)
-ROTATIONS = np.array(
-    [[14, 16], [52, 57], [23, 40], [5, 37], [25, 33], [46, 12], [58, 22], [32, 32]], np.uint64
-)
+ROTATIONS = np.array([[14, 16], [52, 57], [23, 40], [5, 37], [25, 33], [46, 12], [58, 22], [32, 32]], np.uint64)
 
 
 @kernel
@@ -50,19 +48,10 @@ def bernoulli(n, d, pool, at):
 
 
 @kernel
-def bernoulli_exp(n, d, pool, at):
-    """Return whether an event of probability exp(-n/d) happened, 0 <= n <= d."""
+def bernoulli_exp(n, d, power, pool, at):
+    """Return whether an event of probability exp(-(n/d)^power / power) happened, 0 <= n <= d, power 1 or 2."""
     k = 1
-    while bernoulli(1, k, pool, at) and bernoulli(n, d, pool, at):
-        k += 1
-    return k % 2 == 1
-
-
-@kernel
-def bernoulli_exp_half_square(n, d, pool, at):
-    """Return whether an event of probability exp(-(n/d)^2 / 2) happened, 0 <= n <= d."""
-    k = 1
-    while bernoulli(1, 2 * k, pool, at) and bernoulli(n, d, pool, at) and bernoulli(n, d, pool, at):
+    while bernoulli(1, power * k, pool, at) and bernoulli(n, d, pool, at) and (power == 1 or bernoulli(n, d, pool, at)):
         k += 1
     return k % 2 == 1
 
@@ -89,19 +78,19 @@ def attempt(p, d, pool, at):
     r = y d - k p in 0 .. p - 1.  Minus zero is refused, else zero had twice its share.
     """
     k = 0
-    while at[1] == 0 and bernoulli_exp(1, 2, pool, at):
+    while at[1] == 0 and bernoulli_exp(1, 2, 1, pool, at):
         k += 1
     for _ in range(k * (k - 1)):
-        if not bernoulli_exp(1, 2, pool, at):
+        if not bernoulli_exp(1, 2, 1, pool, at):
             return False, 0
     y = (k * p + d - 1) // d + below((p + d - 1) // d, pool, at)
     r = y * d - k * p
     if r >= p:
         return False, 0
     for _ in range(k):
-        if not bernoulli_exp(r, p, pool, at):
+        if not bernoulli_exp(r, p, 1, pool, at):
             return False, 0
-    if not bernoulli_exp_half_square(r, p, pool, at):
+    if not bernoulli_exp(r, p, 2, pool, at):
         return False, 0
     if bernoulli(1, 2, pool, at):
         return y != 0, -y
@@ -111,11 +100,10 @@ def attempt(p, d, pool, at):
 @kernel
 def draw(p, d, pool, at):
     """Return one draw; meaningless when the pool ended (at[1] is then 1)."""
-    while at[1] == 0:
+    accepted, y = False, 0
+    while at[1] == 0 and not accepted:
         accepted, y = attempt(p, d, pool, at)
-        if accepted:
-            return y
-    return 0
+    return y
 
 
 @kernel
@@ -135,16 +123,17 @@ def fill(noise, first, p, d, pool, at):
 
 
 @kernel
-def fill_by_name(noise, first, p, d, key, pool, at):
+def fill_by_name(noise, first, p, d, key, words):
     """Draw noise[first:], each cell from its own stream; return the first that the pool was too short for.
 
-    key  : u8[4]   names table and slot
-    pool : u1[n]   scratch, a multiple of 32 bytes: blocks (cell, 0), (cell, 1), ...
+    key   : u8[4]   names table and slot
+    words : u8[n]   scratch, the pool: blocks (cell, 0), (cell, 1), ... of four words
     """
+    pool = words.view(np.uint8)
     for cell in range(first, len(noise)):
-        for block in range(len(pool) // 32):
-            threefry(key, U8(cell), U8(block), pool[32 * block : 32 * block + 32])
-        at[0], at[1] = 0, 0
+        for block in range(len(words) // 4):
+            threefry(key, U8(cell), U8(block), words[4 * block : 4 * block + 4])
+        at = np.zeros(2, np.int64)
         noise[cell] = draw(p, d, pool, at)
         if at[1]:
             return cell
@@ -153,7 +142,7 @@ def fill_by_name(noise, first, p, d, key, pool, at):
 
 @kernel
 def threefry(key, counter0, counter1, out):
-    """Write the 32 bytes of Threefry-4x64-20 at counter (counter0, counter1, 0, 0), words little-endian.
+    """Write Threefry-4x64-20 at counter (counter0, counter1, 0, 0) to out, u8[4].
 
     Source: Salmon, Moraes, Dror, Shaw, Parallel random numbers: as easy as 1, 2, 3 (SC 2011).
     """
@@ -161,23 +150,17 @@ def threefry(key, counter0, counter1, out):
     schedule = (k0, k1, k2, k3, PARITY ^ k0 ^ k1 ^ k2 ^ k3)
     x0, x1, x2, x3 = counter0 + k0, counter1 + k1, k2, k3
     for turn in range(20):
-        left, right = ROTATIONS[turn % 8, 0], ROTATIONS[turn % 8, 1]
-        if turn % 2 == 0:
-            x0 += x1
-            x1 = ((x1 << left) | (x1 >> (U8(64) - left))) ^ x0
-            x2 += x3
-            x3 = ((x3 << right) | (x3 >> (U8(64) - right))) ^ x2
-        else:
-            x0 += x3
-            x3 = ((x3 << left) | (x3 >> (U8(64) - left))) ^ x0
-            x2 += x1
-            x1 = ((x1 << right) | (x1 >> (U8(64) - right))) ^ x2
+        x0, x1 = mixed(x0, x1, ROTATIONS[turn % 8, 0])
+        x2, x3 = mixed(x2, x3, ROTATIONS[turn % 8, 1])
+        x1, x3 = x3, x1
         if turn % 4 == 3:
             s = turn // 4 + 1
-            x0 += schedule[s % 5]
-            x1 += schedule[(s + 1) % 5]
-            x2 += schedule[(s + 2) % 5]
-            x3 += schedule[(s + 3) % 5] + U8(s)
-    for word, x in enumerate((x0, x1, x2, x3)):
-        for byte in range(8):
-            out[8 * word + byte] = (x >> U8(8 * byte)) & U8(255)
+            x0, x1 = x0 + schedule[s % 5], x1 + schedule[(s + 1) % 5]
+            x2, x3 = x2 + schedule[(s + 2) % 5], x3 + schedule[(s + 3) % 5] + U8(s)
+    out[0], out[1], out[2], out[3] = x0, x1, x2, x3
+
+
+@kernel
+def mixed(a, b, bits):
+    """Return both halves of a round: the sum, and b rotated left and xored with it."""
+    return a + b, ((b << bits) | (b >> (U8(64) - bits))) ^ (a + b)

@@ -36,8 +36,8 @@ def test_a_greeting_is_answered_with_what_is_known():
 
 
 REFUSED_HELLO = {
-    "a probe that nobody knows": (replace(HELLO, probe=2), {}, "forbidden"),
-    "a protocol of the future": (replace(HELLO, protos=[9]), {}, "unknown_schema"),
+    "a probe that nobody knows": (HELLO._replace(probe=2), {}, "forbidden"),
+    "a protocol of the future": (HELLO._replace(protos=[9]), {}, "unknown_schema"),
     "a new spool": (HELLO, {"inc": bytes(16)}, "conflict"),
     "a frozen probe": (HELLO, {"frozen": True}, "conflict"),
 }

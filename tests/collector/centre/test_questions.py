@@ -164,7 +164,7 @@ def test_a_day_may_have_23_or_25_hours(tmp_path, date, hours):
     one = registered(first_slot=first, until_slot=first + 4 * hours)
     store = a_store(tmp_path / "s", expected=one)
     (day,) = rows_of(store, area="a", level="day")
-    assert (day["coverage"], day["value"], day["state"]) == (1.0, PEOPLE, "warming")
+    assert (day["coverage"], day["value"], day["state"]) == (1.0, PEOPLE, "published")
     assert len(rows_of(store, area="a")) == hours
 
 

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from collector.centre.stores import Refused, check
+from collector.centre.stores import Offered, Refused, check
 from collector.centre.stores.check import offered
 from collector.centre.stores.sqlite import QUARANTINE_MAX, Sqlite, SqliteStore
 from probe.base import plugins
@@ -25,11 +25,12 @@ def test_every_store_keeps_the_contract(name, tmp_path):
 class Forgetful(Sqlite):
     """Replaces what is stored: the one thing that a store must not do."""
 
-    def _insert(self, entry):
-        key = (entry.release.probe, entry.release.table, entry.release.slot)
-        self._db.execute("DROP TRIGGER IF EXISTS no_delete")
-        self._db.execute("DELETE FROM release WHERE probe = ? AND tab = ? AND slot = ?", key)
-        return super()._insert(entry)
+    def _write(self, entry):
+        if isinstance(entry, Offered):
+            key = (entry.release.probe, entry.release.table, entry.release.slot)
+            self._db.execute("DROP TRIGGER IF EXISTS no_delete")
+            self._db.execute("DELETE FROM release WHERE probe = ? AND tab = ? AND slot = ?", key)
+        return super()._write(entry)
 
 
 def test_a_store_that_replaces_is_caught(tmp_path):

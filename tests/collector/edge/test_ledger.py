@@ -28,20 +28,19 @@ def test_a_day_of_25_hours_fits_and_one_slot_more_does_not():
     ledger = Ledger({1: SHARE})
     for slot in range(100):
         charge = Charge(1, slot, 739_000, STATEMENT.slot_rho)
-        ledger.check(charge)
-        ledger.record(charge)
+        ledger.spend(charge)
     assert ledger.left(1, 739_000) == SHARE - 100 * STATEMENT.slot_rho >= 0
     with pytest.raises(
         RunError, match=r"table 1, slot 100 costs rho 0.0003\S+ of the day's share 0.035, and only"
     ):
-        ledger.check(Charge(1, 100, 739_000, STATEMENT.slot_rho))
-    ledger.check(Charge(1, 100, 739_001, STATEMENT.slot_rho))
+        ledger.spend(Charge(1, 100, 739_000, STATEMENT.slot_rho))
+    ledger.spend(Charge(1, 100, 739_001, STATEMENT.slot_rho))
 
 
 def test_a_slot_is_charged_once_even_on_another_day():
     ledger = Ledger({1: SHARE}, [Charge(1, 7, 1, STATEMENT.slot_rho)])
     with pytest.raises(RunError, match="slot 7 is charged already"):
-        ledger.check(Charge(1, 7, 2, STATEMENT.slot_rho))
+        ledger.spend(Charge(1, 7, 2, STATEMENT.slot_rho))
 
 
 @given(st.lists(st.fractions(Fraction(1, 10**6), Fraction(1, 10)), max_size=30))
@@ -50,12 +49,11 @@ def test_sums_are_exact_and_never_pass_the_share(costs):
     for slot, cost in enumerate(costs):
         charge = Charge(1, slot, 1, cost)
         if spent + cost <= SHARE:
-            ledger.check(charge)
-            ledger.record(charge)
+            ledger.spend(charge)
             spent += cost
         else:
             with pytest.raises(RunError):
-                ledger.check(charge)
+                ledger.spend(charge)
     assert ledger.left(1, 1) == SHARE - spent
 
 

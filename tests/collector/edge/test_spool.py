@@ -2,22 +2,22 @@
 
 import os
 import sqlite3
-from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from collector.edge import spool as spools
+from collector.edge.deliver import RETRY_S, Delivery
 from collector.edge.ledger import Charge
 from collector.edge.noise import SeededBits
 from collector.edge.seal import Sealer
-from collector.edge.spool import RETRY_S, SendWindow, Spool
+from collector.edge.spool import Spool
 from probe.base.main import RunError
-from probe.wire import release
+from probe.wire import envelope, release
+from probe.wire.envelope import Beat, Welcome
 from probe.wire.release import Flag, Kind
 from tests.builders_seal import AXES, FIRST, INC, STATEMENT
 
-SHARE = Fraction(35, 1000)
 DAY = 739_000
 TALLY = np.array([500 * 900, 0, 3], "i8") * 64_000
 
@@ -31,7 +31,7 @@ def seeded(table, slot):
 
 
 def sealer(spool, source=seeded, **more):
-    return Sealer(spool, {1: (STATEMENT, SHARE)}, 1, AXES, source, **more)
+    return Sealer(spool, {1: STATEMENT}, 1, AXES, source, **more)
 
 
 @pytest.fixture
@@ -40,11 +40,10 @@ def memory():
 
 
 def test_a_sealed_slot_is_tally_plus_its_noise_rounded_to_person_seconds(memory):
-    seq, frame = sealer(Spool(memory, INC)).seal(1, FIRST, DAY, TALLY, warming=True)
-    one = release.decode(frame)
+    one = release.decode(sealer(Spool(memory, INC)).seal(1, FIRST, DAY, TALLY, warming=True))
     noise = SeededBits(1, 1, FIRST).noise(3, STATEMENT.sigma_p, 1)
     assert one.values.tolist() == [round((t + n) / 64_000) for t, n in zip(TALLY.tolist(), noise.tolist(), strict=True)]
-    assert (one.seq, one.inc, one.slot, one.kind, one.flags) == (seq, INC, FIRST, Kind.RELEASE, Flag.SEEDED)
+    assert (one.seq, one.inc, one.slot, one.kind, one.flags) == (0, INC, FIRST, Kind.RELEASE, Flag.SEEDED)
     assert one.statement.warming and one.statement.slot_rho == STATEMENT.slot_rho
 
 
@@ -52,7 +51,7 @@ def test_a_slot_is_closed_once_and_numbers_have_no_gap(memory):
     spool = Spool(memory, INC)
     one = sealer(spool)
     sealed = [one.seal(1, slot, DAY, TALLY) for slot in range(FIRST, FIRST + 5)]
-    assert [seq for seq, _ in sealed] == list(range(5))
+    assert [release.decode(frame).seq for frame in sealed] == list(spool.waiting) == list(range(5))
     for slot in (FIRST, FIRST + 4):
         with pytest.raises(AssertionError):
             one.seal(1, slot, DAY, TALLY)
@@ -99,12 +98,13 @@ def test_an_overspent_day_draws_nothing(memory):
 
     with pytest.raises(RunError, match="share"):
         sealer(spool, never).seal(1, FIRST, DAY, TALLY)
-    assert len(spool.charges()) == 100 and not spool.waiting()
+    assert len(spool.charges()) == 100 and not spool.waiting
 
 
 def test_a_store_that_knows_more_closes_slots_here(memory):
-    one = sealer(Spool(memory, INC))
-    one.close_upto(1, FIRST + 3)
+    spool = Spool(memory, INC)
+    one = sealer(spool)
+    spool.close_upto(1, FIRST + 3)
     with pytest.raises(AssertionError):
         one.seal(1, FIRST + 3, DAY, TALLY)
 
@@ -120,7 +120,7 @@ def test_a_witness_needs_seeded_noise(memory):
 
 def test_every_flipped_byte_of_a_row_is_noticed(memory):
     spool = Spool(memory, INC)
-    _, frame = sealer(spool).seal(1, FIRST, DAY, TALLY)
+    frame = sealer(spool).seal(1, FIRST, DAY, TALLY)
     assert spool.frame(0) == frame
     for at in range(len(frame)):
         flipped = bytearray(frame)
@@ -141,7 +141,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_sealed(tmp_path):
             one.seal(1, slot, DAY, np.resize(TALLY, 200))
     with spools.opened(path, INC) as spool:
         assert sealer(spool).recover() <= 1
-        assert all(spool.frame(seq) for seq, _ in spool.waiting())
+        assert all(spool.frame(seq) for seq in spool.waiting)
 
 
 def test_one_writer_at_a_time_and_files_for_the_owner_only(tmp_path):
@@ -152,7 +152,7 @@ def test_one_writer_at_a_time_and_files_for_the_owner_only(tmp_path):
         with pytest.raises(RunError, match="in use"), spools.opened(path, INC):
             pass
     with spools.opened(path, bytes(16)) as spool:
-        assert spool.inc == INC and spool.next_seq == 1 and spool.waiting()
+        assert spool.inc == INC and spool.next_seq == 1 and spool.waiting
     assert [one.name for one in tmp_path.iterdir()] == ["spool.db"]
 
 
@@ -167,13 +167,31 @@ def test_a_foreign_file_is_refused(tmp_path):
         pass
 
 
-def test_the_window_sends_the_oldest_again_and_again_until_answered():
-    window = SendWindow(2)
-    for seq in range(4):
-        window.add(seq, bytes([seq]))
-    assert window.due(0.0) == [0, 1] and window.due(RETRY_S - 0.1) == []
-    assert window.due(RETRY_S) == [0, 1]
-    assert not window.acknowledge(0, b"other")
-    assert window.acknowledge(0, bytes([0])) and not window.acknowledge(0, bytes([0]))
-    assert window.due(RETRY_S + 0.1) == [2] and (window.oldest(9), len(window)) == (1, 3)
-    assert SendWindow(2).oldest(9) == 9
+def test_an_answer_settles_a_release_once_and_another_hash_settles_nothing(memory):
+    spool = Spool(memory, INC)
+    frames = [sealer(spool).seal(1, slot, DAY, TALLY) for slot in (FIRST, FIRST + 1)]
+    assert not spool.acknowledge(0, b"other") and not spool.acknowledge(7, bytes(32))
+    assert spool.acknowledge(0, release.sha256_of(frames[0])) and not spool.acknowledge(0, release.sha256_of(frames[0]))
+    assert list(spool.waiting) == list(Spool(memory, INC).waiting) == [1]
+
+
+def test_the_window_sends_the_oldest_again_and_again_until_answered(memory, monkeypatch):
+    monkeypatch.setattr("collector.edge.deliver.WINDOW", 2)
+    spool = Spool(memory, INC)
+    one = sealer(spool)
+    frames = [one.seal(1, slot, DAY, TALLY) for slot in range(FIRST, FIRST + 4)]
+    delivery = Delivery(spool, 1)
+    assert delivery.due(0.0) == [0, 1] and delivery.due(RETRY_S - 0.1) == []
+    assert delivery.due(RETRY_S) == [0, 1]
+    assert spool.acknowledge(0, release.sha256_of(frames[0]))
+    assert delivery.due(RETRY_S + 0.1) == [2]
+
+
+def test_a_damaged_release_is_never_sent(memory):
+    spool = Spool(memory, INC)
+    sealer(spool).seal(1, FIRST, DAY, TALLY)
+    delivery = Delivery(spool, 1)
+    delivery.incoming(envelope.encode(Welcome(1, 1, 32, INC, [])))
+    memory.execute("UPDATE release SET sha256 = ?", (bytes(32),))
+    assert [type(envelope.decode(frame)) for frame in delivery.outgoing(0.0)] == [Beat]
+    assert not spool.waiting and delivery.tally["damaged"] == 1
