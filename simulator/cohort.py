@@ -19,11 +19,11 @@ EVENTS_A_LOOK = 4
 
 
 # What is asked of the radio, by whom and why; see simulator.kernels.looks.put: row u4 of the handset in its cohort,
-# what u1, about_ms i8, walls u1; then what simulator.radio.Radio.measure takes.
-Looks = namedtuple("Looks", "row what about_ms walls x_m y_m time_ms carrier indoor_db")
+# what u1, about i8, walls u1; then what simulator.radio.Radio.measure takes.
+Looks = namedtuple("Looks", "row what about walls x_m y_m time_ms carrier indoor_db")
 LOOK_TYPES = ("u4", "u1", "i8", "u1", "f4", "f4", "i8", "u1", "f4")
 Rows = namedtuple("Rows", "events x_m y_m")  # EVENT, and f4: where the handset truly was, for the judge
-Place = namedtuple("Place", "rules country radio net failures")  # what all handsets of a process share
+Place = namedtuple("Place", "law tables country radio net failures")  # what all handsets of a process share
 
 
 def rows_of(count: int) -> Rows:
@@ -58,7 +58,7 @@ class Cohort:
         self._place, self._bench = place, bench
         self._handsets = np.zeros(len(person), HANDSET)
         self._handsets["subscriber"], self._handsets["person"] = subscriber, person
-        begin_all(self._handsets, place.rules, place.country, bench.legs)
+        begin_all(self._handsets, place.law, place.tables, place.country, bench.legs)
         self._waiting, self._count = rows_of(256), 0
         self.digest = hashlib.sha256()
 
@@ -68,18 +68,18 @@ class Cohort:
         Times since the start of the world.  Events that a connection brings later wait for their turn.
         """
         place, bench = self._place, self._bench
-        rules, looks = place.rules, bench.looks
+        law, looks = place.law, bench.looks
         row = 0
         while row < len(self._handsets):
-            count, row = list_looks(self._handsets, row, begin_ms, end_ms, rules, place.failures,
-                                    place.country, bench.legs, looks, ROOM)
+            count, row = list_looks(self._handsets, row, begin_ms, end_ms, law, place.tables, place.net,
+                                    place.failures, place.country, bench.legs, looks, ROOM)
             asked = [a[:count] for a in looks[4:]]
             place.radio.measure(*asked, bench.cell[:count], bench.level_dbm[:count])
             rows = self._room_for(count)
-            self._count = follow(self._handsets, looks, count, bench.cell, bench.level_dbm, rules,
-                                 place.failures, place.net, bench.link, rows, self._count)
+            self._count = follow(self._handsets, looks, count, bench.cell, bench.level_dbm, law, place.net,
+                                 bench.link, rows, self._count)
         out = grown(out, n, n + self._count)
-        first, start_ms = n, rules.start_ms
+        first, start_ms = n, int(law.start_ms)
         self._count, n = in_time_order(self._waiting, self._count, start_ms + begin_ms, start_ms + end_ms, out, n)
         self.digest.update(out.events[first:n])
         return out, n
@@ -87,7 +87,7 @@ class Cohort:
     def _room_for(self, count: int) -> Rows:
         """Return the waiting rows, with room for all that `count` looks can lead to."""
         wanted = self._count + EVENTS_A_LOOK * count
-        if self._place.rules.grade == MDT:
+        if self._place.law.grade == MDT:
             wanted += REPORTS_MAX * int(np.count_nonzero(self._bench.looks.what[:count] == START))
         self._waiting = grown(self._waiting, self._count, wanted)
         return self._waiting

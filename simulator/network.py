@@ -18,15 +18,16 @@ OUTAGE = 160  # purpose: name of a stream
 SHORTEST_MS = 60 * SECOND_MS
 CONNECTS = np.isin(np.arange(256), [Kind.SERVICE_REQUEST, Kind.PAGING_RESPONSE])
 PAGED = np.arange(256) == Kind.PAGING_RESPONSE
-# What handsets need of the cells: f4[cells], tac and pci u2[cells]; see simulator.radio.Radio.
-Net = namedtuple("Net", "x_m y_m height_m tac pci")
-# Outages of the whole world in the order of time, i8[failures], ms since its start; their sites; and of all cells.
-Failures = namedtuple("Failures", "time_ms until_ms site site_of")
+# What handsets need of a cell; see simulator.radio.Radio.
+NET = np.dtype([("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("site", "u4"), ("tac", "u2"), ("pci", "u2")])
+# Outages of the whole world in the order of time, i8[failures], ms since its start.
+Failures = namedtuple("Failures", "time_ms until_ms site")
 
 
-def net_of(radio: Radio) -> Net:
-    """Return the cells of a radio."""
-    return Net(radio.cell_x_m, radio.cell_y_m, radio.cell_height_m, radio.tac, radio.pci)
+def net_of(radio: Radio) -> np.ndarray:
+    """Return NET[cells]."""
+    columns = (radio.cell_x_m, radio.cell_y_m, radio.cell_height_m, radio.cell_site, radio.tac, radio.pci)
+    return np.array(list(zip(*(column.tolist() for column in columns), strict=True)), NET)
 
 
 def outages(seed: int, site: int, settings: TrafficSettings):
@@ -50,7 +51,7 @@ def failures_of(radio: Radio, seed: int, settings: TrafficSettings, end_ms: int)
     early = (takewhile(lambda span: span[0] < end_ms, outages(seed, site, settings)) for site in sites)
     found = sorted((*span, site) for site, spans in zip(sites, early, strict=True) for span in spans)
     time_ms, until_ms, site = np.array(found, "i8").reshape(-1, 3).T.copy()
-    return Failures(time_ms, until_ms, site, radio.cell_site)
+    return Failures(time_ms, until_ms, site)
 
 
 def base_station(env: simpy.Environment, site: int, radio: Radio, failures: Failures, start_ms: int):
@@ -67,8 +68,8 @@ class Load:
     A page is heard in every cell of the handset's tracking area.
     """
 
-    def __init__(self, net: Net):
-        self._tac, self._now = net.tac, np.zeros((len(net.tac), 3), "u4")
+    def __init__(self, net: np.ndarray):
+        self._tac, self._now = net["tac"], np.zeros((len(net), 3), "u4")
         self._cells, self._pages = [np.empty((0, 4), "i8")], [np.empty((0, 3), "i8")]
 
     def add(self, events: np.ndarray) -> None:

@@ -42,19 +42,17 @@ class TrafficSettings(Settings):
     outage_hours: Positive = 1.0
 
 
-# What the kernels of signalling know: the settings by their names, and
-#
-# start_ms    : UTC; the times of the kernels are ms since then
-# first_day   : local date of midnight_ms[0], days since 1970-01-01
-# midnight_ms : i8  local midnights, from the one before the first day on
-# bursts_mean, bursts_none : f8[slots, 3]  candidates for a burst by slot and activity; probability of none
-# wall_db     : f4[carriers]     grade : row of GRADES
-WORLD = ("seed", "start_ms", "first_day", "midnight_ms", "bursts_mean", "bursts_none", "wall_db", "grade")
-Rules = namedtuple("Rules", (*WORLD, *TrafficSettings.model_fields))  # type: ignore[misc]
+# The law of a world: the settings by their names, and start_ms (UTC; the times of the kernels are ms since then),
+# first_day (local date of midnight_ms[0], days since 1970-01-01), grade (row of GRADES).
+LAW = np.dtype([(name, "i8") for name in ("seed", "start_ms", "first_day", "carriers", "grade")]
+               + [(name, "f8") for name in TrafficSettings.model_fields])
+# Its tables: midnight_ms i8, local midnights from the one before the first day on; bursts_mean, bursts_none
+# f8[slots, 3], candidates for a burst by slot and activity, and the probability of none; wall_db f4[carriers].
+Tables = namedtuple("Tables", "midnight_ms bursts_mean bursts_none wall_db")
 
 
-def rules(settings: TrafficSettings, seed: int, start_ms: int, end_ms: int, zone: str, wall_db, grade: str):
-    """Return the Rules of a world from start_ms to end_ms (UTC)."""
+def law_of(settings: TrafficSettings, seed: int, start_ms: int, end_ms: int, zone: str, wall_db, grade: str):
+    """Return (law, tables) of a world from start_ms to end_ms (UTC): a record of LAW, and Tables."""
     midnights = midnights_ms(start_ms - DAY_MS, end_ms + DAY_MS, zone)
     slots = (end_ms - start_ms + LOOK_AHEAD_MS) // SLOT_MS + 1
     hours = [local(start_ms + slot * SLOT_MS, zone).hour for slot in range(slots)]
@@ -62,5 +60,6 @@ def rules(settings: TrafficSettings, seed: int, start_ms: int, end_ms: int, zone
     mean = np.array([[a_slot * BY_HOUR[hour] * activity for activity in ACTIVITY] for hour in hours])
     none = np.array([[exp(-m) for m in row] for row in mean])
     first_day = (local(midnights[0], zone).date() - date(1970, 1, 1)).days
-    world = (seed, start_ms, first_day, np.array(midnights, "i8") - start_ms, mean, none, wall_db, GRADES.index(grade))
-    return Rules(*world, **settings.model_dump())  # type: ignore[call-arg]
+    fields = (seed, start_ms, first_day, len(wall_db), GRADES.index(grade), *settings.model_dump().values())
+    law = np.array([fields], LAW).view(np.recarray)[0]
+    return law, Tables(np.array(midnights, "i8") - start_ms, mean, none, wall_db)

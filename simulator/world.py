@@ -20,7 +20,7 @@ from simulator.network import Load, base_station, failures_of, net_of
 from simulator.population import country, subscribers
 from simulator.radio import Radio
 from simulator.scenario import Scenario
-from simulator.traffic import TrafficSettings, rules
+from simulator.traffic import TrafficSettings, law_of
 
 MARGIN_M = 3_000.0  # of radio beyond the map
 
@@ -44,9 +44,9 @@ def place_of(scenario: Scenario, plan: Plan) -> Place:
     reach_m = people.reach_m + np.hypot(people.middle_x_m, people.middle_y_m) + MARGIN_M
     radio = Radio.build(plan, scenario.areas.frame, reach_m, loss, seed)
     settings, grade = parse(TrafficSettings, "[traffic]", scenario.traffic), scenario.probe.get("grade", "trace")
-    law = rules(settings, seed, *span, scenario.world.zone, radio.wall_db, grade)
+    law, tables = law_of(settings, seed, *span, scenario.world.zone, radio.wall_db, grade)
     failures = failures_of(radio, seed, settings, span[1] - span[0] + LOOK_AHEAD_MS)
-    return Place(law, people, radio, net_of(radio), failures)
+    return Place(law, tables, people, radio, net_of(radio), failures)
 
 
 def events_digest(bucket_digests: list[bytes]) -> str:
@@ -70,7 +70,7 @@ class World:
 
     def run(self, deliver: Callable[[Batch], None], lateness_ms: int = 60_000) -> None:
         """Let time pass, handing over the events of each step; the last is empty, its watermark late."""
-        env, start_ms = simpy.Environment(), self.place.rules.start_ms
+        env, start_ms = simpy.Environment(), int(self.place.law.start_ms)
         for site in np.unique(self.place.failures.site).tolist():
             env.process(base_station(env, site, self.place.radio, self.place.failures, start_ms))
         for cohort in self.cohorts.values():
@@ -97,7 +97,7 @@ class World:
             yield env.timeout(end_ms - begin_ms)
 
     def _deliver(self, env, deliver: Callable[[Batch], None]):
-        start_ms = self.place.rules.start_ms
+        start_ms = int(self.place.law.start_ms)
         for begin_ms, end_ms in self._steps(env):
             if self._count > len(self._sorted.events):
                 self._sorted = rows_of(len(self._heard.events))

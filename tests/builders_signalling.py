@@ -50,7 +50,7 @@ def handset_events(*sets):
     scenario, place = small(*sets)
     env, heard = simpy.Environment(), []
     for site in np.unique(place.failures.site).tolist():
-        env.process(base_station(env, site, place.radio, place.failures, place.rules.start_ms))
+        env.process(base_station(env, site, place.radio, place.failures, int(place.law.start_ms)))
     known = subscribers(place.country, scenario.world.seed, scenario.handsets, scenario.population)
     for row in known:
         Handset(env, place, int(row["subscriber"]), int(row["person"]), heard.append)

@@ -13,18 +13,18 @@ from simulator.kernels.timeline import (
 
 
 @bare
-def put(looks, n, row, h, what, time_ms, about_ms, rules):
+def put(looks, n, row, h, what, time_ms, about, law, tables):
     """Write look n of handset h and return n + 1.
 
-    about_ms: of START the end of the connection, of OUTAGE the row of the failure, else 0
+    about: of START the end of the connection, of OUTAGE the site, else 0
     """
-    looks.row[n], looks.what[n], looks.about_ms[n] = row, what, about_ms
-    looks.time_ms[n] = rules.start_ms + time_ms
+    looks.row[n], looks.what[n], looks.about[n] = row, what, about
+    looks.time_ms[n] = law.start_ms + time_ms
     looks.x_m[n], looks.y_m[n] = position(h, time_ms)
     looks.carrier[n], looks.walls[n] = h.carrier, walls_of(h)
     same = n > 0 and looks.row[n - 1] == row and looks.carrier[n - 1] == h.carrier
     same = same and looks.walls[n - 1] == looks.walls[n]
-    looks.indoor_db[n] = looks.indoor_db[n - 1] if same else walls_db(rules, h)
+    looks.indoor_db[n] = looks.indoor_db[n - 1] if same else walls_db(law, tables, h)
     return n + 1
 
 
@@ -35,11 +35,11 @@ def first_failure(failures, time_ms):
 
 
 @bare
-def noticed(failures, time_ms, rules, person, calm):
+def noticed(failures, time_ms, law, person, calm):
     """Return (delay_ms, the first failure that a person's handset notices at time_ms or later)."""
     if calm:
         return 0, len(failures.time_ms)
-    delay_ms = notices_ms(rules, person)
+    delay_ms = notices_ms(law, person)
     return delay_ms, first_failure(failures, time_ms - delay_ms)
 
 
@@ -50,23 +50,23 @@ def failure_ms(failures, i, delay_ms):
 
 
 @bare
-def on_site(h, failures, i):
-    """Return whether h camps on, or is served by, the base station of failure i."""
-    return h.cell != NO_CELL and failures.site_of[h.cell] == failures.site[i]
+def on_site(h, net, site):
+    """Return whether h camps on, or is served by, a site."""
+    return h.cell != NO_CELL and net[h.cell].site == site
 
 
 @bare
-def connect(h, row, calm, rules, failures, country, legs, looks, n):
+def connect(h, row, calm, law, tables, failures, country, legs, looks, n):
     """List the looks of the connection that begins with the burst at h.burst_ms; return their count.
 
     Traffic that begins before the release rides on it.  h stands at its release afterwards.
     """
     opened, begins, person = n, np.int64(h.burst_ms), np.int64(h.person)
-    delay, fails = noticed(failures, begins + 1, rules, person, calm)
-    h.carrier = carrier_at(rules, person, begins)
-    n = put(looks, n, row, h, START, begins, 0, rules)
-    release = min(burst_end(rules, h), np.int64(h.switch_ms))
-    h.burst_ms = next_burst(rules, h, begins)
+    delay, fails = noticed(failures, begins + 1, law, person, calm)
+    h.carrier = carrier_at(law, person, begins)
+    n = put(looks, n, row, h, START, begins, 0, law, tables)
+    release = min(burst_end(law, h), np.int64(h.switch_ms))
+    h.burst_ms = next_burst(law, tables, h, begins)
     looked, every_ms = begins, connected_every_ms(h)
     while True:
         failure = failure_ms(failures, fails, delay)
@@ -75,31 +75,31 @@ def connect(h, row, calm, rules, failures, country, legs, looks, n):
             break
         if now == h.end_ms:
             moved = h.mode != STAY
-            take_leg(h, now, rules, country, legs)
+            take_leg(h, now, law, tables, country, legs)
             looked, every_ms = now, connected_every_ms(h)
             if moved:
-                n = put(looks, n, row, h, MOVE, now, 0, rules)
+                n = put(looks, n, row, h, MOVE, now, 0, law, tables)
         elif now == failure:
-            n = put(looks, n, row, h, OUTAGE, now, fails, rules)
+            n = put(looks, n, row, h, OUTAGE, now, failures.site[fails], law, tables)
             fails += 1
         elif now == h.burst_ms:
-            if takes_place(rules, h):
-                release = max(release, min(burst_end(rules, h), begins + CONNECTION_MS_MAX, h.switch_ms))
-            h.burst_ms = next_burst(rules, h, now)
+            if takes_place(law, h):
+                release = max(release, min(burst_end(law, h), begins + CONNECTION_MS_MAX, h.switch_ms))
+            h.burst_ms = next_burst(law, tables, h, now)
         else:
-            n = put(looks, n, row, h, MOVE, now, 0, rules)
+            n = put(looks, n, row, h, MOVE, now, 0, law, tables)
             looked = now
-    looks.about_ms[opened], h.busy_ms = release, release
+    looks.about[opened], h.busy_ms = release, release
     pass_looks(h, release)
     return n
 
 
 @bare
-def walk(h, row, begin_ms, end_ms, calm, rules, failures, country, legs, looks, n):
+def walk(h, row, begin_ms, end_ms, calm, law, tables, net, failures, country, legs, looks, n):
     """List the looks of one handset that begin in [begin_ms, end_ms), connections whole; return n."""
     first, due = n, np.int64(h.due_ms)
     person = np.int64(h.person)
-    delay, fails = noticed(failures, max(begin_ms, np.int64(h.busy_ms)), rules, person, calm)
+    delay, fails = noticed(failures, max(begin_ms, np.int64(h.busy_ms)), law, person, calm)
     while True:
         failure, look = failure_ms(failures, fails, delay), idle_look_ms(h)
         now = min(min(h.end_ms, h.switch_ms), min(min(failure, h.burst_ms), min(look, due)))
@@ -107,33 +107,33 @@ def walk(h, row, begin_ms, end_ms, calm, rules, failures, country, legs, looks, 
             return n
         if now == h.end_ms:
             moved = h.mode != STAY and h.on
-            take_leg(h, now, rules, country, legs)
+            take_leg(h, now, law, tables, country, legs)
             if moved:
-                n = put(looks, n, row, h, IDLE, now, 0, rules)
+                n = put(looks, n, row, h, IDLE, now, 0, law, tables)
         elif now == h.switch_ms:
             h.on = 1 - h.on
             pass_looks(h, now)
-            n = put(looks, n, row, h, ATTACH if h.on else DETACH, now, 0, rules)
-            h.switch_ms, due = next_switch(rules, person, now), NEVER
+            n = put(looks, n, row, h, ATTACH if h.on else DETACH, now, 0, law, tables)
+            h.switch_ms, due = next_switch(law, tables, person, now), NEVER
         elif now == failure:  # of use only where the handset may be camped on that base station
-            if h.on and (n > first or on_site(h, failures, fails)):
-                n = put(looks, n, row, h, OUTAGE, now, fails, rules)
+            if h.on and (n > first or on_site(h, net, failures.site[fails])):
+                n = put(looks, n, row, h, OUTAGE, now, failures.site[fails], law, tables)
             fails += 1
         elif now == h.burst_ms:
-            if takes_place(rules, h):
-                n, due = connect(h, row, calm, rules, failures, country, legs, looks, n), NEVER
-                delay, fails = noticed(failures, np.int64(h.busy_ms), rules, person, calm)
+            if takes_place(law, h):
+                n, due = connect(h, row, calm, law, tables, failures, country, legs, looks, n), NEVER
+                delay, fails = noticed(failures, np.int64(h.busy_ms), law, person, calm)
             else:
-                h.burst_ms = next_burst(rules, h, now)
+                h.burst_ms = next_burst(law, tables, h, now)
         elif now == look:
-            n = put(looks, n, row, h, IDLE, now, 0, rules)
+            n = put(looks, n, row, h, IDLE, now, 0, law, tables)
             h.look += 1
         else:
-            n, due = put(looks, n, row, h, PERIODIC, now, 0, rules), NEVER
+            n, due = put(looks, n, row, h, PERIODIC, now, 0, law, tables), NEVER
 
 
 @bare
-def list_looks(handsets, first, begin_ms, end_ms, rules, failures, country, legs, looks, room):
+def list_looks(handsets, first, begin_ms, end_ms, law, tables, net, failures, country, legs, looks, room):
     """List the looks of handsets from row first on while there is room; return (looks, next row).
 
     A handset that neither moves nor talks nor is called upon costs one comparison.
@@ -151,5 +151,5 @@ def list_looks(handsets, first, begin_ms, end_ms, rules, failures, country, legs
             continue
         if n + room > len(looks.row):
             return n, row
-        n = walk(h, row, begin_ms, end_ms, calm, rules, failures, country, legs, looks, n)
+        n = walk(h, row, begin_ms, end_ms, calm, law, tables, net, failures, country, legs, looks, n)
     return n, len(handsets)

@@ -32,20 +32,24 @@ REPORT_EVERY_MS = 10_000
 REPORTS_MAX = CONNECTION_MS_MAX // REPORT_EVERY_MS  # of one connection
 UPDATE_MS = 150  # from a handover to the update of the tracking area
 
-# One connection, or none.  count: cells it measures; level_dbm: filtered; better_ms: since when a neighbour is
-# better by the offset, NEVER = it is not; report_ms: next periodic report; next_...: scratch.
+# What one handset hears and says at a time, and its connection, if it has one.
+# heard, heard_dbm: what the radio just said, loudest first.  said, kind, said_ms, said_cell: events not yet written.
+# count, cell, level_dbm: the cells that a connection measures, filtered; better_ms: since when each is better than
+# the serving one, NEVER = it is not; report_ms: next periodic report; next_...: scratch.
 LINK = np.dtype([
+    ("heard", "u4", (8,)), ("heard_dbm", "f4", (8,)), ("x_m", "f4"), ("y_m", "f4"),
+    ("said", "i8"), ("kind", "u1", (8,)), ("said_ms", "i8", (8,)), ("said_cell", "u4", (8,)),
     ("connected", "u1"), ("count", "i8"), ("cell", "u4", (8,)), ("level_dbm", "f4", (8,)), ("better_ms", "i8", (8,)),
+    ("opened_ms", "i8"), ("until_ms", "i8"), ("looked_ms", "i8"), ("report_ms", "i8"),
     ("next_cell", "u4", (8,)), ("next_dbm", "f4", (8,)), ("next_ms", "i8", (8,)),
-    ("opened_ms", "i8"), ("until_ms", "i8"), ("looked_ms", "i8"), ("report_ms", "i8"), ("x_m", "f4"), ("y_m", "f4"),
 ], align=True)
 
 
 @bare
-def timing_advance(seed, person, time_ms, x_m, y_m, cell, net):
-    """Return the timing advance to a cell: N(excess, 30 m) over the slant range, in steps of 78.07 m."""
-    dx, dy = np.float64(x_m) - net.x_m[cell], np.float64(y_m) - net.y_m[cell]
-    far_m = sqrt(dx * dx + dy * dy + (net.height_m[cell] - np.float64(HANDSET_M)) ** 2)
+def timing_advance(seed, person, time_ms, x_m, y_m, cell):
+    """Return the timing advance to a cell (NET): N(excess, 30 m) over the slant range, in steps of 78.07 m."""
+    dx, dy = np.float64(x_m) - cell.x_m, np.float64(y_m) - cell.y_m
+    far_m = sqrt(dx * dx + dy * dy + (cell.height_m - np.float64(HANDSET_M)) ** 2)
     far_m += EXCESS_M * exponential(seed, EXCESS, person, time_ms) + TA_SIGMA_M * normal(seed, SPREAD, person, time_ms)
     return min(max(np.int64(floor(far_m / TA_STEP_M + 0.5)), 0), TA_MAX)
 
@@ -57,22 +61,22 @@ def rsrp_code(dbm):
 
 
 @bare
-def prepare_ms(rules, person, time_ms):
+def prepare_ms(law, person, time_ms):
     """Return how long the handover reported for at time_ms takes to prepare, 30 to 70 ms."""
-    return 30 + np.int64(bits(rules.seed, PREPARE, person, time_ms) % np.uint64(41))
+    return 30 + np.int64(bits(law.seed, PREPARE, person, time_ms) % np.uint64(41))
 
 
 @bare
-def choose(camped, cell, level_dbm):
+def choose(camped, link):
     """Return the cell to camp on, of those heard: the old one unless the loudest is 3 dB better."""
     for j in range(HEARD):
-        if cell[j] == camped and cell[j] != NO_CELL and level_dbm[j] >= level_dbm[0] - RESELECT_DB:
-            return camped
-    return cell[0]
+        if link.heard[j] == camped and camped != NO_CELL and link.heard_dbm[j] >= link.heard_dbm[0] - RESELECT_DB:
+            return link.heard[j]
+    return link.heard[0]
 
 
 @bare
-def heard(link, cell):
+def measured(link, cell):
     """Return at which place a connection measures a cell, or -1."""
     for j in range(link.count):
         if link.cell[j] == cell:
@@ -81,236 +85,227 @@ def heard(link, cell):
 
 
 @bare
-def smooth(link, time_ms, cell, level_dbm):
+def smooth(link, time_ms):
     """Pass the levels heard through the L3 filter, k = 4: weight 1/2 per 200 ms; forget the unheard."""
     count = 0
     old = np.float32(exp((link.looked_ms - time_ms) * (log(2.0) / MEASURE_MS)))
-    while count < HEARD and cell[count] != NO_CELL:
-        link.next_dbm[count], link.next_ms[count] = level_dbm[count], NEVER
-        j = heard(link, cell[count])
+    while count < HEARD and link.heard[count] != NO_CELL:
+        link.next_dbm[count], link.next_ms[count] = link.heard_dbm[count], NEVER
+        j = measured(link, link.heard[count])
         if j >= 0:
-            link.next_dbm[count] += old * (link.level_dbm[j] - level_dbm[count])
+            link.next_dbm[count] += old * (link.level_dbm[j] - link.heard_dbm[count])
             link.next_ms[count] = link.better_ms[j]
         count += 1
     for j in range(count):
-        link.cell[j], link.level_dbm[j], link.better_ms[j] = cell[j], link.next_dbm[j], link.next_ms[j]
+        link.cell[j], link.level_dbm[j], link.better_ms[j] = link.heard[j], link.next_dbm[j], link.next_ms[j]
     link.count, link.looked_ms = count, time_ms
 
 
 @bare
-def a3_target(link, serving, time_ms, rules):
+def a3_target(link, serving, time_ms, law):
     """Return the neighbour to hand over to, or NO_CELL: better by the offset for the time-to-trigger.
 
     serving : place of the serving cell among those the connection measures
     """
     target, best = NO_CELL, np.float32(-1e9)
     for j in range(link.count):
-        if link.level_dbm[j] <= link.level_dbm[serving] + rules.a3_offset_db + rules.a3_hysteresis_db:
+        if link.level_dbm[j] <= link.level_dbm[serving] + law.a3_offset_db + law.a3_hysteresis_db:
             link.better_ms[j] = NEVER
             continue
         link.better_ms[j] = min(link.better_ms[j], time_ms)
-        if time_ms - link.better_ms[j] >= rules.time_to_trigger_ms and link.level_dbm[j] > best:
+        if time_ms - link.better_ms[j] >= law.time_to_trigger_ms and link.level_dbm[j] > best:
             target, best = link.cell[j], link.level_dbm[j]
     return target
 
 
 @bare
-def write(out, n, h, link, kind, time_ms, rules, net):
-    """Write event n of handset h; return n + 1.  Only what the grade of the tap hears is filled in."""
-    e = out.events[n]
-    e.time_ms, e.subscriber, e.cell = rules.start_ms + time_ms, h.subscriber, h.cell
+def report_levels(e, link, person, time_ms, seed, net):
+    """Fill in the levels of the serving cell and up to 7 neighbours, loudest first, as measured."""
+    count, level, cell = 0, link.next_dbm, link.next_cell
+    offset_db = OFFSET_DB * normal(seed, OFFSET, person, link.opened_ms)
+    for j in range(link.count):
+        error = offset_db + REPORT_DB * normal(seed, LEVEL_NOISE, person, time_ms * 8 + j)
+        dbm = np.float32(link.level_dbm[j] + error)
+        if link.cell[j] == e.cell:
+            e.rsrp[0] = rsrp_code(dbm)
+        elif dbm >= FLOOR_DBM:
+            k = count
+            while k > 0 and level[k - 1] < dbm:
+                level[k], cell[k] = level[k - 1], cell[k - 1]
+                k -= 1
+            level[k], cell[k] = dbm, link.cell[j]
+            count += 1
+    for j in range(min(count, 7)):
+        e.rsrp[j + 1], e.neighbour_pci[j] = rsrp_code(level[j]), net[cell[j]].pci
+
+
+@bare
+def write(out, n, h, link, kind, time_ms, cell, law, net):
+    """Write event n of handset h, on a cell; return n + 1.  Only what the grade of the tap hears is filled in."""
+    e, person = out.events[n], np.int64(h.person)
+    e.time_ms, e.subscriber, e.cell = law.start_ms + time_ms, h.subscriber, cell
     e.kind, e.flags, e.ta, e.aoa = kind, 0, NO_TA, NO_AOA
     for j in range(8):
         e.rsrp[j] = NO_RSRP
     for j in range(7):
         e.neighbour_pci[j] = NO_PCI
     out.x_m[n], out.y_m[n] = link.x_m, link.y_m
-    if rules.grade != CORE and kind != SAY_RELEASE:
-        person = np.int64(h.person)
-        e.ta = timing_advance(rules.seed, person, time_ms, link.x_m, link.y_m, h.cell, net)
+    if law.grade != CORE and kind != SAY_RELEASE:
+        e.ta = timing_advance(law.seed, person, time_ms, link.x_m, link.y_m, net[cell])
         if kind in (SAY_REPORT, SAY_HANDOVER):
-            report_levels(e, link, h.cell, person, time_ms, rules.seed, net)
+            report_levels(e, link, person, time_ms, law.seed, net)
     return n + 1
 
 
 @bare
-def report_levels(e, link, serving, person, time_ms, seed, net):
-    """Fill in the levels of the serving cell and up to 7 neighbours, loudest first, as measured."""
-    count, level, cell = 0, link.next_dbm, link.next_cell
-    offset_db = OFFSET_DB * normal(seed, OFFSET, person, link.opened_ms)
-    for j in range(link.count):
-        error = offset_db + REPORT_DB * normal(seed, LEVEL_NOISE, person, time_ms * 8 + j)
-        measured = np.float32(link.level_dbm[j] + error)
-        if link.cell[j] == serving:
-            e.rsrp[0] = rsrp_code(measured)
-        elif measured >= FLOOR_DBM:
-            k = count
-            while k > 0 and level[k - 1] < measured:
-                level[k], cell[k] = level[k - 1], cell[k - 1]
-                k -= 1
-            level[k], cell[k] = measured, link.cell[j]
-            count += 1
-    for j in range(min(count, 7)):
-        e.rsrp[j + 1], e.neighbour_pci[j] = rsrp_code(level[j]), net.pci[cell[j]]
+def write_reports(out, n, h, link, time_ms, law, net):
+    """Write the periodic reports of grade mdt before time_ms; return n.  Other events keep their times."""
+    while link.connected and law.grade == MDT and link.report_ms < time_ms:
+        at = max(link.report_ms, h.due_ms - PERIODIC_MS + 1)
+        if at < time_ms:
+            n = write(out, n, h, link, SAY_REPORT, at, h.cell, law, net)
+        link.report_ms += REPORT_EVERY_MS
+    return n
 
 
 @bare
-def say(out, n, h, link, kind, time_ms, rules, net):
-    """Write one event after the last one; it is a contact, so the periodic update waits anew.
+def write_said(out, n, h, link, law, net):
+    """Write what was said; return n."""
+    for k in range(link.said):
+        n = write(out, n, h, link, link.kind[k], link.said_ms[k], link.said_cell[k], law, net)
+    link.said = 0
+    return n
+
+
+@bare
+def say(h, link, kind, time_ms, law):
+    """Say something after the last word; it is a contact, so the periodic update waits anew.
 
     A3 reports are heard at grade trace and above, yet take their place in time at any grade.
     """
     if h.due_ms != NEVER:
         time_ms = max(time_ms, h.due_ms - PERIODIC_MS + 1)
     h.due_ms = time_ms + PERIODIC_MS
-    if kind == SAY_REPORT and rules.grade == CORE:
-        return n
-    return write(out, n, h, link, kind, time_ms, rules, net)
+    if kind != SAY_REPORT or law.grade != CORE:
+        link.kind[link.said], link.said_ms[link.said], link.said_cell[link.said] = kind, time_ms, h.cell
+        link.said += 1
 
 
 @bare
-def camp(out, n, h, link, cell, time_ms, rules, net):
+def camp(h, link, cell, time_ms, law, net):
     """Camp on a cell, or on none; update the tracking area where it is another or coverage was lost."""
-    h.cell = cell
-    if cell == NO_CELL:
-        h.tac = LOST
-        return n
-    known = h.tac
-    h.tac = net.tac[cell]
-    if known != FRESH and known != h.tac:
-        n = say(out, n, h, link, SAY_TAU, time_ms, rules, net)
-    return n
+    known, h.cell = h.tac, cell
+    h.tac = LOST if cell == NO_CELL else net[cell].tac
+    if h.tac != LOST and known != FRESH and known != h.tac:
+        say(h, link, SAY_TAU, time_ms, law)
 
 
 @bare
-def report_until(out, n, h, link, time_ms, rules, net):
-    """Write the periodic reports of grade mdt before time_ms; other events keep their times."""
-    while link.connected and rules.grade == MDT and link.report_ms < time_ms:
-        at = max(link.report_ms, h.due_ms - PERIODIC_MS + 1)
-        if at < time_ms:
-            n = write(out, n, h, link, SAY_REPORT, at, rules, net)
-        link.report_ms += REPORT_EVERY_MS
-    return n
-
-
-@bare
-def open_link(out, n, h, link, until_ms, time_ms, cell, level_dbm, rules, net):
+def open_link(h, link, until_ms, time_ms, law, net):
     """Begin a connection on the cell that h camps on, if there is one."""
-    person = np.int64(h.person)
-    n = camp(out, n, h, link, choose(h.cell, cell, level_dbm), time_ms, rules, net)
+    camp(h, link, choose(h.cell, link), time_ms, law, net)
     if h.cell == NO_CELL:
         h.due_ms = until_ms + PERIODIC_MS
-        return n
-    kind = SAY_PAGED if is_paged(rules, person, time_ms) else SAY_REQUEST
-    n = say(out, n, h, link, kind, time_ms, rules, net)
-    link.connected, link.count, link.looked_ms = 1, 0, time_ms
+        return
+    say(h, link, SAY_PAGED if is_paged(law, np.int64(h.person), time_ms) else SAY_REQUEST, time_ms, law)
+    link.connected, link.count, link.opened_ms = 1, 0, time_ms
     link.until_ms, link.report_ms = until_ms, time_ms + REPORT_EVERY_MS
-    link.opened_ms = time_ms
-    smooth(link, time_ms, cell, level_dbm)
-    return n
+    smooth(link, time_ms)
 
 
 @bare
-def hang_up(out, n, h, link, rules, net):
-    """End the connection, if there is one."""
-    if link.connected:
-        n = report_until(out, n, h, link, link.until_ms, rules, net)
-        n = say(out, n, h, link, SAY_RELEASE, link.until_ms, rules, net)
-        link.connected = 0
-    return n
-
-
-@bare
-def watch(out, n, h, link, time_ms, cell, level_dbm, rules, net):
+def watch(h, link, time_ms, law, net):
     """Measure while connected: report and hand over, or find another cell after losing the link."""
-    smooth(link, time_ms, cell, level_dbm)
-    serving = heard(link, h.cell)
+    smooth(link, time_ms)
+    serving = measured(link, h.cell)
     if serving < 0:
-        h.cell = cell[0]
-        if h.cell == NO_CELL:
-            link.connected = 0
-            return camp(out, n, h, link, NO_CELL, time_ms, rules, net)
-        n = say(out, n, h, link, SAY_AGAIN, time_ms, rules, net)
+        h.cell = link.heard[0]
+        link.connected = h.cell != NO_CELL
+        if link.connected:
+            say(h, link, SAY_AGAIN, time_ms, law)
     else:
-        target = a3_target(link, serving, time_ms, rules)
+        target = a3_target(link, serving, time_ms, law)
         if target == NO_CELL:
-            return n
-        n = say(out, n, h, link, SAY_REPORT, time_ms, rules, net)
-        time_ms += prepare_ms(rules, np.int64(h.person), time_ms)
+            return
+        say(h, link, SAY_REPORT, time_ms, law)
+        time_ms += prepare_ms(law, np.int64(h.person), time_ms)
         h.cell = target
-        n = say(out, n, h, link, SAY_HANDOVER, time_ms, rules, net)
+        say(h, link, SAY_HANDOVER, time_ms, law)
     for j in range(link.count):
         link.better_ms[j] = NEVER
-    return camp(out, n, h, link, h.cell, time_ms + UPDATE_MS, rules, net)
+    camp(h, link, h.cell, time_ms + UPDATE_MS, law, net)
 
 
 @bare
-def switch(out, n, h, link, what, time_ms, cell, level_dbm, rules, net):
+def switch(h, link, what, time_ms, law, net):
     """Say goodbye, or register again, if a cell is heard."""
-    h.cell = choose(h.cell, cell, level_dbm)
+    h.cell = choose(h.cell, link)
     if h.cell != NO_CELL:
-        n = say(out, n, h, link, SAY_ATTACH if what == ATTACH else SAY_DETACH, time_ms, rules, net)
+        say(h, link, SAY_ATTACH if what == ATTACH else SAY_DETACH, time_ms, law)
     if what == DETACH:
         h.cell, h.tac, h.due_ms = NO_CELL, LOST, NEVER
     elif h.cell == NO_CELL:
         h.due_ms = time_ms + PERIODIC_MS
     else:
-        h.tac = net.tac[h.cell]
-    return n
+        h.tac = net[h.cell].tac
 
 
 @bare
-def act(out, n, h, link, what, about_ms, time_ms, cell, level_dbm, rules, failures, net):
-    """Do what one look was for; return the number of events."""
-    if what == START:
-        return open_link(out, n, h, link, np.int64(about_ms), time_ms, cell, level_dbm, rules, net)
-    if what in (ATTACH, DETACH):
-        return switch(out, n, h, link, what, time_ms, cell, level_dbm, rules, net)
-    if what == MOVE or (what == OUTAGE and link.connected and on_site(h, failures, about_ms)):
-        return watch(out, n, h, link, time_ms, cell, level_dbm, rules, net) if link.connected else n
-    if what == IDLE or (what == OUTAGE and not link.connected and on_site(h, failures, about_ms)):
-        return camp(out, n, h, link, choose(h.cell, cell, level_dbm), time_ms, rules, net)
-    if what == PERIODIC and time_ms == h.due_ms:
-        n = camp(out, n, h, link, choose(h.cell, cell, level_dbm), time_ms, rules, net)
+def update(h, link, time_ms, law, net):
+    """Tell the network that the handset is still there, unless it was in contact since this was due."""
+    if time_ms == h.due_ms:
+        camp(h, link, choose(h.cell, link), time_ms, law, net)
         if h.cell == NO_CELL:
             h.due_ms = time_ms + PERIODIC_MS
         elif h.due_ms == time_ms:
-            n = say(out, n, h, link, SAY_PERIODIC, time_ms, rules, net)
-    return n
+            say(h, link, SAY_PERIODIC, time_ms, law)
 
 
 @bare
-def follow(handsets, looks, count, cell, level_dbm, rules, failures, net, link, out, n):
+def act(h, link, what, about, time_ms, law, net):
+    """Do what one look was for.  A look about an outage is of use to who is on that site."""
+    if what == OUTAGE:
+        what = (MOVE if link.connected else IDLE) if on_site(h, net, about) else OUTAGE
+    if what == MOVE and link.connected:
+        watch(h, link, time_ms, law, net)
+    elif what == IDLE:
+        camp(h, link, choose(h.cell, link), time_ms, law, net)
+    elif what == START:
+        open_link(h, link, about, time_ms, law, net)
+    elif what == PERIODIC:
+        update(h, link, time_ms, law, net)
+    elif what in (ATTACH, DETACH):
+        switch(h, link, what, time_ms, law, net)
+
+
+@bare
+def hang_up(out, n, h, link, law, net):
+    """End the connection, if there is one; return n."""
+    if link.connected:
+        n = write_reports(out, n, h, link, link.until_ms, law, net)
+        say(h, link, SAY_RELEASE, link.until_ms, law)
+        link.connected = 0
+    return write_said(out, n, h, link, law, net)
+
+
+@bare
+def follow(handsets, looks, count, cell, level_dbm, law, net, scratch, out, n):
     """Play the first `count` looks of some handsets; return n and the new events.
 
     cell, level_dbm : u4, f4[looks, HEARD]  what the radio said
-    link            : LINK[1]  scratch     out : events EVENT[...], x_m, y_m f4[...]  written from row n on
+    scratch         : LINK[1]     out : events EVENT[...], x_m, y_m f4[...]  written from row n on
     """
-    one = link[0]
-    one.connected, before = 0, -1
+    link, before = scratch[0], np.int64(-1)
+    link.connected, link.said = 0, 0
     for i in range(count):
-        row = np.int64(looks.row[i])
+        row, what, time_ms = np.int64(looks.row[i]), np.int64(looks.what[i]), looks.time_ms[i] - law.start_ms
         h = handsets[row]
-        time_ms = looks.time_ms[i] - rules.start_ms
-        if one.connected and (row != before or time_ms >= one.until_ms):
-            n = hang_up(out, n, handsets[before], one, rules, net)
-        before = row
-        n = report_until(out, n, h, one, time_ms, rules, net)
-        one.x_m, one.y_m = looks.x_m[i], looks.y_m[i]
-        n = act(
-            out,
-            n,
-            h,
-            one,
-            looks.what[i],
-            looks.about_ms[i],
-            time_ms,
-            cell[i],
-            level_dbm[i],
-            rules,
-            failures,
-            net,
-        )
-    if before >= 0:
-        n = hang_up(out, n, handsets[before], one, rules, net)
-    return n
+        if link.connected and (row != before or time_ms >= link.until_ms):
+            n = hang_up(out, n, handsets[before], link, law, net)
+        n = write_reports(out, n, h, link, time_ms, law, net)
+        before, link.x_m, link.y_m = row, looks.x_m[i], looks.y_m[i]
+        for j in range(HEARD):
+            link.heard[j], link.heard_dbm[j] = cell[i, j], level_dbm[i, j]
+        act(h, link, what, looks.about[i], time_ms, law, net)
+        n = write_said(out, n, h, link, law, net)
+    return hang_up(out, n, handsets[before], link, law, net) if before >= 0 else n

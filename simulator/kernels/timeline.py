@@ -41,33 +41,33 @@ HANDSET = np.dtype([
 
 
 @bare
-def is_kept(rules, person, time_ms):
+def is_kept(law, person, time_ms):
     """Return whether the candidate at time_ms is traffic off a trip, too."""
-    return uniform(rules.seed, KEEP, person, time_ms) * rules.trip_factor < 1.0
+    return uniform(law.seed, KEEP, person, time_ms) * law.trip_factor < 1.0
 
 
 @bare
-def next_burst(rules, h, after_ms):
+def next_burst(law, tables, h, after_ms):
     """Return the first time after after_ms at which traffic of h may begin, or NEVER.
 
     Candidates that fall into the rest of a stay and would come to nothing are left out at once.
     """
     person = np.int64(h.person)
     rest_ms = h.end_ms if h.mode == STAY else 0
-    u = uniform(rules.seed, ACTIVITY, person, 0)
+    u = uniform(law.seed, ACTIVITY, person, 0)
     activity = 0 if u < 0.3 else (1 if u < 0.8 else 2)
-    for slot in range((after_ms + 1) // SLOT_MS, len(rules.bursts_mean)):
-        u = uniform(rules.seed, COUNT, person, slot)
-        p = rules.bursts_none[slot, activity]
+    for slot in range((after_ms + 1) // SLOT_MS, len(tables.bursts_mean)):
+        u = uniform(law.seed, COUNT, person, slot)
+        p = tables.bursts_none[slot, activity]
         if u < p:
             continue
         found, count, total = NEVER, 0, p
         while u >= total and count < 16:
-            begins = slot * SLOT_MS + np.int64(bits(rules.seed, BURST, person, slot * 16 + count) % U8(SLOT_MS))
-            if after_ms < begins < found and (begins >= rest_ms or is_kept(rules, person, begins)):
+            begins = slot * SLOT_MS + np.int64(bits(law.seed, BURST, person, slot * 16 + count) % U8(SLOT_MS))
+            if after_ms < begins < found and (begins >= rest_ms or is_kept(law, person, begins)):
                 found = begins
             count += 1
-            p *= rules.bursts_mean[slot, activity] / count
+            p *= tables.bursts_mean[slot, activity] / count
             total += p
         if found < NEVER:
             return found
@@ -75,79 +75,79 @@ def next_burst(rules, h, after_ms):
 
 
 @bare
-def takes_place(rules, h):
+def takes_place(law, h):
     """Return whether the candidate h.burst_ms is traffic: always on a trip, less often off it."""
-    return h.on != 0 and (h.mode != STAY or is_kept(rules, np.int64(h.person), np.int64(h.burst_ms)))
+    return h.on != 0 and (h.mode != STAY or is_kept(law, np.int64(h.person), np.int64(h.burst_ms)))
 
 
 @bare
-def burst_end(rules, h):
+def burst_end(law, h):
     """Return when the connection that carries the burst at h.burst_ms would be released."""
-    mean = 1_000.0 * (rules.transit_data_s if h.mode == TRANSIT else rules.data_s)
-    length = mean * exponential(rules.seed, LENGTH, np.int64(h.person), np.int64(h.burst_ms))
-    return h.burst_ms + 200 + np.int64(min(length, BURST_MS_MAX)) + np.int64(1_000.0 * rules.inactivity_s)
+    mean = 1_000.0 * (law.transit_data_s if h.mode == TRANSIT else law.data_s)
+    length = mean * exponential(law.seed, LENGTH, np.int64(h.person), np.int64(h.burst_ms))
+    return h.burst_ms + 200 + np.int64(min(length, BURST_MS_MAX)) + np.int64(1_000.0 * law.inactivity_s)
 
 
 @bare
-def is_paged(rules, person, time_ms):
+def is_paged(law, person, time_ms):
     """Return whether the network began the session at time_ms."""
-    return uniform(rules.seed, PAGED, person, time_ms) < rules.paged_share
+    return uniform(law.seed, PAGED, person, time_ms) < law.paged_share
 
 
 @bare
-def carrier_at(rules, person, time_ms):
+def carrier_at(law, person, time_ms):
     """Return the carrier of the session at time_ms: load is spread over them."""
-    return np.int64(bits(rules.seed, CARRIER, person, time_ms) % U8(len(rules.wall_db)))
+    return np.int64(bits(law.seed, CARRIER, person, time_ms) % U8(law.carriers))
 
 
 @bare
-def night(rules, person, d):
+def night(law, tables, person, d):
     """Return (off, on): when a handset is switched off in the night after day d, or NEVER twice.
 
     Some are: from 22:00-0:30 to 5:30-7:30, nine nights of ten.
     """
-    x = bits(rules.seed, NIGHT, person, rules.first_day + d + 1)
-    if uniform(rules.seed, NIGHT, person, 0) >= rules.switch_off_share or unit(mix64(x + U8(2))) >= 0.9:
+    x = bits(law.seed, NIGHT, person, law.first_day + d + 1)
+    if uniform(law.seed, NIGHT, person, 0) >= law.switch_off_share or unit(mix64(x + U8(2))) >= 0.9:
         return NEVER, NEVER
-    off = rules.midnight_ms[d] + np.int64((22.0 + 2.5 * unit(x)) * HOUR_MS)
-    return off, rules.midnight_ms[d + 1] + np.int64((5.5 + 2.0 * unit(mix64(x + U8(1)))) * HOUR_MS)
+    off = tables.midnight_ms[d] + np.int64((22.0 + 2.5 * unit(x)) * HOUR_MS)
+    return off, tables.midnight_ms[d + 1] + np.int64((5.5 + 2.0 * unit(mix64(x + U8(1)))) * HOUR_MS)
 
 
 @bare
-def next_switch(rules, person, after_ms):
+def next_switch(law, tables, person, after_ms):
     """Return the first time after after_ms at which a handset is switched off or on, or NEVER."""
-    for d in range(len(rules.midnight_ms) - 1):
-        off, on = night(rules, person, d)
+    for d in range(len(tables.midnight_ms) - 1):
+        off, on = night(law, tables, person, d)
         if on < NEVER and on > after_ms:
             return off if off > after_ms else on
     return NEVER
 
 
 @bare
-def is_on(rules, person, time_ms):
+def is_on(law, tables, person, time_ms):
     """Return whether a handset is switched on at time_ms."""
-    for d in range(len(rules.midnight_ms) - 1):
-        off, on = night(rules, person, d)
+    for d in range(len(tables.midnight_ms) - 1):
+        off, on = night(law, tables, person, d)
         if off <= time_ms < on:
             return False
     return True
 
 
 @bare
-def notices_ms(rules, person):
+def notices_ms(law, person):
     """Return how long after a failure of its base station a handset looks for another."""
-    return 40 + np.int64(bits(rules.seed, NOTICE, person, 0) % U8(NOTICE_MS_MAX - 40))
+    return 40 + np.int64(bits(law.seed, NOTICE, person, 0) % U8(NOTICE_MS_MAX - 40))
 
 
 @bare
-def take_leg(h, time_ms, rules, country, legs):
+def take_leg(h, time_ms, law, tables, country, legs):
     """Put handset h on the leg that holds time_ms.  legs: LEG[LEGS_MAX], scratch."""
     d = 0
-    while rules.midnight_ms[d + 1] <= time_ms:
+    while tables.midnight_ms[d + 1] <= time_ms:
         d += 1
-    midnight = rules.midnight_ms[d]
-    length_ms = rules.midnight_ms[d + 1] - midnight
-    n = day_plan(rules.seed, np.int64(h.person), rules.first_day + d, length_ms, country, legs)
+    midnight = tables.midnight_ms[d]
+    length_ms = tables.midnight_ms[d + 1] - midnight
+    n = day_plan(law.seed, np.int64(h.person), law.first_day + d, length_ms, country, legs)
     leg = legs[leg_at(legs, n, time_ms - midnight)]
     h.start_ms, h.end_ms = leg.start_ms + midnight, leg.end_ms + midnight
     h.from_x, h.from_y, h.to_x, h.to_y = leg.from_x, leg.from_y, leg.to_x, leg.to_y
@@ -194,27 +194,27 @@ def walls_of(h):
 
 
 @bare
-def walls_db(rules, h):
+def walls_db(law, tables, h):
     """Return the loss [dB] of walls or car about handset h: the same whenever it is in that kind of place."""
     name = walls_of(h)
     kind = 2 if name < 16 else (1 if h.mode == CAR or h.mode == TRANSIT else 0)
-    return indoor_loss_db(kind, bits(rules.seed, WALL, np.int64(h.person), name), rules.wall_db[h.carrier])
+    return indoor_loss_db(kind, bits(law.seed, WALL, np.int64(h.person), name), tables.wall_db[h.carrier])
 
 
 @bare
-def begin(h, rules, country, legs):
+def begin(h, law, tables, country, legs):
     """Set handset h, whose subscriber and person are known, to the start of the world."""
     person = np.int64(h.person)
-    take_leg(h, 0, rules, country, legs)
-    h.on = is_on(rules, person, 0)
-    h.burst_ms, h.switch_ms, h.busy_ms = next_burst(rules, h, -1), next_switch(rules, person, 0), -1
-    h.due_ms = np.int64(uniform(rules.seed, PHASE, person, 0) * PERIODIC_MS) if h.on else NEVER
+    take_leg(h, 0, law, tables, country, legs)
+    h.on = is_on(law, tables, person, 0)
+    h.burst_ms, h.switch_ms, h.busy_ms = next_burst(law, tables, h, -1), next_switch(law, tables, person, 0), -1
+    h.due_ms = np.int64(uniform(law.seed, PHASE, person, 0) * PERIODIC_MS) if h.on else NEVER
     pass_looks(h, -1)
-    h.cell, h.tac, h.carrier = NO_CELL, FRESH if h.on else LOST, carrier_at(rules, person, 0)
+    h.cell, h.tac, h.carrier = NO_CELL, FRESH if h.on else LOST, carrier_at(law, person, 0)
 
 
 @bare
-def begin_all(handsets, rules, country, legs):
+def begin_all(handsets, law, tables, country, legs):
     """Set all handsets to the start of the world."""
     for row in range(len(handsets)):
-        begin(handsets[row], rules, country, legs)
+        begin(handsets[row], law, tables, country, legs)

@@ -50,7 +50,7 @@ def test_a_world_stays_within_its_time_and_its_cells():
     scenario, place = small(OUTAGES)
     events = cohort_events(OUTAGES)
     assert events["time_ms"].min() >= scenario.start_ms and events["time_ms"].max() < scenario.end_ms
-    assert events["cell"].max() < len(place.net.tac)
+    assert events["cell"].max() < len(place.net)
 
 
 def without_reports(events):

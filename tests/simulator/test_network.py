@@ -31,7 +31,7 @@ def test_the_means_are_those_of_the_settings():
 def test_nobody_speaks_through_a_dark_base_station():
     scenario, place = small(OUTAGES, "world.hours=6")
     events, failures = cohort_events(OUTAGES, "world.hours=6"), place.failures
-    site = place.failures.site_of[events["cell"]]
+    site = place.net["site"][events["cell"]]
     heard_before = 0
     for one in np.unique(failures.site):
         rows = np.flatnonzero(failures.site == one)
@@ -64,6 +64,6 @@ def test_load_is_counted_by_cell_and_slot():
         assert (len(mine), opened.sum()) == (count, connections)
     answered = events[events["kind"] == Kind.PAGING_RESPONSE]
     assert tables["pages"][:, 2].sum() == len(answered)
-    tac = place.net.tac[answered["cell"]]
+    tac = place.net["tac"][answered["cell"]]
     for slot, area, count in tables["pages"].tolist():
         assert count == np.sum((answered["time_ms"] // 900_000 == slot) & (tac == area))

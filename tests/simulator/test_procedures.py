@@ -12,24 +12,17 @@ from simulator.kernels import procedures
 from simulator.kernels.order import in_time_order
 from simulator.kernels.radio import NO_CELL
 from simulator.kernels.timeline import NEVER
+from simulator.network import NET
 from tests import oracles_signalling as oracles
 
 
-class Net(NamedTuple):
-    x_m: np.ndarray
-    y_m: np.ndarray
-    height_m: np.ndarray
-    tac: np.ndarray
-    pci: np.ndarray
-
-
-class Rules(NamedTuple):
+class Law(NamedTuple):
     a3_offset_db: float
     a3_hysteresis_db: float
     time_to_trigger_ms: int
 
 
-ONE = Net(np.zeros(1, "f4"), np.zeros(1, "f4"), np.full(1, 25, "f4"), np.ones(1, "u2"), np.ones(1, "u2"))
+ONE = np.array([(0, 0, 25, 1, 1, 1)], NET).view(np.recarray)[0]
 
 
 def new_link():
@@ -38,12 +31,12 @@ def new_link():
     return link
 
 
-def hearing(*levels_dbm):
-    """Return (cell, level_dbm) of cells 0.. at given levels, loudest first."""
-    cell, level = np.full(8, NO_CELL, "u4"), np.full(8, -200, "f4")
+def hear(link, *levels_dbm):
+    """Let a link hear cells 0.. at given levels, loudest first; return it."""
+    link.heard[:], link.heard_dbm[:] = NO_CELL, -200
     order = np.argsort(-np.array(levels_dbm), kind="stable")
-    cell[: len(order)], level[: len(order)] = order, np.array(levels_dbm)[order]
-    return cell, level
+    link.heard[: len(order)], link.heard_dbm[: len(order)] = order, np.array(levels_dbm)[order]
+    return link
 
 
 @settings(deadline=None)  # the first call compiles
@@ -56,7 +49,7 @@ def test_a_timing_advance_is_the_nearest_step_with_the_stated_noise():
     far_m = np.array([120.0, 517.0, 1_903.0, 4_100.0])
     for x_m in far_m:
         ta = [
-            procedures.timing_advance(1, person, 0, np.float32(x_m), np.float32(0), 0, ONE)
+            procedures.timing_advance(1, person, 0, np.float32(x_m), np.float32(0), ONE)
             for person in range(4000)
         ]
         slant_m = np.hypot(x_m, 23.5)
@@ -71,22 +64,22 @@ def test_a_timing_advance_is_the_nearest_step_with_the_stated_noise():
 def test_the_filter_halves_the_past_every_200_ms(samples):
     link = new_link()
     for number, dbm in enumerate(samples):
-        procedures.smooth(link, number * 200, *hearing(dbm))
+        procedures.smooth(hear(link, dbm), number * 200)
     assert link.level_dbm[0] == pytest.approx(oracles.l3_filtered(samples), abs=1e-3)  # f4
 
 
 def test_a_longer_pause_counts_as_that_many_samples():
     link = new_link()
-    procedures.smooth(link, 0, *hearing(-80.0))
-    procedures.smooth(link, 600, *hearing(-100.0))
+    procedures.smooth(hear(link, -80.0), 0)
+    procedures.smooth(hear(link, -100.0), 600)
     assert link.level_dbm[0] == pytest.approx(oracles.l3_filtered([-80, -100, -100, -100]), abs=1e-4)
 
 
 def test_a_cell_no_longer_heard_is_forgotten():
     link = new_link()
-    procedures.smooth(link, 0, *hearing(-80.0, -90.0))
-    procedures.smooth(link, 200, *hearing(-80.0))
-    procedures.smooth(link, 400, *hearing(-80.0, -60.0))
+    procedures.smooth(hear(link, -80.0, -90.0), 0)
+    procedures.smooth(hear(link, -80.0), 200)
+    procedures.smooth(hear(link, -80.0, -60.0), 400)
     assert link.level_dbm[0] == pytest.approx(-60.0) and link.count == 2
 
 
@@ -97,7 +90,7 @@ LEVELS = st.lists(st.lists(st.floats(-110, -70), min_size=3, max_size=3), min_si
 @given(levels=LEVELS, trigger_ms=st.sampled_from([0, 160, 480]), every_ms=st.sampled_from([200, 400, 800]))
 def test_event_a3_fires_as_the_clause_tells(levels, trigger_ms, every_ms):
     """Levels are given as filtered already: a look of 200 ms samples would blur them."""
-    link, rules, fired = new_link(), Rules(2.0, 1.0, trigger_ms), None
+    link, rules, fired = new_link(), Law(2.0, 1.0, trigger_ms), None
     link.count, link.cell[:3] = 3, [0, 1, 2]
     for look, row in enumerate(np.array(levels, "f4")):
         link.level_dbm[:3] = row
@@ -110,10 +103,10 @@ def test_event_a3_fires_as_the_clause_tells(levels, trigger_ms, every_ms):
 
 
 def test_an_idle_handset_stays_unless_another_cell_is_3_db_better():
-    assert procedures.choose(0, *hearing(-90.0, -87.5)) == 0
-    assert procedures.choose(0, *hearing(-90.0, -86.5)) == 1
-    assert procedures.choose(5, *hearing(-90.0, -86.5)) == 1
-    assert procedures.choose(5, *hearing()) == NO_CELL
+    assert procedures.choose(0, hear(new_link(), -90.0, -87.5)) == 0
+    assert procedures.choose(0, hear(new_link(), -90.0, -86.5)) == 1
+    assert procedures.choose(5, hear(new_link(), -90.0, -86.5)) == 1
+    assert procedures.choose(5, hear(new_link())) == NO_CELL
 
 
 @settings(max_examples=40, deadline=None)
