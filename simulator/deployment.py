@@ -71,7 +71,8 @@ class Stage:
     def extrapolation(self) -> float:
         """Return for how many people one counted handset stands, by the scenario's own shares."""
         people = self.scenario.population
-        agreed = people.consent_share if self.privacy.basis == "consent" else 1.0
+        silent = (1 - people.consent_share) * (1 - people.objection_share)  # neither yes nor no
+        agreed = people.consent_share + (silent if self.privacy.basis == "anonymous" else 0.0)
         counted = self.scenario.handsets * (1 - people.minor_share) * agreed
         return self.persons / counted if counted else 1.0
 
