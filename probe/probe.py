@@ -16,7 +16,6 @@ from probe.wire.events import Batch
 from probe.wire.observations import OBSERVATION
 
 PASSED, INVALID, LATE, REFUSED = range(4)
-SHARED_FROM, SHARED_TO = 16, 48  # cell to angle of arrival stand in the same bytes of both formats
 LEAP_MAX_MS = 8 * 86_400_000  # no tap is silent for a week: an idle one still tells the time
 
 
@@ -50,19 +49,14 @@ class Probe:
         at, person, day = np.empty(count, "i8"), np.empty(count, "u8"), np.empty(count, "i8")
         observations, fates = np.empty(count, OBSERVATION), np.zeros(4, "i8")
         seek(events, self._counted, at)
-        admit(events, bytes_of(events), (self._cell_count, latest_ms), at, self._counted, self._keys.midnights_ms,
-              observations, bytes_of(observations), person, day, fates)
+        admit(events, (self._cell_count, latest_ms), at, self._counted, self._keys.midnights_ms,
+              observations, person, day, fates)
         passed, invalid, late, refused = fates.tolist()
         observations = observations[:passed]
         observations["pseudonym"] = pseudonyms(person[:passed], day[:passed], self._keys.keys)
         self._keys.forget(self.watermark_ms)
         self.counts += Tally(offered=count, invalid=invalid, late=late, refused=refused)
         return observations
-
-
-def bytes_of(rows: np.ndarray) -> np.ndarray:
-    """Return u1[n, bytes of a row], the same memory."""
-    return rows.view("u1").reshape(len(rows), rows.dtype.itemsize)
 
 
 @kernel
@@ -80,17 +74,17 @@ def seek(events, counted, at):
 
 
 @kernel
-def admit(events, raw_events, limits, at, counted, midnights_ms, observations, raw, person, day, fates):
+def admit(events, limits, at, counted, midnights_ms, observations, person, day, fates):
     """Write an observation without its pseudonym for each event that may be counted.
 
-    events, raw_events : EVENT[n], and the same as u1[n, 48]
-    limits             : (i8, i8)    rows of the plan; time from which a clock is wrong
-    at                 : i8[n]       where the search for each subscriber begins
-    counted            : COUNTED[2^k]
-    midnights_ms       : i8[d + 1]   of the local days; before the first the keys are gone
-    observations, raw  : OBSERVATION[n] out, and the same as u1[n, 51]
-    person, day        : u8[n], i8[n] out: who it was, and on which day, for `pseudonyms`
-    fates              : i8[4] out   how many met each fate; the first PASSED rows are written
+    events       : EVENT[n]
+    limits       : (i8, i8)    rows of the plan; time from which a clock is wrong
+    at           : i8[n]       where the search for each subscriber begins
+    counted      : COUNTED[2^k]
+    midnights_ms : i8[d + 1]   of the local days; before the first the keys are gone
+    observations : OBSERVATION[n] out
+    person, day  : u8[n], i8[n] out: who it was, and on which day, for `pseudonyms`
+    fates        : i8[4] out   how many met each fate; the first PASSED rows are written
     """
     for i in range(len(events)):
         event = events[i]
@@ -104,10 +98,13 @@ def admit(events, raw_events, limits, at, counted, midnights_ms, observations, r
         else:
             out = fates[PASSED]
             fates[PASSED] += 1
-            for k in range(SHARED_FROM, SHARED_TO):
-                raw[out, k] = raw_events[i, k]
             one = observations[out]
             one.time_ms, one.home, one.klass = event.time_ms, who.home, who.klass
+            one.cell, one.kind, one.flags, one.ta, one.aoa = event.cell, event.kind, event.flags, event.ta, event.aoa
+            for k in range(8):
+                one.rsrp[k] = event.rsrp[k]
+            for k in range(7):
+                one.neighbour_pci[k] = event.neighbour_pci[k]
             person[out], day[out] = who.person, 0
             while event.time_ms >= midnights_ms[day[out] + 1]:
                 day[out] += 1

@@ -40,7 +40,6 @@ class Chain:
         self._clock, self._digest = WallClock(), self.stage.plan.digest()
         self._world = World(self.stage.scenario, place)
         self._edge = agent.Work(deployment.worker_config(0, folder, ""), self._clock)
-        self._edge.warm_up()
         settings: Any = plugins.settings("footfall.stores", "[store]", deployment.store_config().store)
         self._store = settings.build()
         self._store.register(deployment.store_config().registered)

@@ -8,6 +8,7 @@ from collector.edge.locators.fixes import FIX, NONE
 from collector.edge.merge import Merge
 from collector.edge.slots import Slots
 from probe.base.config import Settings
+from probe.base.tally import Tally
 from probe.wire.observations import DETACH
 
 
@@ -28,13 +29,12 @@ class Collector:
         self._slots, self._locate, self._tally = slots, locate, tally
         self._merge = Merge(slots.start_ms, slots.lateness_ms)
         self._slot = slots.of(slots.start_ms)
-        self._binned = self._invalid = 0
+        self._counts = Tally()
 
     @property
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> Tally:
         """Return what became of every observation, by name."""
-        merge = self._merge
-        return {"binned": self._binned, "invalid": self._invalid, "late": merge.late, "waiting": merge.waiting}
+        return Tally({**self._counts, "late": self._merge.late, "waiting": self._merge.waiting})
 
     def push(self, observations: np.ndarray, watermark_ms: int) -> list[tuple[int, np.ndarray]]:
         """Take OBSERVATION[n]; return (slot, i8[areas] tally) of every slot that is now closed, in order."""
@@ -61,6 +61,5 @@ class Collector:
         placed = (fixes["content"] != NONE) | (observations["kind"] == DETACH)
         if not placed.all():  # heard from a cell that never serves
             observations, fixes = observations[placed], fixes[placed]
-        self._invalid += len(placed) - len(observations)
-        self._binned += len(observations)
+        self._counts += Tally(binned=len(observations), invalid=len(placed) - len(observations))
         self._tally.count(observations, fixes)

@@ -2,35 +2,25 @@
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from probe.base.clock import SECOND_MS, midnights_ms
-from probe.base.config import ConfigError, Settings
+from probe.base.config import ConfigError, Settings, needs
 
 PERIODIC_UPDATE_S = 3_240  # T3412 of 54 minutes: a handset that sits still speaks at least so often
+DIVIDES_AN_HOUR = needs(lambda slot_s: slot_s > 0 and 3_600 % slot_s == 0,
+                        "does not divide an hour; use 300, 900, 1800 or 3600, so that hours are exact sums of slots")
+OUTLIVES_THE_UPDATE = needs(lambda expiry_s: expiry_s > PERIODIC_UPDATE_S,
+                            "ends before the periodic update (3240 s); use 3600, so that who sits still is not lost")
 
 
 class SlotSettings(Settings):
     """When a slot of counts is closed, and how long a silent person stays counted."""
 
-    slot_s: int = 900
+    slot_s: Annotated[int, DIVIDES_AN_HOUR] = 900
     lateness_s: Annotated[int, Field(ge=0, le=900)] = 60
-    expiry_s: Annotated[int, Field(le=86_400)] = 3_600
+    expiry_s: Annotated[int, Field(le=86_400), OUTLIVES_THE_UPDATE] = 3_600
     zone: str = "Europe/Berlin"
-
-    @field_validator("slot_s")
-    @classmethod
-    def divides_an_hour(cls, slot_s: int) -> int:
-        if slot_s <= 0 or 3_600 % slot_s:
-            raise ValueError("does not divide an hour; use 300, 900, 1800 or 3600, so that hours are sums of slots")
-        return slot_s
-
-    @field_validator("expiry_s")
-    @classmethod
-    def outlives_the_periodic_update(cls, expiry_s: int) -> int:
-        if expiry_s <= PERIODIC_UPDATE_S:
-            raise ValueError("ends before the periodic update (3240 s); use 3600, so that who sits still is not lost")
-        return expiry_s
 
 
 class Slots:

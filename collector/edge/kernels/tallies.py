@@ -6,8 +6,7 @@ the units to its occupancy; leaving does the reverse.  At the end of the slot th
 sum + occupancy * length: nobody is looked at who did not move.
 
 One row a person, found by pseudonym:
-persons : PERSON[r]  where they are
-link    : i4[r]      next row in the same bucket of the wheel
+persons : PERSON[r]  where they are, and the next row in the same bucket of the wheel
 table   : u8[2^k]    open addressing: upper half of the pseudonym, and row + 1; 0 = empty
 wheel   : i4[b]      first row of the bucket of a slot (slot mod b): who may fall silent in it
 """
@@ -19,7 +18,7 @@ from probe.base.jit import kernel
 AREAS_MAX = 6
 PERSON = np.dtype([
     ("pseudonym", "<u8"), ("last_ms", "<i8"), ("cell", "<u4"), ("area", "<u2", AREAS_MAX), ("weight", "u1", AREAS_MAX),
-    ("present", "u1"), ("hung", "u1"),  # hung: in a bucket of the wheel
+    ("present", "u1"), ("hung", "u1"), ("link", "<i4"),  # hung in a bucket of the wheel, before row `link`
 ], align=True)
 CELL_ONLY, DETACH = 1, 2
 END = -1
@@ -27,45 +26,28 @@ U8, LOWER, UPPER = np.uint64, np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF0000000
 
 
 @kernel
-def place(pseudonym, table, persons):
-    """Return where the table holds a pseudonym, or the empty place that ends the search."""
-    mask = U8(len(table) - 1)
-    at = pseudonym & mask
-    while table[at] != U8(0) and ((table[at] ^ pseudonym) & UPPER != U8(0) or
-                                  persons[np.int64(table[at] & LOWER) - 1].pseudonym != pseudonym):
-        at = (at + U8(1)) & mask
-    return at
+def find_rows(named, table, persons, used):
+    """Return (i4[n], used): the row of each pseudonym, and how many rows are used when who is new has one.
 
-
-@kernel
-def find_rows(observations, begin, table, persons, used, rows):
-    """Write the row of each observation's person from `begin` on, adding who is new.
-
-    rows : i4[n] out.  Returns (next, used): next < n where there is no room for one more.
+    named : OBSERVATION[n], or PERSON[n] to enter rows that were in a smaller table; there is room for n more
     """
-    for i in range(begin, len(observations)):
-        pseudonym = observations[i].pseudonym
-        at = place(pseudonym, table, persons)
+    rows, mask = np.empty(len(named), np.int32), U8(len(table) - 1)
+    for i in range(len(rows)):
+        pseudonym = named[i].pseudonym
+        at = pseudonym & mask
+        while table[at] != U8(0) and ((table[at] ^ pseudonym) & UPPER != U8(0) or
+                                      persons[np.int64(table[at] & LOWER) - 1].pseudonym != pseudonym):
+            at = (at + U8(1)) & mask
         if table[at] == U8(0):
-            if used == len(persons):
-                return i, used
             persons[used].pseudonym = pseudonym
             used += 1
             table[at] = (pseudonym & UPPER) | U8(used)
         rows[i] = np.int64(table[at] & LOWER) - 1
-    return len(observations), used
+    return rows, used
 
 
 @kernel
-def rehash(persons, used, table):
-    """Enter the first `used` persons into an empty table."""
-    for row in range(used):
-        pseudonym = persons[row].pseudonym
-        table[place(pseudonym, table, persons)] = (pseudonym & UPPER) | U8(row + 1)
-
-
-@kernel
-def move(observations, fixes, rows, clock, persons, link, wheel, sums, occupancy):
+def move(observations, fixes, rows, clock, persons, wheel, sums, occupancy):
     """Count observations of one slot, in order of time.
 
     observations, fixes : OBSERVATION[n], FIX[n]; rows : i4[n]  of persons
@@ -87,8 +69,7 @@ def move(observations, fixes, rows, clock, persons, link, wheel, sums, occupancy
             person.area[k], person.weight[k] = fixes[i].area[k], fixes[i].weight[k]
         shift(person, 1, time_ms - begin_ms, sums, occupancy)
         if not person.hung:
-            person.hung = 1
-            hang(row, (time_ms + expiry_ms) // length_ms, link, wheel)
+            hang(row, (time_ms + expiry_ms) // length_ms, persons, wheel)
 
 
 @kernel
@@ -104,15 +85,14 @@ def shift(person, sign, at_ms, sums, occupancy):
 
 
 @kernel
-def hang(row, slot, link, wheel):
+def hang(row, slot, persons, wheel):
     """Put a row into the bucket of a slot."""
     bucket = slot % len(wheel)
-    link[row] = wheel[bucket]
-    wheel[bucket] = row
+    persons[row].hung, persons[row].link, wheel[bucket] = 1, wheel[bucket], row
 
 
 @kernel
-def expire(clock, persons, link, wheel, sums, occupancy):
+def expire(clock, persons, wheel, sums, occupancy):
     """End who fell silent in the slot that ends.
 
     A row hangs in one bucket only, and is looked at when that slot ends: who has spoken
@@ -122,11 +102,9 @@ def expire(clock, persons, link, wheel, sums, occupancy):
     bucket = begin_ms // length_ms % len(wheel)
     row, wheel[bucket] = wheel[bucket], END
     while row != END:
-        following, person = link[row], persons[row]
-        expires_ms = person.last_ms + expiry_ms
-        person.hung = person.present and expires_ms >= begin_ms + length_ms
-        if person.hung:
-            hang(row, expires_ms // length_ms, link, wheel)
+        this, person = row, persons[row]
+        row, person.hung, expires_ms = person.link, 0, person.last_ms + expiry_ms
+        if person.present and expires_ms >= begin_ms + length_ms:
+            hang(this, expires_ms // length_ms, persons, wheel)
         elif person.present:
             shift(person, -1, expires_ms - begin_ms, sums, occupancy)
-        row = following

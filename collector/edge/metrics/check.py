@@ -13,28 +13,24 @@ def broken(metric, slots: Slots, area_count: int, crowd, person) -> list[str]:
     both = tuple(np.concatenate(pair) for pair in zip(crowd, person, strict=True))
     order = np.argsort(both[0]["time_ms"], kind="stable")
     both = both[0][order], both[1][order]
-    with_person = played(metric, slots, area_count, both)
-    added = with_person - played(metric, slots, area_count, crowd)
-    found = []
-    if with_person.dtype != np.int64 or with_person.shape[1] != area_count:
-        found.append("a tally is i8[areas]")
-    if sum(int(units) ** 2 for units in added.ravel()) > metric.bound_l2_units() ** 2:
-        found.append("one person adds more than bound_l2_units")
-    if not np.array_equal(with_person, played(metric, slots, area_count, both, cut=1)):
-        found.append("tallies depend on how rows are cut into batches")
-    return found
+    whole, rest, cut_up = (played(metric, slots, area_count, *one) for one in ((both,), (crowd,), (both, 1)))
+    promises = {
+        "a tally is i8[areas]": whole.dtype == np.int64 and whole.shape[1] == area_count,
+        "one person adds more than bound_l2_units":
+            sum(int(units) ** 2 for units in (whole - rest).ravel()) <= metric.bound_l2_units() ** 2,
+        "tallies depend on how rows are cut into batches": np.array_equal(whole, cut_up),
+    }
+    return [promise for promise, kept in promises.items() if not kept]
 
 
 def played(metric, slots: Slots, area_count: int, rows, cut: int = 1 << 20) -> np.ndarray:
     """Return i8[slots, areas] of rows (OBSERVATION[n], FIX[n]) of the first local day, `cut` a batch."""
-    observations, fixes = rows
-    state = metric.build(area_count, slots)
-    slot, tallies = slots.of(slots.start_ms), []
-    while True:
-        now = np.flatnonzero(observations["time_ms"] // slots.length_ms == slot)
+    state, slot = metric.build(area_count, slots), slots.of(slots.start_ms)
+    tallies: list[np.ndarray] = []
+    while not tallies or not slots.ends_day(slot - 1):
+        now = np.flatnonzero(rows[0]["time_ms"] // slots.length_ms == slot)
         for first in range(0, len(now), cut):
-            state.count(observations[now[first : first + cut]], fixes[now[first : first + cut]])
+            state.count(*(column[now[first : first + cut]] for column in rows))
         tallies.append(state.close())
-        if slots.ends_day(slot):
-            return np.array(tallies)
         slot += 1
+    return np.array(tallies)

@@ -37,52 +37,46 @@ class PresenceTally:
     """Where everyone is now, and the sums of the open slot."""
 
     def __init__(self, area_count: int, slots: Slots):
-        self._begin_ms = slots.of(slots.start_ms) * slots.length_ms
-        self._length_ms, self._expiry_ms = slots.length_ms, slots.expiry_ms
+        self._clock = slots.of(slots.start_ms) * slots.length_ms, slots.length_ms, slots.expiry_ms
         self._sums, self._occupancy = np.zeros((2, area_count), "i8")
         self._wheel = np.empty(slots.expiry_ms // slots.length_ms + 2, "i4")
-        self._persons, self._link, self._table = np.zeros(0, kernels.PERSON), np.zeros(0, "i4"), np.zeros(0, "u8")
-        self._used = 0
+        self._persons, self._table, self._used = np.zeros(0, kernels.PERSON), np.zeros(0, "u8"), 0
         self.end_day()
-
-    def _state(self) -> tuple:
-        clock = self._begin_ms, self._length_ms, self._expiry_ms
-        return clock, self._persons, self._link, self._wheel, self._sums, self._occupancy
 
     def count(self, observations: np.ndarray, fixes: np.ndarray) -> None:
         """Count OBSERVATION[n] with FIX[n], in order of time, all in the open slot."""
-        rows, done = np.empty(len(observations), "i4"), 0
-        while True:
-            held = self._table, self._persons, self._used
-            done, self._used = kernels.find_rows(observations, done, *held, rows)
-            if done == len(rows):
-                return kernels.move(observations, fixes, rows, *self._state())
+        while self._used + len(observations) > len(self._persons):
             self._make_room(2 * len(self._table))
+        rows, self._used = kernels.find_rows(observations, self._table, self._persons, self._used)
+        kernels.move(observations, fixes, rows, *self._state())
 
     def close(self) -> np.ndarray:
         """Return the i8[areas] tally of the open slot, and open the next."""
+        begin_ms, length_ms, expiry_ms = self._clock
         kernels.expire(*self._state())
-        tally = self._sums + self._occupancy * self._length_ms
+        tally = self._sums + self._occupancy * length_ms
         self._sums[:] = 0
-        self._begin_ms += self._length_ms
+        self._clock = begin_ms + length_ms, length_ms, expiry_ms
         return tally
 
     def end_day(self) -> None:
         """Forget everyone: zero the memory, then let it go."""
-        for held in (self._persons[: self._used], self._link, self._table, self._occupancy):
+        for held in (self._persons[: self._used], self._table, self._occupancy):
             held.view("u1")[:] = 0
         self._wheel[:] = kernels.END
         self._used = 0
         self._make_room(PERSONS_MIN)
+
+    def _state(self) -> tuple:
+        return self._clock, self._persons, self._wheel, self._sums, self._occupancy
 
     def _make_room(self, table_size: int) -> None:
         """Grow the table to a power of two, and the rows to what it holds when it is full enough.
 
         Rows that nobody uses yet cost no memory: the system gives pages when they are written.
         """
-        used, old, self._table = self._used, self._persons, np.zeros(table_size, "u8")
-        persons, link = np.zeros(int(LOAD * table_size), kernels.PERSON), np.zeros(int(LOAD * table_size), "i4")
-        persons[:used], link[:used] = old[:used], self._link[:used]
-        old[:used].view("u1")[:] = 0
-        self._persons, self._link = persons, link
-        kernels.rehash(persons, used, self._table)
+        held, self._table = self._persons[: self._used], np.zeros(table_size, "u8")
+        self._persons = np.zeros(int(LOAD * table_size), kernels.PERSON)
+        kernels.find_rows(held, self._table, self._persons, 0)
+        self._persons[: self._used] = held
+        held.view("u1")[:] = 0
