@@ -61,9 +61,7 @@ def geometric_median(x, y, w, rounds=200):
     return px, py
 
 
-def level_misfit(miss_db, site, site_db2=64.0, cell_db2=9.0):
-    """Return the generalised least squares sum with one free offset, by a full covariance."""
-    covariance = cell_db2 * np.eye(len(site)) + site_db2 * (site[:, None] == site[None, :])
-    inverse, one = np.linalg.inv(covariance), np.ones(len(site))
-    offset = (one @ inverse @ miss_db) / (one @ inverse @ one)
-    return (miss_db - offset) @ inverse @ (miss_db - offset)
+def level_misfit(miss_db, site, site_db2=64.0, cell_db2=16.0, offset_db=-8.0, offset_db2=64.0):
+    """Return the generalised least squares sum by a full covariance: cell, site and handset."""
+    covariance = cell_db2 * np.eye(len(site)) + site_db2 * (site[:, None] == site[None, :]) + offset_db2
+    return (miss_db - offset_db) @ np.linalg.inv(covariance) @ (miss_db - offset_db)

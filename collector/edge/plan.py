@@ -33,7 +33,7 @@ MAST = np.dtype(  # what stands within one square of MAST_M on one carrier
 )
 PER_HERTZ_DB = 13.54  # TR 38.901 table 7.4.1-1, UMa NLOS, at 1 m and 1 GHz
 MAST_M = 50.0  # a site of the plan may hold radio heads kilometres apart: places count, not names
-REACH_M = (600.0, 8_000.0)
+REACH_M = (1_500.0, 5_000.0)
 MARGIN_M = 3_000.0
 GRID_BINS_MAX = 4_000_000
 AT_HOME = 0.6  # people stay where people live about so much of the time; the rest is spread evenly
@@ -151,7 +151,7 @@ class Tables:
 
     first: np.ndarray  # i8[cells + 1] row of `fixes` where a cell begins: cell only, TA 0, TA 1, ...
     fixes: np.ndarray  # FIX[first[-1]]
-    foot: np.ndarray  # f4[cells, 3] mean x, y and variance of each footprint
+    foot: np.ndarray  # f4[cells, 3] point x, y and variance of each footprint
     points: np.ndarray  # f8[64, 2] standard normal
 
 

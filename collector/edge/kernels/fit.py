@@ -1,7 +1,7 @@
 """Where are the levels that a handset reports most likely heard?  Least squares over the plan's own model.
 
-Levels count as differences: one unknown offset of the handset (walls, car, antenna) is
-profiled out, and one of each site (shadowing) is averaged over: generalised least squares.
+One unknown offset of the handset (walls, car, antenna) and one of each site (shadowing)
+are averaged over: generalised least squares, in which differences of levels count most.
 A cell of a mast that was heard, itself silent, counts as heard at the weakest level where
 the model would have it louder: what is silent tells the bearing.
 """
@@ -19,7 +19,9 @@ from collector.edge.kernels.footprint import (
 from probe.base.jit import kernel
 
 SITE_DB2 = 8.0**2  # shadowing that the cells of one site share
-CELL_DB2 = 3.0**2  # what is left to each cell: quantisation, fading, pattern
+CELL_DB2 = 4.0**2  # what is left to each cell: quantisation, fading, pattern
+OFFSET_DB, OFFSET_DB2 = -8.0, 8.0**2  # of a handset, indoors more often than not
+PRIOR = 0.3  # variance of the place about the middle of what was heard, in footprints
 RING_M2 = TIMING_M**2 + STEP_M**2 / 12.0
 SLOPE_NEPER = SLOPE_DB / 2.302585092994046
 DONE_M = 1.0
@@ -68,9 +70,9 @@ def predict(x_m, y_m, groups, group, sector):
     """Write how much louder than the model each cell is [dB], and the model's fall and turn [dB/m].
 
     Moving away from a mast all its cells fall alike; moving around it each turns by itself.
-    Pattern: see `footprint.level_dbm`.  Returns the mean excess: the handset's own offset.
+    Pattern: see `footprint.level_dbm`.  Returns the handset's own offset.
     """
-    total, weight = 0.0, 0.0
+    total, weight = OFFSET_DB / OFFSET_DB2, 1.0 / OFFSET_DB2
     for g in range(groups):
         dx, dy = x_m - group[g, X], y_m - group[g, Y]
         flat2 = dx * dx + dy * dy + 1.0
@@ -94,12 +96,13 @@ def predict(x_m, y_m, groups, group, sector):
 def misfit(x_m, y_m, groups, group, sector, beside):
     """Return minus twice the log posterior at a point, half its slope downhill x, y, curvature xx, xy, yy.
 
-    beside : what else is known: (ring_m or NO_RING, mean x, y of the footprint, its variance)
+    beside : what else is known: (ring_m or NO_RING, x, y and variance of a first guess)
 
     Sums over the cells of a mast: n of one, r of what is missing, t of turns; o stands for the offset.
     """
     offset = predict(x_m, y_m, groups, group, sector)
-    rr, rx, ry, xx, xy, yy, ro, xo, yo, oo = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    rx, ry, xx, xy, yy, xo, yo = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    rr, ro, oo = CELL_DB2 * OFFSET_DB**2 / OFFSET_DB2, OFFSET_DB / OFFSET_DB2, 1.0 / OFFSET_DB2
     for g in range(groups):
         n, r, ux, uy, fall = group[g, COUNT], group[g, SUM], group[g, UX], group[g, UY], group[g, FALL]
         raised = offset + (r - n * offset) * SITE_DB2 / (CELL_DB2 + n * SITE_DB2)
@@ -134,8 +137,8 @@ def misfit(x_m, y_m, groups, group, sector, beside):
 
 
 @kernel
-def start(serving, cell, level_dbm, count, foot, ring_m):
-    """Return where to begin: the middle of the footprints heard, the loud ones first, put on the ring.
+def middle(cell, level_dbm, count, foot):
+    """Return the middle of the footprints heard, the loud ones first: x, y.
 
     Weights 10^(dBm / 15): the best locator of real reports that uses nothing but the plan.
     """
@@ -143,7 +146,13 @@ def start(serving, cell, level_dbm, count, foot, ring_m):
     for k in range(count):
         weight = exp(0.1535 * (level_dbm[k] - level_dbm[0]))
         total, x, y = total + weight, x + weight * foot[cell[k], 0], y + weight * foot[cell[k], 1]
-    dx, dy = x / total - serving.x_m, y / total - serving.y_m
+    return x / total, y / total
+
+
+@kernel
+def on_ring(serving, x_m, y_m, ring_m):
+    """Return the point of the ring of a timing advance towards (x, y); the point itself without one."""
+    dx, dy = x_m - serving.x_m, y_m - serving.y_m
     stretch = 1.0 if ring_m == NO_RING else max(ring_m, 0.25 * STEP_M) / max(sqrt(dx * dx + dy * dy), 1.0)
     return serving.x_m + stretch * dx, serving.y_m + stretch * dy
 

@@ -265,7 +265,7 @@ def fill(cells, masts, mast_cells, grid, top_dbm, weight, area, points, ground, 
 
     first : i8[cells + 1]  row of `fixes` where a cell begins: cell only, then TA 0, 1, ...
     fixes : FIX[first[-1]] out
-    foot  : f4[cells, 3]   out: mean x, y [m] of the footprint, variance about it by axis [m^2]
+    foot  : f4[cells, 3]   out: point x, y [m] of the footprint, variance about it by axis [m^2]
     """
     bins, bin_area = np.empty((4, BINS_MAX)), np.empty(BINS_MAX, np.uint16)
     w, below, by_area = np.empty(BINS_MAX), np.empty(BINS_MAX), np.zeros(1 << 16)
@@ -283,7 +283,7 @@ def fill(cells, masts, mast_cells, grid, top_dbm, weight, area, points, ground, 
         if whole <= 0.0:
             beyond(cells[c], 1, points, ground, mass_few, area_few, fixes[first[c]])
         fixes[first[c]].content = CELL_ONLY
-        moments(bins, count, cells[c], foot[c])
+        moments(bins, count, fixes[first[c]], foot[c])
         near, far = 0, 0
         below[:count] = 0.0
         for row in range(first[c] + 1, first[c + 1]):
@@ -302,12 +302,12 @@ def fill(cells, masts, mast_cells, grid, top_dbm, weight, area, points, ground, 
 
 
 @kernel
-def moments(bins, count, cell, foot):
-    """Write the mean and the variance of a footprint; a round kilometre at the mast where it is empty."""
-    total, x, y, square = 1e-30, 0.0, 0.0, 0.0
+def moments(bins, count, fix, foot):
+    """Write the point of a footprint's FIX and the variance about it; a round kilometre where it is empty."""
+    total, square = 0.0, 0.0
     for k in range(count):
-        dx, dy, p = bins[0, k] - cell.x_m, bins[1, k] - cell.y_m, bins[3, k]
-        total, x, y, square = total + p, x + p * dx, y + p * dy, square + p * (dx * dx + dy * dy)
-    x, y = x / total, y / total
-    foot[0], foot[1] = cell.x_m + x, cell.y_m + y
-    foot[2] = max(0.5 * (square / total - x * x - y * y), 1e4) if count > 0 else 1e6
+        total += bins[3, k]
+        square += bins[3, k] * distance(bins, k, fix.x_m, fix.y_m) ** 2
+    foot[0], foot[1], foot[2] = fix.x_m, fix.y_m, 1e6
+    if total > 0.0:
+        foot[2] = max(0.5 * square / total, 1e4)

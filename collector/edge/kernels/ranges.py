@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from collector.edge.kernels.fit import NO_RING, descend, gather, put, start
+from collector.edge.kernels.fit import NO_RING, PRIOR, descend, gather, middle, on_ring, put
 from collector.edge.kernels.footprint import EXCESS_M, STEP_M, beyond
 from collector.edge.kernels.match import NO_CELL, PCI_COUNT
 from probe.base.jit import kernel
@@ -93,8 +93,9 @@ def by_ranges(observations, network, matches, tables, points, ground, fixes, tal
         groups = gather(cells, masts, mast_cells, named, level_dbm, count, group, sector)
         if groups > 0:
             ring_m = NO_RING if ta == NO_TA else ta * STEP_M - EXCESS_M
-            beside = (ring_m, foot[cell, 0], foot[cell, 1], foot[cell, 2])
-            x_m, y_m = start(cells[cell], named, level_dbm, count, foot, ring_m)
+            x_m, y_m = middle(named, level_dbm, count, foot)
+            beside = (ring_m, x_m, y_m, PRIOR * foot[cell, 2])
+            x_m, y_m = on_ring(cells[cell], x_m, y_m, ring_m)
             x_m, y_m, curvature = descend(x_m, y_m, groups, group, sector, beside, STEPS)
             put(x_m, y_m, cells[cell], curvature, ring_m, points, ground, mass, area, fixes[i])
             fixes[i].content = LEVELS if ta == NO_TA else TA_LEVELS
