@@ -15,7 +15,8 @@ KeySource = Callable[[int, memoryview], None]  # (midnight_ms, out: 16 bytes)
 def system_key(midnight_ms: int, key: memoryview) -> None:
     """Fill key from the operating system, without a copy that would outlive it.  For live use."""
     with open("/dev/urandom", "rb", buffering=0) as source:
-        assert source.readinto(key) == len(key)
+        filled = source.readinto(key)
+    assert filled == len(key)
 
 
 def seeded_key(seed: int) -> KeySource:

@@ -21,5 +21,4 @@ def sound(event, cell_count, latest_ms):
         if RSRP_CODE_MAX < event.rsrp[heard] < NO_RSRP:
             return False
     return (0 <= event.time_ms <= latest_ms and SUBSCRIBER_MIN <= event.subscriber <= SUBSCRIBER_MAX
-            and event.cell < cell_count and 1 <= event.kind <= KIND_MAX
-            and (event.ta <= TA_MAX or event.ta == NO_TA))
+        and event.cell < cell_count and 1 <= event.kind <= KIND_MAX and (event.ta <= TA_MAX or event.ta == NO_TA))

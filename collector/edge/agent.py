@@ -134,7 +134,7 @@ class Work:
 
     def report(self) -> dict:
         """Return the account, what the stages cost, and what was poisoned."""
-        self._collector.drain()
+        self._timed("count", self._collector.drain)
         core_s = {**self._core_s, "count": self._core_s["count"] - self._core_s["triangulate"]}
         return {"account": self.account(), "core_s": core_s, "peak_rss_mb": peak_rss_mb(),
                 "poisoned": self._poisoned, "poisoned_last": self._why}

@@ -20,13 +20,9 @@ class Gather:
 
     def __init__(self, workers: int, rows: int, table: int, first_slot: int):
         self._rows, self._table, self._next = rows, table, first_slot
-        self._last, self._watermark_ms = [first_slot - 1] * workers, [0] * workers
+        self._last, self._passed_ms = [first_slot - 1] * workers, [0] * workers
+        self.watermark_ms = 0  # event time that every worker has passed
         self._parts: dict[int, list[np.ndarray]] = defaultdict(list)
-
-    @property
-    def watermark_ms(self) -> int:
-        """Return the event time that every worker has passed."""
-        return min(self._watermark_ms)
 
     def add(self, frame: bytes) -> None:
         """Take one part, or raise WireError: foreign, twice, or out of order."""
@@ -35,8 +31,8 @@ class Gather:
             raise WireError("partial tally: not of this table, version or area set")
         if not 0 <= worker < len(self._last) or slot <= self._last[worker]:
             raise WireError(f"partial tally: worker {worker} or slot {slot} out of order")
-        self._last[worker] = slot
-        self._watermark_ms[worker] = max(watermark_ms, self._watermark_ms[worker])
+        self._last[worker], self._passed_ms[worker] = slot, max(watermark_ms, self._passed_ms[worker])
+        self.watermark_ms = min(self._passed_ms)
         self._parts[slot].append(np.frombuffer(raw, "<i8"))
 
     def whole(self) -> list[tuple[int, np.ndarray | None]]:

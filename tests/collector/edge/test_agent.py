@@ -122,6 +122,7 @@ def test_a_worker_counts_what_it_is_sent_and_reports(folder, monkeypatch):
 def until_done(pipe):
     """The words of a process up to its last."""
     while True:
+        assert pipe.poll(60), "the worker is silent"
         word, content = pipe.recv()
         yield word, content
         if word == "done":
