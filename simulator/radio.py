@@ -10,8 +10,7 @@ from probe.wire.cells import Plan
 from simulator.kernels import radio as kernels
 from simulator.propagation.propagation import PIXEL_M, Propagation
 
-TILE_M = 200.0
-CELL_REACH_M = 12_000.0
+TILE_M, CELL_REACH_M = 200.0, 12_000.0
 COVERED_DBM = -112.0  # a carrier that is expected below this at a tile is not used there
 SITE_PURPOSE = 310
 NEVER_MS = np.int64(1 << 62)
@@ -19,7 +18,9 @@ MAIN_BEAM = 12.0  # an antenna loses 12 dB at one beamwidth off its main beam (3
 
 
 class Radio:
-    """What every handset hears.  One object a process; `measure` is all that the time line needs.
+    """What every handset hears on a square of 2 reach_m about the middle of the frame.
+
+    One object a process; `measure` is all that the time line needs.
 
     carriers    : number of carriers that serve, numbered by rising arfcn
     cell_site   : u4[cells]; cell_x_m, cell_y_m, cell_height_m: f4[cells]; tac, pci: u2[cells]
@@ -30,67 +31,47 @@ class Radio:
 
     def __init__(self, plan: Plan, frame: LocalFrame, reach_m: float, propagation: Propagation, seed: int):
         sites = {name: row for row, name in enumerate(dict.fromkeys(plan["site_id"]))}
-        self.cell_site = np.array([sites[name] for name in plan["site_id"]], "u4")
-        self.sites = len(sites)
-        x_m, y_m = frame.to_xy(plan["latitude"], plan["longitude"])
-        self.cell_x_m, self.cell_y_m = x_m.astype("f4"), y_m.astype("f4")
+        self.sites, self.cell_site = len(sites), np.array([sites[name] for name in plan["site_id"]], "u4")
+        self.cell_x_m, self.cell_y_m = (a.astype("f4") for a in frame.to_xy(plan["latitude"], plan["longitude"]))
         self.cell_height_m = plan["height_m"].astype("f4")
         self.tac, self.pci = plan["tac"].astype("u2"), plan["pci"].astype("u2")
-        self.outage_from_ms = np.full(self.sites + 1, NEVER_MS)
-        self.outage_until_ms = np.full(self.sites + 1, NEVER_MS)
-        self._cells = self._cell_table(plan, propagation, seed)
-        self._slope = propagation.slope.astype("f4")
-        self._sight = propagation.sight.astype("f4")
-        self._threshold = quantiles(propagation.sight)
-        self._spread = spread(propagation)
-        self._field = propagation.field
-        tiles = 2 * int(np.ceil(reach_m / TILE_M))
+        self.outage_from_ms, self.outage_until_ms = np.full((2, self.sites + 1), NEVER_MS)
+        tiles, arfcn = 2 * int(np.ceil(reach_m / TILE_M)), np.where(plan.serving(), plan["arfcn"], -1)
         west_m = -tiles / 2 * TILE_M
         self._grid = np.array([west_m, west_m, 1 / TILE_M, tiles, tiles, 1 / PIXEL_M], "f4")
-        arfcn = np.where(plan.serving(), plan["arfcn"], -1)
-        served = np.unique(arfcn[arfcn >= 0])
-        self._members = [np.flatnonzero(arfcn == value).astype("i4") for value in served]
-        self.carriers = len(self._members)
-        self._candidate = self._candidates()
-        ghz = np.array([plan["frequency_mhz"][cells[0]] / 1_000 for cells in self._members])
-        self.wall_db = wall_loss_db(ghz)[0].astype("f4")
+        self._slope, self._field = propagation.slope.astype("f4"), propagation.field
+        inverse, sight = NormalDist().inv_cdf, np.clip(propagation.sight, 1e-9, 1 - 1e-9)  # a field ends at 5.11 sigma
+        self._threshold = np.array([inverse(share) for share in sight.tolist()], "f4")
+        shared = propagation.site_correlation
+        self._spread = np.outer(np.sqrt([1 - shared, shared]), propagation.sigma_db).astype("f4").ravel()
+        self._cells = self._cell_table(plan, propagation.loss_db, seed)
+        members = [np.flatnonzero(arfcn == value).astype("i4") for value in np.unique(arfcn[arfcn >= 0])]
+        self.carriers, sight = len(members), propagation.sight.astype("f4")
+        found = np.empty((self.carriers, tiles * tiles, kernels.CANDIDATES), "i4")
+        best_dbm = np.empty(found.shape[:2], "f4")
+        for carrier, cells in enumerate(members):
+            kernels.list_candidates(cells, np.float32(CELL_REACH_M), self._grid, self._cells, self._slope, sight,
+                                    found[carrier], best_dbm[carrier])
+        source = np.where(best_dbm >= COVERED_DBM, np.arange(self.carriers)[:, None], np.argmax(best_dbm, axis=0))
+        self._candidate = found[source, np.arange(tiles * tiles)].ravel()  # no cover: the list of the best carrier
+        self.wall_db = wall_loss_db(plan["frequency_mhz"][[cells[0] for cells in members]] / 1_000)[0].astype("f4")
 
-    @classmethod
-    def build(cls, plan: Plan, frame: LocalFrame, reach_m: float, propagation: Propagation, seed: int):
-        """Return the radio of a plan on a square of 2 reach_m about the middle of the frame."""
-        return cls(plan, frame, reach_m, propagation, seed)
-
-    def _cell_table(self, plan: Plan, propagation: Propagation, seed: int) -> np.ndarray:
-        """Return f4[cells + 1, 16], columns as named in kernels.radio; the last row is never heard."""
+    def _cell_table(self, plan: Plan, loss_db: np.ndarray, seed: int) -> np.ndarray:
+        """Return f4[(cells + 1) * 16], columns as named in kernels.radio; the last row is never heard."""
+        omni, azimuth = np.isnan(plan["azimuth_deg"]), np.radians(plan["azimuth_deg"])
+        width_h, width_v = (MAIN_BEAM / np.radians(plan[f"beamwidth_{way}_deg"]) ** 2 for way in "hv")
         table = np.zeros((len(plan) + 1, 16), "f4")
-        cells, words = table[:-1], table.view("i4")
-        cells[:, kernels.X], cells[:, kernels.Y] = self.cell_x_m, self.cell_y_m
-        cells[:, kernels.RISE] = self.cell_height_m - kernels.HANDSET_M
-        peak_dbm = (plan["power_dbm"] + plan["gain_dbi"])[:, None]
-        cells[:, [kernels.NEAR, kernels.FAR, kernels.NLOS]] = peak_dbm - propagation.loss_db
-        azimuth, omni = np.radians(plan["azimuth_deg"]), np.isnan(plan["azimuth_deg"])
-        cells[:, kernels.EAST] = np.where(omni, 0, np.sin(azimuth))
-        cells[:, kernels.NORTH] = np.where(omni, 0, np.cos(azimuth))
-        cells[:, kernels.WIDTH_H] = np.where(omni, 0, MAIN_BEAM / np.radians(plan["beamwidth_h_deg"]) ** 2)
-        cells[:, kernels.TILT] = np.radians(plan["downtilt_deg"])
-        cells[:, kernels.WIDTH_V] = MAIN_BEAM / np.radians(plan["beamwidth_v_deg"]) ** 2
+        table[:-1, : kernels.SHIFT] = np.column_stack([
+            self.cell_x_m, self.cell_y_m, self.cell_height_m - kernels.HANDSET_M,
+            (plan["power_dbm"] + plan["gain_dbi"])[:, None] - loss_db,
+            np.where(omni, 0, [np.sin(azimuth), np.cos(azimuth)]).T,
+            np.radians(plan["downtilt_deg"]), np.where(omni, 0, width_h), width_v])
         table[-1, [kernels.NEAR, kernels.FAR, kernels.NLOS]] = -500.0
-        shift = np.array([shift_of(seed, site) for site in range(self.sites)], "i4")
-        words[:-1, kernels.SHIFT], words[:-1, kernels.SITE] = shift[self.cell_site], self.cell_site
-        words[-1, kernels.SITE] = self.sites
-        return table.reshape(-1)
-
-    def _candidates(self) -> np.ndarray:
-        """Return i4[carriers * tiles, CANDIDATES]; where a carrier does not cover, the best one's list."""
-        tiles = int(self._grid[3] * self._grid[4])
-        found = np.empty((self.carriers, tiles, kernels.CANDIDATES), "i4")
-        best_dbm = np.empty((self.carriers, tiles), "f4")
-        for carrier, members in enumerate(self._members):
-            kernels.list_candidates(members, np.float32(CELL_REACH_M), self._grid, self._cells, self._slope,
-                                    self._sight, found[carrier], best_dbm[carrier])  # fmt: skip
-        own, best = np.arange(self.carriers)[:, None], np.argmax(best_dbm, axis=0)
-        source = np.where(best_dbm >= COVERED_DBM, own, best)
-        return found[source, np.arange(tiles)].ravel()
+        name = np.array([bits(seed, SITE_PURPOSE, site, 0) & 0x3FFFF for site in range(self.sites)], "i8")
+        shift = name & 511 | name >> 9 << 16  # where in the field a site stands: x in the low, y in the high 16 bits
+        words = table.view("i4")
+        words[:-1, kernels.SHIFT], words[:, kernels.SITE] = shift[self.cell_site], [*self.cell_site, self.sites]
+        return table.ravel()
 
     def measure(self, x_m, y_m, time_ms, carrier, indoor_db, cell, level_dbm) -> None:
         """Write what n points hear: the 8 loudest cells, falling, ties by cell number.
@@ -100,40 +81,17 @@ class Radio:
         before measurement noise, -200 beside NO_CELL.  Below -125 dBm nothing is heard.
         """
         assert cell.flags.c_contiguous and level_dbm.flags.c_contiguous
-        if not len(x_m):
+        if not (count := len(x_m)):
             return
-        spot, haze = np.empty((2, len(x_m)), "i4"), np.empty((2, len(x_m)), "f4")
-        key = np.empty((-(-len(x_m) // kernels.BLOCK), kernels.CANDIDATES, kernels.BLOCK), "i4")
-        words, outage = self._cells.view("i4"), (self.outage_from_ms, self.outage_until_ms)
+        spot, haze = np.empty((2, count), "i4"), np.empty((2, count), "f4")
+        key = np.empty((-(-count // kernels.BLOCK), kernels.CANDIDATES, kernels.BLOCK), "i4")
+        words, since_ms, until_ms = self._cells.view("i4"), self.outage_from_ms, self.outage_until_ms
         kernels.place(x_m, y_m, carrier, indoor_db, self._grid, self._spread, self._field, spot, haze)
-        kernels.weigh(x_m, y_m, spot, haze, self._candidate, self._cells, words, self._slope,
-                      self._threshold, self._spread, self._field, key)  # fmt: skip
-        if self._outage_within(time_ms):
-            kernels.silence(time_ms, spot, self._candidate, words, *outage, key)
+        kernels.weigh(x_m, y_m, spot, haze, self._candidate, self._cells, words, self._slope, self._threshold,
+                      self._spread, self._field, key)
+        if np.any((since_ms <= time_ms.max()) & (until_ms > time_ms.min())):  # mostly no site is out
+            kernels.silence(time_ms, spot, self._candidate, words, since_ms, until_ms, key)
         kernels.choose(spot, self._candidate, key, cell.view("i4").reshape(-1), level_dbm.reshape(-1))
-
-    def _outage_within(self, time_ms) -> bool:
-        """Return whether a site is out at some time of a batch; mostly none is, and nothing is looked up."""
-        return bool(np.any((self.outage_from_ms <= time_ms.max()) & (self.outage_until_ms > time_ms.min())))
-
-
-def quantiles(probability: np.ndarray) -> np.ndarray:
-    """Return f4: what a standard normal is below with each probability; 9 for certain."""
-    inverse = NormalDist().inv_cdf
-    return np.array([inverse(p) if p < 1 else 9.0 for p in probability.tolist()], "f4")
-
-
-def spread(propagation: Propagation) -> np.ndarray:
-    """Return f4[4]: sigma of a site's own shadow (LOS, NLOS) and of what all sites share [dB]."""
-    shared = propagation.site_correlation
-    sigma = propagation.sigma_db
-    return np.concatenate([np.sqrt(1 - shared) * sigma, np.sqrt(shared) * sigma]).astype("f4")
-
-
-def shift_of(seed: int, site: int) -> int:
-    """Return where in the field a site stands: x in the low, y in the high 16 bits."""
-    name = int(bits(seed, SITE_PURPOSE, site, 0))
-    return (name & 511) | (name >> 9 & 511) << 16
 
 
 def wall_loss_db(ghz: np.ndarray) -> np.ndarray:
@@ -141,7 +99,5 @@ def wall_loss_db(ghz: np.ndarray) -> np.ndarray:
 
     Source: TR 38.901 table 7.4.3-2 (materials: table 7.4.3-1).
     """
-    glass, coated, concrete = 2 + 0.2 * ghz, 23 + 0.3 * ghz, 5 + 4 * ghz
-    low = 0.3 * 10 ** (-glass / 10) + 0.7 * 10 ** (-concrete / 10)
-    high = 0.7 * 10 ** (-coated / 10) + 0.3 * 10 ** (-concrete / 10)
-    return 5 - 10 * np.log10(np.stack([low, high]))
+    glass, coated, concrete = (10 ** (-loss_db / 10) for loss_db in (2 + 0.2 * ghz, 23 + 0.3 * ghz, 5 + 4 * ghz))
+    return 5 - 10 * np.log10(np.stack([0.3 * glass + 0.7 * concrete, 0.7 * coated + 0.3 * concrete]))

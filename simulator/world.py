@@ -42,7 +42,7 @@ def place_of(scenario: Scenario, plan: Plan) -> Place:
     people = country(scenario.areas, scenario.population)
     loss = plugins.settings("footfall.propagation", "propagation", scenario.propagation).build(plan)  # type: ignore[attr-defined]
     reach_m = people.reach_m + np.hypot(people.middle_x_m, people.middle_y_m) + MARGIN_M
-    radio = Radio.build(plan, scenario.areas.frame, reach_m, loss, seed)
+    radio = Radio(plan, scenario.areas.frame, reach_m, loss, seed)
     settings, grade = parse(TrafficSettings, "[traffic]", scenario.traffic), scenario.probe.get("grade", "trace")
     law, tables = law_of(settings, seed, *span, scenario.world.zone, radio.wall_db, grade)
     failures = failures_of(radio, seed, settings, span[1] - span[0] + LOOK_AHEAD_MS)

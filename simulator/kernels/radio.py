@@ -16,22 +16,15 @@ import numpy as np
 from probe.base.jit import kernel, lanes, prange
 from probe.base.streams import mix64, normal, unit
 
-F4, I4, I8, U4, U8 = np.float32, np.int32, np.int64, np.uint32, np.uint64
+F4, I4, I8, U8 = np.float32, np.int32, np.int64, np.uint64
 CANDIDATES = 12  # cells that a tile lists for a carrier; the loudest of all is in it for 97 % of the places
 HEARD = 8  # cells that a point hears at most
-NO_CELL = np.uint32(0xFFFFFFFF)
-QUIET_DBM = np.float32(-200.0)  # the level beside NO_CELL
-FLOOR_DBM = np.float32(-125.0)  # nothing below is heard
-NEAREST_M = np.float32(10.0)  # the models hold from here on
-FIELD_PIXELS = 512  # the field is periodic: 512 x 512 pixels
-STEPS_PER_SIGMA = 100.0  # of a field packed into 10 bits
-INDEX_MASK = (1 << 30) - 1  # see plain
-SIGHT_STEPS = 2_048  # of tables over the distance to a mast
-SIGHT_STEP_M = 4.0
-OFF_MAP_DB = np.float32(300.0)
-SILENT_DBM = np.float32(-1000.0)  # a key holds no less
+NO_CELL, QUIET_DBM = np.uint32(0xFFFFFFFF), F4(-200.0)  # where fewer are heard, and the level beside it
+FLOOR_DBM, SILENT_DBM = F4(-125.0), F4(-1000.0)  # nothing below is heard; a key holds no less
+NEAREST_M, HANDSET_M = F4(10.0), F4(1.5)  # the models hold from here on; height
+FIELD_PIXELS, STEPS_PER_SIGMA = 512, 100.0  # the field is periodic, 512 x 512 pixels; its values in 10 bits
+SIGHT_STEPS, SIGHT_STEP_M = 2_048, 4.0  # of tables over the distance to a mast
 BLOCK = 128  # points worked out side by side
-HANDSET_M = np.float32(1.5)
 
 # Columns of the cell table f4[cells + 1, 16], one cache line a cell; * = i4 bits in the same row.
 X, Y, RISE, NEAR, FAR, NLOS, EAST, NORTH, TILT, WIDTH_H, WIDTH_V, SHIFT, SITE = range(13)  # * SHIFT, SITE
@@ -52,8 +45,7 @@ def log2_of(x):
 @kernel
 def arccos_of(c):
     """Return the arc cosine [rad] of an f4, to 2e-6 (form: Abramowitz and Stegun 4.4.45; own fit)."""
-    short = F4(1.0) - abs(c)
-    short = short if short > F4(0.0) else F4(0.0)  # so the compiler knows it has a root
+    short = max(F4(0.0), F4(1.0) - abs(c))  # so the compiler knows it has a root
     a = F4(1.0) - short
     p = F4(0.019150963394460607) + a * F4(-0.004258281352953221)
     p = F4(0.08781391608686209) + a * (F4(-0.04478450782474688) + a * p)
@@ -63,38 +55,24 @@ def arccos_of(c):
 
 
 @kernel
-def pattern_loss_db(off_rad, width_h, below_rad, tilt_rad, width_v):
-    """Return what the antenna loses off its main beam [dB], f4.
-
-    off_rad  : horizontal angle from boresight   width_h : 12 / beamwidth^2 [1/rad^2], 0 = omnidirectional
-    below_rad: angle below the horizon           width_v : 12 / beamwidth^2 [1/rad^2]
-    Caps: 30 dB horizontal and in all, 20 dB vertical (TR 36.814 table A.2.1.1-2).
-    """
-    h = width_h * off_rad * off_rad
-    h = h if h < F4(30.0) else F4(30.0)
-    v = width_v * (below_rad - tilt_rad) * (below_rad - tilt_rad)
-    a = h + (v if v < F4(20.0) else F4(20.0))
-    return a if a < F4(30.0) else F4(30.0)
-
-
-@kernel
 def antenna_loss_db(dx, dy, rise, east, north, tilt, width_h, width_v):
-    """Return what the antenna loses towards a place [dB], f4.
+    """Return what the antenna loses off its main beam towards a place [dB], f4.
 
     dx, dy      : f4 from the mast to the place [m], not both 0     rise : f4 antenna above the handset [m]
-    east, north : f4 unit vector of the boresight; the others: see pattern_loss_db
+    east, north : f4 unit vector of the boresight                   tilt : f4 of the main beam below the horizon [rad]
+    width_h, width_v : f4 12 / beamwidth^2 [1/rad^2], 0 = omnidirectional
+    Caps: 30 dB horizontal and in all, 20 dB vertical (TR 36.814 table A.2.1.1-2).
     """
     square = ground_square(dx, dy)
     off = arccos_of((dx * east + dy * north) / F4(sqrt(square)))
-    below = F4(0.5 * np.pi) - arccos_of(rise / F4(sqrt(square + rise * rise)))
-    return pattern_loss_db(off, width_h, below, tilt, width_v)
+    below = F4(0.5 * np.pi) - arccos_of(rise / F4(sqrt(square + rise * rise))) - tilt
+    return min(F4(30.0), min(F4(30.0), width_h * off * off) + min(F4(20.0), width_v * below * below))
 
 
 @kernel
 def ground_square(dx, dy):
     """Return d2D^2 [m^2], f4, not below that of NEAREST_M."""
-    square = dx * dx + dy * dy
-    return square if square > NEAREST_M * NEAREST_M else NEAREST_M * NEAREST_M
+    return max(NEAREST_M * NEAREST_M, dx * dx + dy * dy)
 
 
 @kernel
@@ -109,29 +87,20 @@ def path_level_db(log2_square, near_db, far_db, nlos_db, fall_near, fall_far, fa
     """
     lg = log2_square * F4(0.15051499783199060)  # log10(2) / 2
     near, far, nlos = near_db - fall_near * lg, far_db - fall_far * lg, nlos_db - fall_nlos * lg
-    los = near if near < far else far
-    return los if sight or los < nlos else nlos
+    los = min(far, near)
+    return los if sight else min(nlos, los)
 
 
 @kernel
 def sight_step(square):
     """Return the step of d2D^2 [m^2] in the tables over distance, i4."""
-    step = I4(F4(sqrt(square)) * F4(1.0 / SIGHT_STEP_M))
-    return I4((step if step < I4(SIGHT_STEPS) else I4(SIGHT_STEPS - 1)) & I4(SIGHT_STEPS - 1))
+    return I4(min(I4(SIGHT_STEPS - 1), I4(F4(sqrt(square)) * F4(1.0 / SIGHT_STEP_M))) & I4(SIGHT_STEPS - 1))
 
 
 @kernel
 def unpack_field(packed, part):
     """Return a packed Gaussian field in sigmas, f4: 0 shadow in, 1 out of line of sight, 2 sight."""
     return F4(I4((packed >> I4(10 * part)) & I4(1023)) - F4(512.0)) * F4(1.0 / STEPS_PER_SIGMA)
-
-
-@kernel
-def pixel_of(x_m, y_m, per_m):
-    """Return the pixel of a place, x in the low and y in the high 16 bits, each below FIELD_PIXELS."""
-    px = I4(I4(np.floor(x_m * per_m)) & I4(FIELD_PIXELS - 1))
-    py = I4(I4(np.floor(y_m * per_m)) & I4(FIELD_PIXELS - 1))
-    return I4(px + (py << I4(16)))
 
 
 @kernel
@@ -143,7 +112,7 @@ def field_at(pixel):
 @kernel
 def plain(index):
     """Return an i4 that the compiler knows to be small and not negative: it saves a branch a look-up."""
-    return I4(index & I4(INDEX_MASK))
+    return I4(index & I4((1 << 30) - 1))
 
 
 @lanes
@@ -154,7 +123,7 @@ def place(x_m, y_m, carrier, indoor_db, grid, spread, field, spot, haze):
     grid    : f4[6]        west, south, tiles per metre, columns, rows, pixels per metre
     spread  : f4[4]        sigma LOS, NLOS [dB] of a site's own shadow; the same of the shared one
     field   : i4[512 * 512] three Gaussian fields, packed
-    spot    : i4[2, n] out  first candidate of the tile and carrier; pixel
+    spot    : i4[2, n] out  first candidate of the tile and carrier; pixel, x in the low and y in the high 16 bits
     haze    : f4[2, n] out  what all cells gain or lose there in and out of line of sight [dB]
     """
     columns, tiles = I4(grid[3]), I4(grid[3]) * I4(grid[4])
@@ -162,11 +131,11 @@ def place(x_m, y_m, carrier, indoor_db, grid, spread, field, spot, haze):
         tx, ty = (x_m[i] - grid[0]) * grid[2], (y_m[i] - grid[1]) * grid[2]
         on_map = (tx >= F4(0.0)) & (ty >= F4(0.0)) & (tx < grid[3]) & (ty < grid[4])
         tile = I4(ty) * columns + I4(tx) if on_map else I4(0)
-        pixel = pixel_of(x_m[i], y_m[i], grid[5]) if on_map else I4(0)
-        walls = indoor_db[i] if on_map else OFF_MAP_DB
+        px, py = I4(np.floor(x_m[i] * grid[5])) & I4(511), I4(np.floor(y_m[i] * grid[5])) & I4(511)
+        pixel = I4(px + (py << I4(16))) if on_map else I4(0)
+        walls = indoor_db[i] if on_map else F4(300.0)  # off the map all is silence
         shared = field[field_at(pixel)]
-        spot[0, i] = I4((I4(carrier[i]) * tiles + tile) * CANDIDATES)
-        spot[1, i] = pixel
+        spot[0, i], spot[1, i] = I4((I4(carrier[i]) * tiles + tile) * CANDIDATES), pixel
         haze[0, i] = unpack_field(shared, 0) * spread[2] - walls
         haze[1, i] = unpack_field(shared, 1) * spread[3] - walls
 
@@ -183,34 +152,23 @@ def weigh(x_m, y_m, spot, haze, candidate, cells, words, slope, threshold, sprea
     key       : i4[blocks, CANDIDATES, BLOCK] out   the level in 1/65536 dB and four bits that rank
                 the lower cell higher; the points in blocks side by side, so that vectors hold points
     """
-    count = x_m.shape[0]
     for block in prange(len(key)):
-        first = U8(block) * U8(BLOCK)
-        size = min(BLOCK, count - I8(first))
+        first, size = U8(block * BLOCK), min(BLOCK, len(x_m) - block * BLOCK)
         for k in range(CANDIDATES):
             for lane in range(size):
-                i = U8(first) + U8(lane)
+                i = first + U8(lane)
                 c = plain(candidate[plain(spot[0, i] + I4(k))] << I4(4))
-                dx, dy, rise = (
-                    x_m[i] - cells[plain(c + X)],
-                    y_m[i] - cells[plain(c + Y)],
-                    cells[plain(c + RISE)],
-                )
-                lost = antenna_loss_db(
-                    dx, dy, rise, cells[plain(c + EAST)], cells[plain(c + NORTH)],
-                    cells[plain(c + TILT)], cells[plain(c + WIDTH_H)], cells[plain(c + WIDTH_V)],
-                )  # fmt: skip
-                square = ground_square(dx, dy)
+                dx, dy = x_m[i] - cells[plain(c + X)], y_m[i] - cells[plain(c + Y)]
+                rise, square = cells[plain(c + RISE)], ground_square(dx, dy)
+                lost = antenna_loss_db(dx, dy, rise, cells[plain(c + EAST)], cells[plain(c + NORTH)],
+                                       cells[plain(c + TILT)], cells[plain(c + WIDTH_H)], cells[plain(c + WIDTH_V)])
                 own = field[field_at(I4(spot[1, i] + words[plain(c + SHIFT)]))]
                 sight = unpack_field(own, 2) < threshold[sight_step(square)]
-                level = path_level_db(
-                    log2_of(square + rise * rise), cells[plain(c + NEAR)], cells[plain(c + FAR)],
-                    cells[plain(c + NLOS)], slope[0], slope[1], slope[2], sight,
-                )  # fmt: skip
+                level = path_level_db(log2_of(square + rise * rise), cells[plain(c + NEAR)], cells[plain(c + FAR)],
+                                      cells[plain(c + NLOS)], slope[0], slope[1], slope[2], sight)
                 los = unpack_field(own, 0) * spread[0] + haze[0, i]
                 nlos = unpack_field(own, 1) * spread[1] + haze[1, i]
-                level = level - lost + (los if sight else nlos)
-                level = level if level > SILENT_DBM else SILENT_DBM
+                level = max(SILENT_DBM, level - lost + (los if sight else nlos))
                 key[block, k, lane] = I4((I4(level * F4(65536.0)) << I4(4)) + I4(CANDIDATES - 1 - k))
 
 
@@ -232,22 +190,19 @@ def choose(spot, candidate, key, cell, level_dbm):
 
     The rank of a candidate is the number of keys above its own; `cell` holds keys first, then cells.
     """
-    count = spot.shape[1]
     for block in prange(len(key)):
-        first = U8(block) * U8(BLOCK)
-        size = min(BLOCK, count - I8(first))
+        first, size = U8(block * BLOCK), min(BLOCK, spot.shape[1] - block * BLOCK)
         for k in range(CANDIDATES):
             for lane in range(size):
                 above, mine = I4(0), key[block, k, lane]
                 for j in range(CANDIDATES):
-                    above = I4(above + (I4(1) if key[block, j, lane] > mine else I4(0)))
+                    above = I4(above + I4(key[block, j, lane] > mine))
                 if above < I4(HEARD):
                     cell[(first + U8(lane)) * U8(HEARD) + U8(above)] = mine
         for e in range(size * HEARD):
             out = first * U8(HEARD) + U8(e)
             level = F4(cell[out] >> I4(4)) * F4(1.0 / 65536.0)
-            slot = I4(I4(CANDIDATES - 1) - (cell[out] & I4(15)))
-            loud = candidate[plain(spot[0, out // U8(HEARD)] + slot)]
+            loud = candidate[plain(spot[0, out // U8(HEARD)] + I4(CANDIDATES - 1) - (cell[out] & I4(15)))]
             cell[out] = loud if level >= FLOOR_DBM else I4(-1)
             level_dbm[out] = level if level >= FLOOR_DBM else QUIET_DBM
 
@@ -262,44 +217,34 @@ def list_candidates(members, reach_m, grid, cells, slope, sight, candidate, best
     best_dbm  : f4[rows * columns] out; QUIET_DBM where nothing is in reach
     """
     columns, side_m = I8(grid[3]), F4(1.0) / grid[2]
-    level = np.empty(CANDIDATES, np.float32)
+    level, found = np.empty(CANDIDATES + 1, F4), np.empty(CANDIDATES + 1, I4)  # one more: the place of what is beaten
     for tile in range(len(candidate)):
-        x = grid[0] + side_m * F4(tile % columns + 0.5)
-        y = grid[1] + side_m * F4(tile // columns + 0.5)
-        level[:] = QUIET_DBM
-        candidate[tile, :] = len(cells) // 16 - 1
+        x, y = grid[0] + side_m * F4(tile % columns + 0.5), grid[1] + side_m * F4(tile // columns + 0.5)
+        level[:], found[:] = QUIET_DBM, len(cells) // 16 - 1
         for member in members:
             c = I4(member << I4(4))
             dx, dy = x - cells[c + X], y - cells[c + Y]
             if dx * dx + dy * dy > reach_m * reach_m:
                 continue
             rise, square = cells[c + RISE], ground_square(dx, dy)
-            mine = -antenna_loss_db(
-                dx, dy, rise, cells[c + EAST], cells[c + NORTH], cells[c + TILT],
-                cells[c + WIDTH_H], cells[c + WIDTH_V],
-            )  # fmt: skip
+            mine = -antenna_loss_db(dx, dy, rise, cells[c + EAST], cells[c + NORTH], cells[c + TILT],
+                                    cells[c + WIDTH_H], cells[c + WIDTH_V])
             seen = sight[sight_step(square)]
             for share, line in ((seen, True), (F4(1.0) - seen, False)):
-                mine += share * path_level_db(
-                    log2_of(square + rise * rise), cells[c + NEAR], cells[c + FAR], cells[c + NLOS],
-                    slope[0], slope[1], slope[2], line,
-                )  # fmt: skip
-            k = CANDIDATES - 1
-            if mine <= level[k]:
-                continue
+                mine += share * path_level_db(log2_of(square + rise * rise), cells[c + NEAR], cells[c + FAR],
+                                              cells[c + NLOS], slope[0], slope[1], slope[2], line)
+            k = CANDIDATES
             while k > 0 and level[k - 1] < mine:
-                level[k], candidate[tile, k] = level[k - 1], candidate[tile, k - 1]
+                level[k], found[k] = level[k - 1], found[k - 1]
                 k -= 1
-            level[k], candidate[tile, k] = mine, member
-        best_dbm[tile] = level[0]
-        candidate[tile].sort()
+            level[k], found[k] = mine, member
+        best_dbm[tile], candidate[tile] = level[0], np.sort(found[:CANDIDATES])
 
 
 @kernel
-def white(seed, purpose, out):
-    """Write standard normals, one a name (seed, purpose, 0, index).  out : f8[n]."""
-    for i in range(len(out)):
-        out[i] = normal(seed, purpose, 0, i)
+def white(seed, purpose, count):
+    """Return f8[count] standard normals, one a name (seed, purpose, 0, index)."""
+    return np.array([normal(seed, purpose, 0, i) for i in range(count)])
 
 
 @kernel

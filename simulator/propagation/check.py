@@ -17,20 +17,18 @@ def broken(settings: Settings) -> list[str]:
     if not isinstance(made, Propagation):
         return [f"build(plan) returns a {type(made).__name__}, not a Propagation"]
     shapes = ((len(plan), 3), (3,), (kernels.SIGHT_STEPS,), (2,), (), (kernels.FIELD_PIXELS**2,))
-    found = [
-        f"{name} has shape {np.shape(array)}, {shape} of finite numbers is needed"
-        for (name, array), shape in zip(vars(made).items(), shapes, strict=True)
-        if np.shape(array) != shape or not np.isfinite(array).all()
-    ]
-    if found:
-        return found
-    if any(not np.array_equal(array, vars(again)[name]) for name, array in vars(made).items()):
-        found.append("build(plan) returns the same arrays every time")
+    arrays = made._asdict()
+    wrong = [f"{name} has shape {np.shape(array)}, {shape} of finite numbers is needed"
+             for (name, array), shape in zip(arrays.items(), shapes, strict=True)
+             if np.shape(array) != shape or not np.isfinite(array).all()]
+    if wrong:
+        return wrong
     lines = made.loss_db[:, :, None] + made.slope[:, None] * np.linspace(1, 4, 301)  # 10 m to 10 km
-    if any((np.diff(loss, axis=-1) < -1e-9).any() for loss in (lines[:, :2].max(axis=1), lines.max(axis=1))):
-        found.append("loss does not fall with distance, in line of sight or out of it")
-    if (made.sight < 0).any() or (made.sight > 1).any():
-        found.append("sight is a probability")
-    if (made.sigma_db < 0).any() or not 0 <= made.site_correlation <= 1:
-        found.append("sigma_db is not negative, site_correlation lies between 0 and 1")
-    return found
+    losses = lines[:, :2].max(axis=1), lines.max(axis=1)
+    promises = {
+        "build(plan) returns the same arrays every time": all(map(np.array_equal, arrays.values(), again)),
+        "loss does not fall with distance, in line of sight or out of it": (np.diff(losses, axis=-1) > -1e-9).all(),
+        "sight is a probability": ((made.sight >= 0) & (made.sight <= 1)).all(),
+        "sigma_db is not negative, site_correlation lies between 0 and 1":
+            (made.sigma_db >= 0).all() and 0 <= made.site_correlation <= 1}
+    return [promise for promise, kept in promises.items() if not kept]

@@ -5,19 +5,18 @@ coefficients of one common form: three straight lines over the logarithm of the 
 range, a probability of line of sight by distance, and Gaussian fields of place.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from simulator.kernels import radio as kernels
 
 PIXEL_M = 10.0
-FIELD_PURPOSE = 301
-FIELD_SEED = 38_901  # the field is the same for every world; a site's place in it is not
+SIGHT_M = (np.arange(kernels.SIGHT_STEPS) + 0.5) * kernels.SIGHT_STEP_M  # the d2D that the steps of `sight` stand for
+FIELD_PURPOSE, FIELD_SEED = 301, 38_901  # the field is the same for every world; a site's place in it is not
 
 
-@dataclass(frozen=True)
-class Propagation:
+class Propagation(NamedTuple):
     """Loss of every cell of a plan, in its order.
 
     loss_db : f8[cells, 3]   loss at d3D = 1 m of three lines: line of sight before and after the break
@@ -37,11 +36,6 @@ class Propagation:
     field: np.ndarray
 
 
-def sight_distances_m() -> np.ndarray:
-    """Return the d2D that the steps of `sight` stand for."""
-    return (np.arange(kernels.SIGHT_STEPS) + 0.5) * kernels.SIGHT_STEP_M
-
-
 def packed_field(correlation_m: tuple[float, float, float]) -> np.ndarray:
     """Return three periodic Gaussian fields with correlation exp(-distance / correlation_m), packed.
 
@@ -50,14 +44,11 @@ def packed_field(correlation_m: tuple[float, float, float]) -> np.ndarray:
     """
     side = kernels.FIELD_PIXELS
     axis = np.minimum(np.arange(side), side - np.arange(side)) * PIXEL_M
-    distance_m = np.hypot(axis[:, None], axis[None, :])
-    packed = np.zeros(side * side, "i4")
+    distance_m, packed = np.hypot(axis[:, None], axis), np.zeros(side * side, "i4")
     for part, length_m in enumerate(correlation_m):
-        noise = np.empty(side * side)
-        kernels.white(FIELD_SEED, FIELD_PURPOSE + part, noise)
+        noise = kernels.white(FIELD_SEED, FIELD_PURPOSE + part, side * side).reshape(side, side)
         spectrum = np.maximum(np.fft.rfft2(np.exp(-distance_m / length_m)).real, 0)
-        field = np.fft.irfft2(np.fft.rfft2(noise.reshape(side, side)) * np.sqrt(spectrum), (side, side))
-        field = (field - field.mean()) / field.std()
-        steps = np.clip(np.rint(field * kernels.STEPS_PER_SIGMA), -511, 511).astype("i4") + 512
-        packed |= steps.ravel() << (10 * part)
+        field = np.fft.irfft2(np.fft.rfft2(noise) * np.sqrt(spectrum), (side, side))
+        steps = np.rint((field - field.mean()) / field.std() * kernels.STEPS_PER_SIGMA)
+        packed |= (np.clip(steps, -511, 511).astype("i4").ravel() + 512) << 10 * part
     return packed

@@ -7,10 +7,9 @@ from pydantic import Field
 
 from probe.base.config import Settings
 from probe.wire.cells import Plan
-from simulator.propagation.propagation import Propagation, packed_field, sight_distances_m
+from simulator.propagation.propagation import SIGHT_M, Propagation, packed_field
 
-LIGHT_M_S = 3.0e8  # as the TR says
-HANDSET_M = 1.5
+LIGHT_M_S, HANDSET_M = 3.0e8, 1.5  # as the TR says
 ENVIRONMENT_M = 1.0  # effective height of the surroundings for handsets below 13 m
 
 
@@ -29,14 +28,10 @@ class Uma(Settings):
 
     def build(self, plan: Plan) -> Propagation:
         """Return the loss of every cell of the plan."""
-        return Propagation(
-            loss_db=loss_db(plan["frequency_mhz"] / 1_000, plan["height_m"]),
-            slope=np.array([22.0, 40.0, 39.08]),
-            sight=sight_probability(sight_distances_m()),
-            sigma_db=np.array([self.shadow_los_db, self.shadow_nlos_db]),
-            site_correlation=self.site_correlation,
-            field=packed_field((self.shadow_los_m, self.shadow_nlos_m, self.los_correlation_m)),
-        )
+        field = packed_field((self.shadow_los_m, self.shadow_nlos_m, self.los_correlation_m))
+        return Propagation(loss_db(plan["frequency_mhz"] / 1_000, plan["height_m"]), np.array([22.0, 40.0, 39.08]),
+                           sight_probability(SIGHT_M), np.array([self.shadow_los_db, self.shadow_nlos_db]),
+                           self.site_correlation, field)
 
 
 def loss_db(ghz: np.ndarray, height_m: np.ndarray) -> np.ndarray:

@@ -85,8 +85,10 @@ def test_walls_lose_what_the_standard_says():
 )
 def test_the_antenna_element_has_the_gain_of_the_standard(theta, phi, gain_dbi):
     width = F4(12 / np.radians(65) ** 2)
-    off, below = F4(np.radians(phi)), F4(np.radians(theta - 90))
-    assert 8 - kernels.pattern_loss_db(off, width, below, F4(0), width) == pytest.approx(gain_dbi, abs=1e-3)
+    dx, dy, rise = (F4(100 * turn(np.radians(angle))) for turn, angle in
+                    ((np.cos, phi), (np.sin, phi), (np.tan, theta - 90)))
+    lost = kernels.antenna_loss_db(dx, dy, rise, F4(1), F4(0), F4(0), width, width)
+    assert 8 - lost == pytest.approx(gain_dbi, abs=1e-3)
 
 
 def test_the_antenna_agrees_with_the_oracle_all_around_and_below():

@@ -18,7 +18,7 @@ NO_CELL = 0xFFFFFFFF
 
 def radio_of(layout=None, seed=7, reach_m=3_000.0, **uma):
     plan, _ = complete((layout or Hexagonal(rings=2)).build(), FRAME)
-    return plan, Radio.build(plan, FRAME, reach_m, Uma(**uma).build(plan), seed)
+    return plan, Radio(plan, FRAME, reach_m, Uma(**uma).build(plan), seed)
 
 
 @pytest.fixture(scope="module")
