@@ -87,7 +87,8 @@ def checked(name_or_path: str, sets: list[str]) -> Stage:
         try:
             return do()
         except ConfigError as error:
-            problems.extend(f"{place} {problem}" for problem in error.problems)
+            file = f"{error.where}: " if Path(error.where).suffix and "footfall." not in error.where else ""
+            problems.extend(f"{place} {file}{problem}" for problem in error.problems)
 
     sections: dict[str, Any] = {
         "probe": (ProbeSettings, scenario.probe), "collector": (CollectorSettings, scenario.collector),
