@@ -39,12 +39,8 @@ def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) 
     with closing(store):
         factor = questions.extrapolation(folder) if extrapolate else 1.0
         rows = questions.answer(store, questions.Question(table, **asked), factor)
-    click.echo({"table": as_table, "csv": as_csv, "json": as_json}[style](rows), nl=False)
-
-
-def as_json(rows: list[dict]) -> str:
-    """Return a JSON list, one object a row."""
-    return json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
+    as_json = json.JSONEncoder(ensure_ascii=False, indent=1).encode
+    click.echo({"table": as_table, "csv": as_csv, "json": as_json}[style](rows))
 
 
 def as_csv(rows: list[dict]) -> str:
@@ -53,7 +49,7 @@ def as_csv(rows: list[dict]) -> str:
     writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
     writer.writeheader()
     writer.writerows({**row, "area": "'" * row["area"].startswith(FORMULA) + row["area"]} for row in rows)
-    return out.getvalue()
+    return out.getvalue().rstrip("\n")
 
 
 def as_table(rows: list[dict]) -> str:
@@ -64,4 +60,4 @@ def as_table(rows: list[dict]) -> str:
         lines.append((*(row[name] for name in FIELDS[:3]), *numbers, f"{row['coverage']:.2f}", row["state"]))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shape = "  ".join(f"{{:{'>' if 3 <= i <= 6 else '<'}{width}}}" for i, width in enumerate(widths))
-    return "".join(shape.format(*line).rstrip() + "\n" for line in lines)
+    return "\n".join(shape.format(*line).rstrip() for line in lines)

@@ -7,7 +7,6 @@ from collector.centre.stores import Beaten, Entry, Known, Offered, Refused, Regi
 from probe.base.packing import WireError
 from probe.wire import envelope, release
 from probe.wire.envelope import Ack, Beat, Code, Hello, Nack, Rel, Welcome
-from probe.wire.release import Release
 
 WINDOW = 32
 RETRY_AFTER_S = 2
@@ -82,14 +81,13 @@ class Intake:
         return Decision(offered)
 
 
-def fits(one: Release, expected: Registered) -> bool:
+def fits(one: release.Release, expected: Registered) -> bool:
     """Return whether a release is one of those expected: its rows, its slot, its table."""
-    if one.axes != expected.axes or not expected.first_slot <= one.slot < expected.until_slot:
-        return False
-    if one.statement is None or one.values is None:
-        return True
-    stated = one.statement.table, one.statement.slot_s, len(one.values)
-    return stated == (expected.name, expected.slot_s, len(expected.areas))
+    if one.statement is not None and one.values is not None:
+        stated = one.statement.table, one.statement.slot_s, len(one.values)
+        if stated != (expected.name, expected.slot_s, len(expected.areas)):
+            return False
+    return one.axes == expected.axes and expected.first_slot <= one.slot < expected.until_slot
 
 
 def named(offered: Offered) -> tuple[int, int, int, bytes]:

@@ -81,32 +81,30 @@ def checked(registered: list[Registered], question: Question) -> tuple[list[Regi
             there = ", ".join(shown or known) or "none"
             problems.append(f'no {what} "{name}"{did_you_mean(name, known)}; there is: {there}')
 
+    def moment(text: str | None, otherwise: int) -> int:
+        """Return UTC milliseconds of ISO 8601; local time of the areas where it has no offset."""
+        try:
+            if text is not None:
+                parsed = datetime.fromisoformat(text)
+                return epoch_ms(parsed, zone) if parsed.tzinfo is None else int(parsed.timestamp()) * SECOND_MS
+        except (ValueError, OverflowError):
+            problems.append(f'"{text}" is no time; write 2026-05-12 or 2026-05-12T08:00')
+        return otherwise
+
     expected = [one for one in registered if one.name == question.table]
+    zone = expected[0].zone if expected else "UTC"
     named("table", question.table, sorted({one.name for one in registered}))
     named("level", question.level, LEVELS)
     named("axis", question.by, AXES)
     if expected and question.area is not None:
         ids, names = zip(*expected[0].areas, strict=True)
         named("area", question.area, ids + names, names[:20] + ("...",) * (len(names) > 20))
-    zone = expected[0].zone if expected else "UTC"
-    begin_ms, end_ms = (moment(text, zone, problems) for text in (question.begin, question.end))
-    if begin_ms is not None and end_ms is not None and begin_ms >= end_ms:
+    begin_ms, end_ms = moment(question.begin, 0), moment(question.end, sys.maxsize)
+    if begin_ms >= end_ms:
         problems.append(f"from {question.begin} to {question.end}: nothing lies between")
     if problems:
         raise ConfigError("question", problems)
-    return expected, begin_ms or 0, end_ms or sys.maxsize
-
-
-def moment(text: str | None, zone: str, problems: list[str]) -> int | None:
-    """Return UTC milliseconds of ISO 8601; local time of the areas where it has no offset."""
-    if text is None:
-        return None
-    try:
-        parsed = datetime.fromisoformat(text)
-        return epoch_ms(parsed, zone) if parsed.tzinfo is None else int(parsed.timestamp()) * SECOND_MS
-    except (ValueError, OverflowError):
-        problems.append(f'"{text}" is no time; write 2026-05-12 or 2026-05-12T08:00')
-        return None
+    return expected, begin_ms, end_ms
 
 
 def periods(expected: Registered, level: str, begin_ms: int, end_ms: int) -> list[tuple[int, int]]:
@@ -148,7 +146,6 @@ def load(store: Store, expected: list[Registered]) -> Slots:
 
 def part(loaded: Slots, slots: np.ndarray) -> Slots:
     """Return the slots of a period; those outside of what is registered are not stored."""
-    inside = (slots >= 0) & (slots < len(loaded.stored))
-    rows = np.where(inside, slots, 0)
-    stored = loaded.stored[rows] & inside
+    rows = np.clip(slots, 0, len(loaded.stored) - 1)
+    stored = loaded.stored[rows] & (rows == slots)
     return Slots(loaded.values[rows], loaded.sigma[rows], stored, loaded.warming[rows], loaded.slot_s)

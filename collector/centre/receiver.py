@@ -9,10 +9,9 @@ import zmq
 
 from collector.centre.intake import Intake
 from collector.centre.stores import Registered, Store, Verdict
-from probe.base import plugins
+from probe.base import plugins, process
 from probe.base.clock import WallClock
 from probe.base.main import RunError
-from probe.base.process import endpoint, loopback, peak_rss_mb, received, send, sockets, wait
 from probe.base.tally import Tally
 from probe.wire.envelope import MESSAGE_MAX
 
@@ -33,30 +32,30 @@ def store_main(config: StoreConfig, pipe: Connection) -> None:
     """Take releases until told to stop, then drain and report."""
     clock = WallClock()
     settings: Any = plugins.settings("footfall.stores", "store", config.store)
-    with sockets((zmq.ROUTER, ROUTER)) as (socket,):
+    with process.sockets((zmq.ROUTER, ROUTER)) as (socket,):
         try:
-            socket.bind(loopback(config.address))
+            socket.bind(process.loopback(config.address))
         except zmq.ZMQError as error:
             raise RunError(f"{config.address}: {error}; name another port, or * for any") from error
         with closing(settings.build()) as store:
             store.register(config.registered)
             registered = store.registered()
             intake = Intake(registered, {one.probe: store.known(one.probe) for one in registered})
-            pipe.send(("ready", {"endpoint": endpoint(socket)}))
+            pipe.send(("ready", {"endpoint": process.endpoint(socket)}))
             begin_s = clock.cpu_s()
             tally = serve(socket, intake, store, pipe)
-            report = {"core_s": {"store": clock.cpu_s() - begin_s}, "peak_rss_mb": peak_rss_mb()}
+            report = {"core_s": {"store": clock.cpu_s() - begin_s}, "peak_rss_mb": process.peak_rss_mb()}
     pipe.send(("done", {**{str(verdict): tally[verdict] for verdict in Verdict}, **report}))
 
 
 def serve(socket: zmq.Socket, intake: Intake, store: Store, pipe: Connection) -> Tally:
     """Take groups of messages until told to stop; what arrived before that is still taken."""
     tally, stopping = Tally(), False
-    while (group := [(parts[0], parts[1]) for parts in received(socket) if len(parts) == 2]) or not stopping:
+    while (group := [(parts[0], parts[1]) for parts in process.received(socket) if len(parts) == 2]) or not stopping:
         for source, answer in handle(group, intake, store, tally):
-            send(socket, source, answer)
+            process.send(socket, source, answer)
         if not group:
-            stopping = wait(pipe, socket)
+            stopping = process.wait(pipe, socket)
     return tally
 
 

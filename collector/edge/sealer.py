@@ -12,23 +12,17 @@ from pathlib import Path
 import numpy as np
 import zmq
 
-from collector.edge import spool as spools
-from collector.edge.deliver import WINDOW, Delivery
-from collector.edge.gather import Gather
-from collector.edge.ledger import PrivacySettings, promise
-from collector.edge.metrics.presence import DAY_MAX_S, UNITS, Presence
-from collector.edge.noise import OsBits, SeededBits
-from collector.edge.seal import Sealer, Source
-from collector.edge.slots import Slots, SlotSettings
+from collector.edge import deliver, gather, ledger, noise, seal, slots, spool
+from collector.edge.metrics import presence
+from probe.base import process
 from probe.base.clock import SECOND_MS, WallClock, local
 from probe.base.config import ConfigError, parse
 from probe.base.packing import WireError
-from probe.base.process import endpoint, loopback, peak_rss_mb, received, send, sockets, wait
 
-PROBE, PRESENCE = 1, Presence.table
+PROBE, PRESENCE = 1, presence.Presence.table
 PATIENCE_S = 5.0  # after a stop, for what is sealed to be acknowledged
 PARTS = {zmq.RCVHWM: 64, zmq.MAXMSGSIZE: 1 << 20, zmq.LINGER: 0}
-STORE = {zmq.IMMEDIATE: 1, zmq.SNDHWM: WINDOW, zmq.LINGER: 1_000, zmq.MAXMSGSIZE: 64 << 10,
+STORE = {zmq.IMMEDIATE: 1, zmq.SNDHWM: deliver.WINDOW, zmq.LINGER: 1_000, zmq.MAXMSGSIZE: 64 << 10,
          zmq.RECONNECT_IVL: 250, zmq.RECONNECT_IVL_MAX: 30_000, zmq.CONNECT_TIMEOUT: 5_000, zmq.HANDSHAKE_IVL: 5_000,
          zmq.HEARTBEAT_IVL: 2_000, zmq.HEARTBEAT_TIMEOUT: 6_000, zmq.HEARTBEAT_TTL: 6_000}
 
@@ -68,45 +62,47 @@ class Witness:
 def sealer_main(config: SealerConfig, pipe: Connection) -> None:
     """Seal every slot from start_ms to until_ms, deliver it, report; or stop when told to."""
     clock, path = WallClock(), Path(config.spool_path)
-    with (spools.opened(path, incarnation(config.seed)) as spool,
-          sockets((zmq.PULL, PARTS), (zmq.DEALER, STORE)) as (parts, store)):
+    with (spool.opened(path, incarnation(config.seed)) as kept,
+          process.sockets((zmq.PULL, PARTS), (zmq.DEALER, STORE)) as (parts, store)):
         parts.bind("tcp://127.0.0.1:*")
-        store.connect(loopback(config.store_endpoint))
-        work = Work(config, spool)
-        pipe.send(("ready", {"endpoint": endpoint(parts)}))
+        store.connect(process.loopback(config.store_endpoint))
+        work = Work(config, kept)
+        pipe.send(("ready", {"endpoint": process.endpoint(parts)}))
         begin_s, give_up_s = clock.cpu_s(), inf
         while not work.finished and clock.now_s() < give_up_s:
-            stop = wait(pipe, parts, store)
-            for frames in received(parts):
+            stop = process.wait(pipe, parts, store)
+            for frames in process.received(parts):
                 work.take(frames)
-            for frames in received(store):
+            for frames in process.received(store):
                 work.delivery.incoming(b"".join(frames))
             for frame in work.delivery.outgoing(clock.now_s()):
-                send(store, frame)
+                process.send(store, frame)
             give_up_s = min(give_up_s, clock.now_s() + PATIENCE_S) if stop else give_up_s
             if give_up_s < inf and work.delivery.settled:
                 break
-        report = {"core_s": {"seal": clock.cpu_s() - begin_s}, "peak_rss_mb": peak_rss_mb()}
+        report = {"core_s": {"seal": clock.cpu_s() - begin_s}, "peak_rss_mb": process.peak_rss_mb()}
     pipe.send(("done", {**work.report(), **report}))
 
 
 class Work:
     """The stages between the two sockets: gather, seal, deliver."""
 
-    def __init__(self, config: SealerConfig, spool: spools.Spool):
+    def __init__(self, config: SealerConfig, kept: spool.Spool):
         if config.judge_path and config.seed is None:
             raise ConfigError("sealer", ["judge_path: only a seeded simulation may keep tallies before noise"])
-        privacy = parse(PrivacySettings, "[privacy]", config.privacy)
-        slots = parse(SlotSettings, "[slots]", {"zone": config.zone, **config.slots})
-        stated = promise(privacy, Presence.name, slots.slot_s, DAY_MAX_S // slots.slot_s, SECOND_MS * UNITS)
-        source: Source = partial(SeededBits, config.seed) if config.seed is not None else lambda table, slot: OsBits()
+        privacy = parse(ledger.PrivacySettings, "[privacy]", config.privacy)
+        grid = parse(slots.SlotSettings, "[slots]", {"zone": config.zone, **config.slots})
+        a_day, units = presence.DAY_MAX_S // grid.slot_s, SECOND_MS * presence.UNITS
+        stated = ledger.promise(privacy, presence.Presence.name, grid.slot_s, a_day, units)
+        seed = config.seed
+        source: seal.Source = partial(noise.SeededBits, seed) if seed is not None else lambda *named: noise.OsBits()
         source(0, 0).noise(1, 1, 1)  # compile before the first slot waits
-        self._spool, self._zone, self._slots = spool, slots.zone, Slots(slots, config.start_ms)
+        self._spool, self._zone, self._slots = kept, grid.zone, slots.Slots(grid, config.start_ms)
         self._last_slot = self._slots.of(config.until_ms) - 1
-        self._gather = Gather(config.workers, config.rows, PRESENCE, self._slots.of(config.start_ms))
+        self._gather = gather.Gather(config.workers, config.rows, PRESENCE, self._slots.of(config.start_ms))
         self._witness = Witness(config.judge_path) if config.judge_path else None
-        self._sealer = Sealer(spool, {PRESENCE: stated}, PROBE, config.axes, source, self._witness)
-        self.delivery = Delivery(spool, PROBE)
+        self._sealer = seal.Sealer(kept, {PRESENCE: stated}, PROBE, config.axes, source, self._witness)
+        self.delivery = deliver.Delivery(kept, PROBE)
         self.delivery.tally.count("lost", self._sealer.recover())
 
     @property

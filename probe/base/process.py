@@ -78,6 +78,5 @@ def told_to_stop(pipe: Connection) -> bool:
 
 def peak_rss_mb() -> float:
     """Return the most memory that this process ever held; 0 where the system does not tell."""
-    status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text("ascii")) if status.exists() else None
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))
     return int(found[1]) / 1024 if found else 0.0

@@ -11,7 +11,6 @@ from probe.base import record
 from probe.base.config import ConfigError, Settings
 from probe.base.main import RunError
 from probe.wire import release
-from probe.wire.release import Kind
 
 APPLICATION_ID = 0x46465354  # "FFST"
 HEAD_BYTES = 4096  # of what was refused
@@ -119,10 +118,10 @@ class Sqlite:
             self._db.execute("INSERT INTO quarantine(probe, why, sha256, head) VALUES (?, ?, ?, ?)", row)
         return Verdict.QUARANTINED
 
-    def kinds(self, probe: int, table: int) -> dict[int, Kind]:
+    def kinds(self, probe: int, table: int) -> dict[int, release.Kind]:
         """Return the kind of what is stored, by slot."""
         rows = self._db.execute("SELECT slot, kind FROM release WHERE probe = ? AND tab = ?", (probe, table))
-        return {slot: Kind(kind) for slot, kind in rows}
+        return {slot: release.Kind(kind) for slot, kind in rows}
 
     def frames(self, table: int) -> Iterator[bytes]:
         """Yield the stored frames of a table, by slot and probe."""

@@ -59,14 +59,13 @@ def bernoulli_exp(n, d, power, pool, at):
 @kernel
 def below(m, pool, at):
     """Return i8 uniform in 0 .. m - 1: the fewest bits that hold m - 1, drawn until they fit."""
-    while at[1] == 0:
+    while True:
         value, span = np.int64(0), np.int64(1)
         while span < m:
             value, span = value * 256 + take(pool, at), span * 256
         whole = span // m
-        if value < whole * m:
+        if value < whole * m or at[1]:
             return value // whole
-    return np.int64(0)
 
 
 @kernel
@@ -90,20 +89,10 @@ def attempt(p, d, pool, at):
     for _ in range(k):
         if not bernoulli_exp(r, p, 1, pool, at):
             return False, 0
-    if not bernoulli_exp(r, p, 2, pool, at):
-        return False, 0
-    if bernoulli(1, 2, pool, at):
+    accepted = bernoulli_exp(r, p, 2, pool, at)
+    if accepted and bernoulli(1, 2, pool, at):
         return y != 0, -y
-    return True, y
-
-
-@kernel
-def draw(p, d, pool, at):
-    """Return one draw; meaningless when the pool ended (at[1] is then 1)."""
-    accepted, y = False, 0
-    while at[1] == 0 and not accepted:
-        accepted, y = attempt(p, d, pool, at)
-    return y
+    return accepted, y
 
 
 @kernel
@@ -114,8 +103,9 @@ def fill(noise, first, p, d, pool, at):
     at    : i8[2]  in and out: at[0] is left after the last whole draw
     """
     for cell in range(first, len(noise)):
-        start = at[0]
-        noise[cell] = draw(p, d, pool, at)
+        start, accepted = at[0], False
+        while at[1] == 0 and not accepted:
+            accepted, noise[cell] = attempt(p, d, pool, at)
         if at[1]:
             at[0], at[1] = start, 0
             return cell
@@ -134,8 +124,7 @@ def fill_by_name(noise, first, p, d, key, words):
         for block in range(len(words) // 4):
             threefry(key, U8(cell), U8(block), words[4 * block : 4 * block + 4])
         at = np.zeros(2, np.int64)
-        noise[cell] = draw(p, d, pool, at)
-        if at[1]:
+        if fill(noise[cell : cell + 1], 0, p, d, pool, at) == 0:
             return cell
     return len(noise)
 

@@ -172,7 +172,7 @@ MUTANTS = {
     "the last block is not cut": ("if r >= p:", "if r > p:", check_law),
     "the odd one out": ("return k % 2 == 1", "return k % 2 == 0", check_exponentials),
     "a pool not emptied at a cell": ("        at = np", "        at = at if cell > first else np", check_names),
-    "a biased place in the block": ("if value < whole * m:", "if value <= whole * m:", check_below),
+    "a biased place in the block": ("if value < whole * m or", "if value <= whole * m or", check_below),
 }  # fmt: skip
 
 
