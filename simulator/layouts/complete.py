@@ -12,8 +12,7 @@ from probe.wire import cells
 from simulator.layouts.layout import Layout
 
 IMPUTED = cells.ORIGINS.index("imputed")
-NEAR_M, EARTH_M = 200_000.0, 6_371_000.0  # farther from the areas a cell is a mistake
-HANDSET_M = 1.5
+NEAR_M, EARTH_M, HANDSET_M = 200_000.0, 6_371_000.0, 1.5  # farther from the areas a cell is a mistake
 SITES_PER_AREA = 60  # of a tracking area; grouping halves, so 31 to 60
 PCI_COUNT, PCI_APART = 504, 250  # the nearest cells of a carrier that never share a PCI
 BANDS = (  # radio, from and to MHz, arfcn at the middle of the band (TS 36.101 table 5.7.3-1, TS 38.104)
@@ -62,8 +61,8 @@ def complete(layout: Layout, frame: LocalFrame, where: str = "[layout]") -> tupl
             columns[name] = cells.column_of(name, np.where(empty, made, np.asarray(columns[name], object)).tolist())
             origin.setdefault(name, np.zeros(len(layout), "u1"))[empty] = IMPUTED
             imputed[name] = (int(empty.sum()), rule)
-    plan = cells.Plan({name: columns[name] for name in cells.COLUMNS}, origin)
-    plan = cells.from_csv(cells.to_csv(plan), where)  # the checks of the file are the checks of the plan
+    # The checks of the file are the checks of the plan.
+    plan = cells.from_csv(cells.to_csv(cells.Plan(columns, origin)), where)
     return plan, Report(len(plan), len(set(plan["site_id"])), layout.dropped, imputed, layout.unasked)
 
 
@@ -126,10 +125,9 @@ def tilts(c: dict) -> np.ndarray:
 
 def tracking_areas(c: dict) -> np.ndarray:
     site, places = sites(c)
-    tac = np.zeros(len(places), "i8")
-    for number, rows in enumerate(halved(places, np.arange(len(places))), start=1):
-        tac[rows] = number
-    return tac[site]
+    groups = halved(places, np.arange(len(places)))
+    number = np.repeat(np.arange(len(groups)) + 1, [len(rows) for rows in groups])
+    return number[np.argsort(np.concatenate(groups))][site]
 
 
 def halved(places: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
@@ -159,12 +157,9 @@ def pcis(c: dict) -> np.ndarray:
 RULES: tuple[tuple[str, str, Any], ...] = (
     ("site_id", "cells within 1 m stand on one mast", masts),
     ("cell_id", "site and a running number", cell_ids),
-    ("radio", "LTE", "LTE"),
-    ("frequency_mhz", "1800 MHz", 1_800.0),
+    ("radio", "LTE", "LTE"), ("frequency_mhz", "1800 MHz", 1_800.0),
     ("arfcn", "middle of the band (TS 36.101 table 5.7.3-1, TS 38.104)", arfcns),
-    ("mcc", "262", 262),
-    ("mnc", "03", "03"),
-    ("azimuth_deg", "omnidirectional", np.nan),
+    ("mcc", "262", 262), ("mnc", "03", "03"), ("azimuth_deg", "omnidirectional", np.nan),
     ("height_m", "25 m (TR 38.901 table 7.2-1, UMa); 8 m if omnidirectional (mobloc)", (8.0, 25.0)),
     ("beamwidth_h_deg", "65 degrees (TR 38.901 table 7.3-1)", (360.0, 65.0)),
     ("beamwidth_v_deg", "10 degrees (TR 36.814 table A.2.1.1-2); 65 if omnidirectional", (65.0, 10.0)),

@@ -21,9 +21,8 @@ class Layout:
 
     def __init__(self, *, origin=None, dropped=(), unasked=(), **columns):
         known = (*PLACE, *COLUMNS)
-        problems = [f'no column "{name}" is known{did_you_mean(name, known)}' for name in columns if name not in known]
-        if problems:
-            raise ConfigError("layout", problems)
+        if strange := [name for name in columns if name not in known]:
+            raise ConfigError("layout", [f'no column "{name}" is known{did_you_mean(name, known)}' for name in strange])
         self.columns = {name: np.asarray(values, "f8") if name in PLACE else column_of(name, values)
                         for name, values in columns.items()}
         self.origin, self.dropped, self.unasked = origin or {}, tuple(dropped), tuple(unasked)

@@ -18,10 +18,9 @@ def broken(settings: Settings) -> list[str]:
         return [f"build(plan) returns a {type(made).__name__}, not a Propagation"]
     shapes = ((len(plan), 3), (3,), (kernels.SIGHT_STEPS,), (2,), (), (kernels.FIELD_PIXELS**2,))
     arrays = made._asdict()
-    wrong = [f"{name} has shape {np.shape(array)}, {shape} of finite numbers is needed"
-             for (name, array), shape in zip(arrays.items(), shapes, strict=True)
-             if np.shape(array) != shape or not np.isfinite(array).all()]
-    if wrong:
+    if wrong := [f"{name} has shape {np.shape(array)}, {shape} of finite numbers is needed"
+                 for (name, array), shape in zip(arrays.items(), shapes, strict=True)
+                 if np.shape(array) != shape or not np.isfinite(array).all()]:
         return wrong
     lines = made.loss_db[:, :, None] + made.slope[:, None] * np.linspace(1, 4, 301)  # 10 m to 10 km
     losses = lines[:, :2].max(axis=1), lines.max(axis=1)

@@ -214,6 +214,14 @@ def test_sight_is_as_frequent_as_its_probability():
         assert np.mean(found) == pytest.approx(oracles.uma_sight(along_m), abs=0.1)
 
 
+def test_sight_may_be_impossible_or_certain_everywhere():
+    plan, _ = complete(Hexagonal(rings=0, carriers_mhz=(1_800.0,)).build(), FRAME)
+    model = Uma(shadow_los_db=0, shadow_nlos_db=0).build(plan)
+    never, always = (heard(Radio(plan, FRAME, 1_000.0, model._replace(sight=np.full_like(model.sight, share)), 7),
+                           points(200, 800, 1))[1][:, 0] for share in (0.0, 1.0))
+    assert (never <= always).all() and np.median(always - never) > 10
+
+
 def test_another_seed_moves_the_fields_and_sectors_of_a_mast_share_them(hexagon):
     _, radio = hexagon
     asked = points(300)
