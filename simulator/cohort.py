@@ -11,17 +11,17 @@ from simulator.kernels.move import LEG, LEGS_MAX
 from simulator.kernels.order import in_time_order
 from simulator.kernels.procedures import LINK, MDT, REPORTS_MAX, follow
 from simulator.kernels.radio import HEARD
-from simulator.kernels.timeline import HANDSET, START, begin_all
+from simulator.kernels.timeline import HANDSET, START, begin
 
 LOOKS = 24_576  # at a time: they stay in a processor's cache
 ROOM = 16_384  # more than one handset needs in a step
 EVENTS_A_LOOK = 4
 
 
-# What is asked of the radio, by whom and why; see simulator.kernels.looks.put: row u4 of the handset in its cohort,
-# what u1, about i8, walls u1; then what simulator.radio.Radio.measure takes.
-Looks = namedtuple("Looks", "row what about walls x_m y_m time_ms carrier indoor_db")
-LOOK_TYPES = ("u4", "u1", "i8", "u1", "f4", "f4", "i8", "u1", "f4")
+# What is asked of the radio, by whom and why; see simulator.kernels.looks.walk: row u4 of the handset in its cohort,
+# what u1, about i8; then what simulator.radio.Radio.measure takes.
+Looks = namedtuple("Looks", "row what about x_m y_m time_ms carrier indoor_db")
+LOOK_TYPES = ("u4", "u1", "i8", "f4", "f4", "i8", "u1", "f4")
 Rows = namedtuple("Rows", "events x_m y_m")  # EVENT, and f4: where the handset truly was, for the judge
 Place = namedtuple("Place", "law tables country radio net failures")  # what all handsets of a process share
 
@@ -58,7 +58,7 @@ class Cohort:
         self._place, self._bench = place, bench
         self._handsets = np.zeros(len(person), HANDSET)
         self._handsets["subscriber"], self._handsets["person"] = subscriber, person
-        begin_all(self._handsets, place.law, place.tables, place.country, bench.legs)
+        begin(self._handsets, place.law, place.tables, place.country, bench.legs)
         self._waiting, self._count = rows_of(256), 0
         self.digest = hashlib.sha256()
 
@@ -73,7 +73,7 @@ class Cohort:
         while row < len(self._handsets):
             count, row = list_looks(self._handsets, row, begin_ms, end_ms, law, place.tables, place.net,
                                     place.failures, place.country, bench.legs, looks, ROOM)
-            asked = [a[:count] for a in looks[4:]]
+            asked = [a[:count] for a in looks[3:]]
             place.radio.measure(*asked, bench.cell[:count], bench.level_dbm[:count])
             rows = self._room_for(count)
             self._count = follow(self._handsets, looks, count, bench.cell, bench.level_dbm, law, place.net,

@@ -10,7 +10,7 @@ from probe.base.clock import HOUR_MS, SECOND_MS
 from probe.base.streams import exponential
 from probe.wire.events import Kind
 from simulator.kernels.order import count_load
-from simulator.kernels.timeline import LOOK_AHEAD_MS
+from simulator.kernels.timeline import LOOK_AHEAD_MS, NEVER
 from simulator.radio import Radio
 from simulator.traffic import DAY_MS, TrafficSettings
 
@@ -20,7 +20,7 @@ CONNECTS = np.isin(np.arange(256), [Kind.SERVICE_REQUEST, Kind.PAGING_RESPONSE])
 PAGED = np.arange(256) == Kind.PAGING_RESPONSE
 # What handsets need of a cell; see simulator.radio.Radio.
 NET = np.dtype([("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("site", "u4"), ("tac", "u2"), ("pci", "u2")])
-# Outages of the whole world in the order of time, i8[failures], ms since its start.
+# Outages of the whole world in the order of time, i8[failures], ms since its start; the last, of nobody's, NEVER comes.
 Failures = namedtuple("Failures", "time_ms until_ms site")
 
 
@@ -50,8 +50,7 @@ def failures_of(radio: Radio, seed: int, settings: TrafficSettings, end_ms: int)
     sites = range(radio.sites)
     early = (takewhile(lambda span: span[0] < end_ms, outages(seed, site, settings)) for site in sites)
     found = sorted((*span, site) for site, spans in zip(sites, early, strict=True) for span in spans)
-    time_ms, until_ms, site = np.array(found, "i8").reshape(-1, 3).T.copy()
-    return Failures(time_ms, until_ms, site)
+    return Failures(*np.array([*found, (NEVER, NEVER, radio.sites)], "i8").T.copy())
 
 
 def base_station(env: simpy.Environment, site: int, radio: Radio, failures: Failures, start_ms: int):

@@ -145,10 +145,7 @@ def write(out, n, h, link, kind, time_ms, cell, law, net):
     e, person = out.events[n], np.int64(h.person)
     e.time_ms, e.subscriber, e.cell = law.start_ms + time_ms, h.subscriber, cell
     e.kind, e.flags, e.ta, e.aoa = kind, 0, NO_TA, NO_AOA
-    for j in range(8):
-        e.rsrp[j] = NO_RSRP
-    for j in range(7):
-        e.neighbour_pci[j] = NO_PCI
+    e.rsrp[:], e.neighbour_pci[:] = NO_RSRP, NO_PCI
     out.x_m[n], out.y_m[n] = link.x_m, link.y_m
     if law.grade != CORE and kind != SAY_RELEASE:
         e.ta = timing_advance(law.seed, person, time_ms, link.x_m, link.y_m, net[cell])
@@ -201,15 +198,24 @@ def camp(h, link, cell, time_ms, law, net):
 
 
 @bare
-def open_link(h, link, until_ms, time_ms, law, net):
-    """Begin a connection on the cell that h camps on, if there is one."""
+def contact(h, link, kind, time_ms, law, net):
+    """Camp on a cell and say something there; without one, try again when the timer ends."""
     camp(h, link, choose(h.cell, link), time_ms, law, net)
     if h.cell == NO_CELL:
+        h.due_ms = time_ms + PERIODIC_MS
+    elif kind != SAY_PERIODIC or h.due_ms == time_ms:  # an update of the area does for a periodic one
+        say(h, link, kind, time_ms, law)
+
+
+@bare
+def open_link(h, link, until_ms, time_ms, law, net):
+    """Begin a connection on the cell that h camps on, if there is one."""
+    contact(h, link, SAY_PAGED if is_paged(law, np.int64(h.person), time_ms) else SAY_REQUEST, time_ms, law, net)
+    link.connected = h.cell != NO_CELL
+    if not link.connected:
         h.due_ms = until_ms + PERIODIC_MS
         return
-    say(h, link, SAY_PAGED if is_paged(law, np.int64(h.person), time_ms) else SAY_REQUEST, time_ms, law)
-    link.connected, link.count, link.opened_ms = 1, 0, time_ms
-    link.until_ms, link.report_ms = until_ms, time_ms + REPORT_EVERY_MS
+    link.count, link.opened_ms, link.until_ms, link.report_ms = 0, time_ms, until_ms, time_ms + REPORT_EVERY_MS
     smooth(link, time_ms)
 
 
@@ -231,51 +237,28 @@ def watch(h, link, time_ms, law, net):
         time_ms += prepare_ms(law, np.int64(h.person), time_ms)
         h.cell = target
         say(h, link, SAY_HANDOVER, time_ms, law)
-    for j in range(link.count):
-        link.better_ms[j] = NEVER
+    link.better_ms[:] = NEVER
     camp(h, link, h.cell, time_ms + UPDATE_MS, law, net)
-
-
-@bare
-def switch(h, link, what, time_ms, law, net):
-    """Say goodbye, or register again, if a cell is heard."""
-    h.cell = choose(h.cell, link)
-    if h.cell != NO_CELL:
-        say(h, link, SAY_ATTACH if what == ATTACH else SAY_DETACH, time_ms, law)
-    if what == DETACH:
-        h.cell, h.tac, h.due_ms = NO_CELL, LOST, NEVER
-    elif h.cell == NO_CELL:
-        h.due_ms = time_ms + PERIODIC_MS
-    else:
-        h.tac = net[h.cell].tac
-
-
-@bare
-def update(h, link, time_ms, law, net):
-    """Tell the network that the handset is still there, unless it was in contact since this was due."""
-    if time_ms == h.due_ms:
-        camp(h, link, choose(h.cell, link), time_ms, law, net)
-        if h.cell == NO_CELL:
-            h.due_ms = time_ms + PERIODIC_MS
-        elif h.due_ms == time_ms:
-            say(h, link, SAY_PERIODIC, time_ms, law)
 
 
 @bare
 def act(h, link, what, about, time_ms, law, net):
     """Do what one look was for.  A look about an outage is of use to who is on that site."""
-    if what == OUTAGE:
-        what = (MOVE if link.connected else IDLE) if on_site(h, net, about) else OUTAGE
+    if what == OUTAGE and on_site(h, net, about):
+        what = MOVE if link.connected else IDLE
     if what == MOVE and link.connected:
         watch(h, link, time_ms, law, net)
     elif what == IDLE:
         camp(h, link, choose(h.cell, link), time_ms, law, net)
     elif what == START:
         open_link(h, link, about, time_ms, law, net)
-    elif what == PERIODIC:
-        update(h, link, time_ms, law, net)
+    elif what == PERIODIC and time_ms == h.due_ms:  # unless the handset was in contact since this was due
+        contact(h, link, SAY_PERIODIC, time_ms, law, net)
     elif what in (ATTACH, DETACH):
-        switch(h, link, what, time_ms, law, net)
+        h.tac = FRESH
+        contact(h, link, SAY_ATTACH if what == ATTACH else SAY_DETACH, time_ms, law, net)
+        if what == DETACH:
+            h.cell, h.due_ms = NO_CELL, NEVER
 
 
 @bare

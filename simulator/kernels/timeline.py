@@ -23,10 +23,10 @@ LOOK_AHEAD_MS = 3_600_000  # beyond any step and the connections that begin in i
 IDLE_LOOK_M, CONNECTED_LOOK_M = 100.0, 5.0
 MEASURE_MS = 200  # one sample of the L3 filter
 NEVER = (1 << 31) - 1
-FRESH, LOST = 0xFFFE, 0xFFFF  # tac: the world has just begun; out of coverage or switched off
+FRESH, LOST = 0xFFFE, 0xFFFF  # tac: just begun, or about to be switched: no update is due; out of coverage
 # purposes: names of streams
 ACTIVITY, COUNT, BURST, KEEP, LENGTH, CARRIER, NIGHT, PHASE, WALL, NOTICE, PAGED = range(120, 131)
-(START, MOVE, OUTAGE, IDLE, PERIODIC, ATTACH, DETACH) = range(7)  # what a look is for
+NOTHING, START, MOVE, OUTAGE, IDLE, PERIODIC, ATTACH, DETACH = range(8)  # what a look is for
 
 # One handset, 64 bytes.  cell: camped on, or serving.  start_ms to to_y, mode, place: the leg it is on, as in
 # LEG.  burst_ms: next candidate for traffic.  due_ms: next periodic update, the last contact + PERIODIC_MS.
@@ -101,36 +101,19 @@ def carrier_at(law, person, time_ms):
 
 
 @bare
-def night(law, tables, person, d):
-    """Return (off, on): when a handset is switched off in the night after day d, or NEVER twice.
-
-    Some are: from 22:00-0:30 to 5:30-7:30, nine nights of ten.
-    """
-    x = bits(law.seed, NIGHT, person, law.first_day + d + 1)
-    if uniform(law.seed, NIGHT, person, 0) >= law.switch_off_share or unit(mix64(x + U8(2))) >= 0.9:
-        return NEVER, NEVER
-    off = tables.midnight_ms[d] + np.int64((22.0 + 2.5 * unit(x)) * HOUR_MS)
-    return off, tables.midnight_ms[d + 1] + np.int64((5.5 + 2.0 * unit(mix64(x + U8(1)))) * HOUR_MS)
-
-
-@bare
 def next_switch(law, tables, person, after_ms):
-    """Return the first time after after_ms at which a handset is switched off or on, or NEVER."""
-    for d in range(len(tables.midnight_ms) - 1):
-        off, on = night(law, tables, person, d)
-        if on < NEVER and on > after_ms:
-            return off if off > after_ms else on
-    return NEVER
+    """Return (when, on): what the next switch of a handset after after_ms turns it to; NEVER, 0 where there is none.
 
-
-@bare
-def is_on(law, tables, person, time_ms):
-    """Return whether a handset is switched on at time_ms."""
-    for d in range(len(tables.midnight_ms) - 1):
-        off, on = night(law, tables, person, d)
-        if off <= time_ms < on:
-            return False
-    return True
+    Some are switched off: from 22:00-0:30 to 5:30-7:30, nine nights of ten.
+    """
+    if uniform(law.seed, NIGHT, person, 0) < law.switch_off_share:
+        for d in range(len(tables.midnight_ms) - 1):
+            x = bits(law.seed, NIGHT, person, law.first_day + d + 1)
+            off = tables.midnight_ms[d] + np.int64((22.0 + 2.5 * unit(x)) * HOUR_MS)
+            on = tables.midnight_ms[d + 1] + np.int64((5.5 + 2.0 * unit(mix64(x + U8(1)))) * HOUR_MS)
+            if on > after_ms and unit(mix64(x + U8(2))) < 0.9:
+                return (off, 0) if off > after_ms else (on, 1)
+    return NEVER, 0
 
 
 @bare
@@ -188,33 +171,22 @@ def connected_every_ms(h):
 
 
 @bare
-def walls_of(h):
-    """Return a number for what surrounds handset h: 16 + mode in the open or in a vehicle, else the place."""
-    return 16 + np.int64(h.mode) if h.mode != STAY or h.place == STATION else np.int64(h.place)
-
-
-@bare
 def walls_db(law, tables, h):
     """Return the loss [dB] of walls or car about handset h: the same whenever it is in that kind of place."""
-    name = walls_of(h)
-    kind = 2 if name < 16 else (1 if h.mode == CAR or h.mode == TRANSIT else 0)
+    inside = h.mode == STAY and h.place != STATION
+    name = np.int64(h.place) if inside else 16 + np.int64(h.mode)
+    kind = 2 if inside else (1 if h.mode == CAR or h.mode == TRANSIT else 0)
     return indoor_loss_db(kind, bits(law.seed, WALL, np.int64(h.person), name), tables.wall_db[h.carrier])
 
 
 @bare
-def begin(h, law, tables, country, legs):
-    """Set handset h, whose subscriber and person are known, to the start of the world."""
-    person = np.int64(h.person)
-    take_leg(h, 0, law, tables, country, legs)
-    h.on = is_on(law, tables, person, 0)
-    h.burst_ms, h.switch_ms, h.busy_ms = next_burst(law, tables, h, -1), next_switch(law, tables, person, 0), -1
-    h.due_ms = np.int64(uniform(law.seed, PHASE, person, 0) * PERIODIC_MS) if h.on else NEVER
-    pass_looks(h, -1)
-    h.cell, h.tac, h.carrier = NO_CELL, FRESH if h.on else LOST, carrier_at(law, person, 0)
-
-
-@bare
-def begin_all(handsets, law, tables, country, legs):
-    """Set all handsets to the start of the world."""
+def begin(handsets, law, tables, country, legs):
+    """Set handsets, whose subscriber and person are known, to the start of the world."""
     for row in range(len(handsets)):
-        begin(handsets[row], law, tables, country, legs)
+        h, person = handsets[row], np.int64(handsets[row].person)
+        take_leg(h, 0, law, tables, country, legs)
+        h.switch_ms, wakes = next_switch(law, tables, person, 0)
+        h.on, h.burst_ms, h.busy_ms = 1 - wakes, next_burst(law, tables, h, -1), -1
+        h.due_ms = np.int64(uniform(law.seed, PHASE, person, 0) * PERIODIC_MS) if h.on else NEVER
+        pass_looks(h, -1)
+        h.cell, h.tac, h.carrier = NO_CELL, FRESH, carrier_at(law, person, 0)
