@@ -8,29 +8,22 @@ import numpy as np
 
 from collector.edge.kernels import footprint, match
 from collector.edge.kernels.bins import normal_points
-from collector.edge.locators.fixes import FIX
+from collector.edge.locators.fixes import FIX, NO_AREA
 from probe.base.plane import BIN_M
 from probe.wire.areas import AreaSet
 from probe.wire.cells import Plan
 
-CELL = np.dtype(
-    [
-        ("x_m", "f4"),
-        ("y_m", "f4"),
-        ("height_m", "f4"),
-        ("east", "f4"),  # the azimuth as a unit vector
-        ("north", "f4"),
-        ("level_dbm", "f4"),  # median level 1 m along the boresight
-        ("pattern_db", "f4"),  # loss = pattern_db * (angle off the azimuth [rad])^2; 0 = all around
-        ("reach_m", "f4"),  # nobody farther away is looked for
-        ("mast", "i4"),  # row of MAST, -1 = never serves
-        ("slot", "i4"),  # place among the cells by mast
-        ("carrier", "i4"),
-    ]
-)
+CELL = np.dtype([
+    ("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"),
+    ("east", "f4"), ("north", "f4"),  # the azimuth as a unit vector
+    ("level_dbm", "f4"),  # median level 1 m along the boresight
+    ("pattern_db", "f4"),  # loss = pattern_db * (angle off the azimuth [rad])^2; 0 = all around
+    ("reach_m", "f4"),  # nobody farther away is looked for
+    ("mast", "i4"), ("slot", "i4"),  # row of MAST, -1 = never serves; place among the cells by mast
+    ("carrier", "i4"),
+])
 MAST = np.dtype(  # what stands within one square of MAST_M on one carrier
-    [("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("first", "i4"), ("end", "i4"), ("carrier", "i4")]
-)
+    [("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("first", "i4"), ("end", "i4"), ("carrier", "i4")])
 PER_HERTZ_DB = 13.54  # TR 38.901 table 7.4.1-1, UMa NLOS, at 1 m and 1 GHz
 MAST_M = 50.0  # a site of the plan may hold radio heads kilometres apart: places count, not names
 REACH_M = (1_500.0, 5_000.0)
@@ -41,12 +34,13 @@ OUTSIDE = 0.05  # density of people outside all areas, of the mean inside
 
 
 class Ground(NamedTuple):
-    """The area raster as kernels take it."""
+    """The area raster as kernels take it, and the points that stand for a Gaussian."""
 
     bins: np.ndarray  # u2[rows, columns]
     first_column: int
     first_row: int
     terms: np.ndarray  # f8[2, 6]
+    points: np.ndarray  # f8[64, 2] standard normal
 
 
 class Grid(NamedTuple):
@@ -94,10 +88,9 @@ def read(plan: Plan, areas: AreaSet) -> Believed:
     cells["slot"][order] = np.arange(len(order))
     carrier_first = np.searchsorted(masts["carrier"], np.arange(carrier.max(initial=-1) + 2))
     cells["reach_m"][order] = reaches(masts, carrier_first)[cells["mast"][order]]
-    return Believed(
-        cells, masts, order.astype("i8"), carrier_first.astype("i8"), np.asarray(plan["pci"], "i8"),
-        Ground(areas.bins, *areas.first, areas.terms), density(areas),
-    )  # fmt: skip
+    ground = Ground(areas.bins, *areas.first, areas.terms, normal_points())
+    return Believed(cells, masts, order.astype("i8"), carrier_first.astype("i8"), np.asarray(plan["pci"], "i8"),
+                    ground, density(areas))
 
 
 def cell_rows(plan: Plan, areas: AreaSet) -> np.ndarray:
@@ -149,29 +142,29 @@ def density(areas: AreaSet) -> np.ndarray:
 class Tables:
     """Fixes that need no arithmetic: one a serving cell, and one for each of its timing advances."""
 
-    first: np.ndarray  # i8[cells + 1] row of `fixes` where a cell begins: cell only, TA 0, TA 1, ...
-    fixes: np.ndarray  # FIX[first[-1]]
+    first: np.ndarray  # i8[cells + 2] row of `fixes` where a cell begins: cell only, TA 0, TA 1, ...
+    fixes: np.ndarray  # FIX[first[-1]]; of a cell that never serves, and of one beyond the plan, a row of no fix
     foot: np.ndarray  # f4[cells, 3] point x, y and variance of each footprint
-    points: np.ndarray  # f8[64, 2] standard normal
+
+    def locate(self, observations: np.ndarray, fixes: np.ndarray) -> None:
+        """Write FIX[n] for OBSERVATION[n] by the cell alone."""
+        row = self.first[np.minimum(observations["cell"], len(self.foot))]
+        np.take(self.fixes, row, out=fixes, mode="clip")  # a mode makes it copy rows as bytes
 
 
 def tables(known: Believed) -> Tables:
-    """Return the footprints of all serving cells as fixes."""
-    cells, masts = known.cells, known.masts
-    rows = np.where(cells["mast"] >= 0, cells["reach_m"] / footprint.STEP_M + 3, 0).astype("i8")
-    first = np.concatenate([[0], np.cumsum(rows)]).astype("i8")
-    made = Tables(first, np.zeros(first[-1], FIX), np.zeros((len(cells), 3), "f4"), normal_points())
-    if not len(masts):
-        return made
-    grid, shape = grid_over(masts)
-    network = (cells, masts, known.mast_cells)
-    top = np.empty((len(known.carrier_first) - 1, *shape), "f4")
-    weight = np.empty_like(top)
-    area = np.empty(shape, "u2")
-    footprint.areas_of(grid, known.ground, area)
-    footprint.rivals(*network, known.carrier_first, grid, top, weight)
-    footprint.weigh(top, weight, known.density[area], weight)
-    footprint.fill(*network, grid, top, weight, area, made.points, known.ground, first, made.fixes, made.foot)
+    """Return the footprints of all serving cells as fixes; one cell at least serves."""
+    cells, network = known.cells, (known.cells, known.masts, known.mast_cells)
+    rows = np.where(cells["mast"] >= 0, cells["reach_m"] / footprint.STEP_M + 3, 1).astype("i8")
+    first = np.cumsum([0, *rows, 1])
+    made = Tables(first, np.zeros(first[-1], FIX), np.zeros((len(cells), 3), "f4"))
+    made.fixes["area"] = NO_AREA
+    grid, shape = grid_over(known.masts)
+    top_dbm, area = np.empty((len(known.carrier_first) - 1, *shape), "f4"), np.empty(shape, "u2")
+    weight = np.empty_like(top_dbm)
+    footprint.rivals(*network, known.carrier_first, grid, top_dbm, weight)
+    footprint.weigh(grid, known.ground, known.density, top_dbm, weight, area)
+    footprint.fill(*network, grid, top_dbm, weight, area, known.ground, first, made.fixes, made.foot)
     return made
 
 

@@ -1,7 +1,5 @@
 """From points to areas: which area a point lies in, and the six areas with most weight."""
 
-from math import floor
-
 import numpy as np
 
 from probe.base.jit import kernel
@@ -13,23 +11,6 @@ TIE = 1e-9  # remainders closer than this are equal: they come from divisions
 
 
 @kernel
-def area_at(x_m, y_m, bins, first_column, first_row, terms):
-    """Return the area row of a point in local metres.
-
-    bins  : u2[rows, columns]  area row of each 100 m bin; off the raster its border counts
-    terms : f8[2, 6]           probe.base.plane.bin_terms
-    """
-    xx, xy, yy = x_m * x_m, x_m * y_m, y_m * y_m
-    column = terms[0, 0] + terms[0, 1] * x_m + terms[0, 2] * y_m
-    column += terms[0, 3] * xx + terms[0, 4] * xy + terms[0, 5] * yy
-    row = terms[1, 0] + terms[1, 1] * x_m + terms[1, 2] * y_m
-    row += terms[1, 3] * xx + terms[1, 4] * xy + terms[1, 5] * yy
-    i = min(max(floor(row) - first_row, 0), bins.shape[0] - 1)
-    j = min(max(floor(column) - first_column, 0), bins.shape[1] - 1)
-    return bins[i, j]
-
-
-@kernel
 def keep_six(mass, area, count, fix):
     """Give 64 units to the six areas with most mass, by largest remainder; ties go to the lower area.
 
@@ -37,26 +18,21 @@ def keep_six(mass, area, count, fix):
     area : u2[count] rows of the area set, no row twice
     fix  : FIX       out: area and weight
     """
-    kept = min(count, AREAS_MAX)
-    total = 0.0
+    kept, total, left = min(count, AREAS_MAX), 0.0, UNITS
     for i in range(kept):  # selection sort of the first six: count is small
         best = i
         for j in range(i + 1, count):
             if mass[j] > mass[best] or (mass[j] == mass[best] and area[j] < area[best]):
                 best = j
-        mass[i], mass[best] = mass[best], mass[i]
-        area[i], area[best] = area[best], area[i]
+        mass[i], mass[best], area[i], area[best] = mass[best], mass[i], area[best], area[i]
         total += mass[i]
-    left = UNITS if total > 0.0 else 0
-    for i in range(AREAS_MAX):
-        fix.area[i] = area[i] if i < kept else NO_AREA
-        fix.weight[i] = 0
+    fix.area[:], fix.weight[:] = NO_AREA, 0
+    if total <= 0.0:
+        return
     for i in range(kept):
-        share = UNITS * mass[i] / total if total > 0.0 else 0.0
-        units = int(share)
-        fix.weight[i] = units
-        mass[i] = share - units
-        left -= units
+        share = UNITS * mass[i] / total
+        fix.weight[i] = units = int(share)
+        mass[i], left = share - units, left - units
     for _ in range(left):
         best = 0
         for i in range(1, kept):
@@ -66,8 +42,8 @@ def keep_six(mass, area, count, fix):
         fix.weight[best] += 1
         mass[best] -= 1.0
     for i in range(kept):
-        if fix.weight[i] == 0:
-            fix.area[i] = NO_AREA
+        if fix.weight[i] > 0:
+            fix.area[i] = area[i]
 
 
 @kernel
@@ -80,7 +56,19 @@ def grid_lines(terms, axis, x_m, y_m, forward_x, forward_y):
 
 
 @kernel
-def spread(fix, forward_x, forward_y, along_m, skew_m, across_m, range_m, points, ground, mass, area):
+def area_at(x_m, y_m, ground):
+    """Return the area row of a point in local metres; off the raster its border counts."""
+    east, north = grid_lines(ground.terms, 0, x_m, y_m, 0.0, 1.0)[0], grid_lines(ground.terms, 1, x_m, y_m, 0.0, 1.0)[0]
+    return bin_at(east - ground.first_column, north - ground.first_row, ground.bins)
+
+
+@kernel
+def bin_at(east, north, bins):
+    return bins[min(max(int(north), 0), bins.shape[0] - 1), min(max(int(east), 0), bins.shape[1] - 1)]
+
+
+@kernel
+def spread(fix, forward_x, forward_y, along_m, skew_m, across_m, range_m, ground, mass, area):
     """Spread a fix's point over areas by 64 points of a bent Gaussian.
 
     The Gaussian lies along the line of sight (forward) and across it, skew being the part of
@@ -88,20 +76,16 @@ def spread(fix, forward_x, forward_y, along_m, skew_m, across_m, range_m, points
     ring of equal timing does.
 
     fix    : FIX        in: x_m, y_m; out: area, weight
-    points : f8[64, 2]  standard normal points
-    ground : Ground     area raster
     mass, area : f8[64], u2[64] scratch
     """
-    bins, terms, x, y, bend = ground.bins, ground.terms, fix.x_m, fix.y_m, 0.5 / range_m
+    bins, terms, points, x, y, bend = ground.bins, ground.terms, ground.points, fix.x_m, fix.y_m, 0.5 / range_m
     east, column_f, column_a = grid_lines(terms, 0, x, y, forward_x, forward_y)
     north, row_f, row_a = grid_lines(terms, 1, x, y, forward_x, forward_y)
     east, north, count, last = east - ground.first_column, north - ground.first_row, 0, 0
     for p in range(points.shape[0]):
         across = skew_m * points[p, 0] + across_m * points[p, 1]
         along = along_m * points[p, 0] - bend * across * across
-        i = min(max(int(north + along * row_f + across * row_a), 0), bins.shape[0] - 1)
-        j = min(max(int(east + along * column_f + across * column_a), 0), bins.shape[1] - 1)
-        row = bins[i, j]
+        row = bin_at(east + along * column_f + across * column_a, north + along * row_f + across * row_a, bins)
         if count == 0 or area[last] != row:
             last = 0
             while last < count and area[last] != row:

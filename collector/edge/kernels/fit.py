@@ -9,13 +9,7 @@ the model would have it louder: what is silent tells the bearing.
 from math import exp, log, sqrt
 
 from collector.edge.kernels.bins import spread
-from collector.edge.kernels.footprint import (
-    HANDSET_HEIGHT_M,
-    PATTERN_MAX_DB,
-    SLOPE_DB,
-    STEP_M,
-    TIMING_M,
-)
+from collector.edge.kernels.footprint import HANDSET_HEIGHT_M, PATTERN_MAX_DB, SLOPE_DB, STEP_M, TIMING_M
 from probe.base.jit import kernel
 
 SITE_DB2 = 8.0**2  # shadowing that the cells of one site share
@@ -181,7 +175,7 @@ def descend(x_m, y_m, groups, group, sector, beside, steps):
 
 
 @kernel
-def put(x_m, y_m, serving, curvature, ring_m, points, ground, mass, area, fix):
+def put(x_m, y_m, serving, curvature, ring_m, ground, mass, area, fix):
     """Write the fix of a posterior: its peak, and the inverse of its curvature as spread.
 
     Half of a plane Gaussian lies within 0.6745 deviations on a line, 1.1774 on a disc; 2 % off between.
@@ -200,4 +194,4 @@ def put(x_m, y_m, serving, curvature, ring_m, points, ground, mass, area, fix):
     skew = ((xx - yy) * ux * uy + xy * (uy * uy - ux * ux)) / along
     across = sqrt(max(xx * uy * uy - 2.0 * xy * ux * uy + yy * ux * ux - skew * skew, 1.0))
     bend_m = 1e9 if ring_m == NO_RING else max(flat_m, 2.0 * across)
-    spread(fix, ux, uy, along, skew, across, bend_m, points, ground, mass, area)
+    spread(fix, ux, uy, along, skew, across, bend_m, ground, mass, area)

@@ -16,7 +16,7 @@ FAR_M = 10_000.0  # nobody is heard from farther away
 def match(cells, masts, mast_cells, carrier_first, pci, table):
     """Write for each mast the cell that each PCI means there.
 
-    pci   : i8[cells]              as planned; outside 0..503 = never matched
+    pci   : i8[cells]              as planned; beyond 503 = never matched
     table : u4[masts, PCI_COUNT]   out: row of the plan, NO_CELL where no cell is near
     """
     gap = np.empty(PCI_COUNT)
@@ -26,11 +26,9 @@ def match(cells, masts, mast_cells, carrier_first, pci, table):
         carrier = masts[m].carrier
         first, end = masts[carrier_first[carrier]].first, masts[carrier_first[carrier + 1] - 1].end
         for k in range(first, end):
-            c = mast_cells[k]
-            name = pci[c]
-            if name < 0 or name >= PCI_COUNT:
+            c, name = mast_cells[k], pci[mast_cells[k]]
+            if name >= PCI_COUNT:
                 continue
             distance = (cells[c].x_m - masts[m].x_m) ** 2 + (cells[c].y_m - masts[m].y_m) ** 2
             if distance < gap[name] or (distance == gap[name] and c < table[m, name]):
-                gap[name] = distance
-                table[m, name] = c
+                gap[name], table[m, name] = distance, c

@@ -7,19 +7,11 @@ from collector.edge.kernels.footprint import EXCESS_M, STEP_M, beyond
 from collector.edge.kernels.match import NO_CELL, PCI_COUNT
 from probe.base.jit import kernel
 
-NO_TA, NO_AREA = 0xFFFF, 0xFFFF
+NO_TA = 0xFFFF
 RSRP_CODE_MAX = 97
 TA_LEVELS, LEVELS = 3, 4  # content of a fix
 LEVELS_MIN = 3
 STEPS = 3  # of the fit; more gain nothing: the peak is flat
-
-
-@kernel
-def no_fix(fix):
-    """Write a fix that says nothing."""
-    fix.x_m, fix.y_m, fix.r50_m, fix.content = 0.0, 0.0, 0.0, 0
-    for k in range(len(fix.area)):
-        fix.area[k], fix.weight[k] = NO_AREA, 0
 
 
 @kernel
@@ -36,55 +28,39 @@ def heard(observation, cells, matches, cell, level_dbm, tally):
             continue
         tally[0] += 1
         found = matches[mast, pci]
-        known = found != NO_CELL
-        for j in range(count):
-            known = known and found != cell[j]
-        if known:
+        if found == NO_CELL or found in cell[:count]:
+            tally[1] += 1
+        else:
             cell[count], level_dbm[count] = found, observation.rsrp[k] - 140.5
             count += 1
-        else:
-            tally[1] += 1
     return count
 
 
 @kernel
-def by_cell(observations, cells, first, table, fixes):
-    """Write the fix of each observation by its serving cell: OBSERVATION[n] in, FIX[n] out."""
-    for i in range(len(observations)):
-        cell = np.int64(observations[i].cell)
-        if cell < len(cells) and cells[cell].mast >= 0:
-            fixes[i] = table[first[cell]]
-        else:
-            no_fix(fixes[i])
-
-
-@kernel
-def by_ranges(observations, network, matches, tables, points, ground, fixes, tally):
+def by_ranges(observations, network, matches, tables, ground, fixes, tally):
     """Write the fix of each observation by all it says: cell, timing advance, levels.
 
     observations : OBSERVATION[n]
     network      : (cells, masts, mast_cells) of the plan
     matches      : u4[masts, 504]      `match.match`
-    tables       : (first i8[cells + 1], table FIX, foot f4[cells, 3])  `footprint.fill`
-    points       : f8[64, 2]           standard normal
+    tables       : (first i8[cells + 2], table FIX, foot f4[cells, 3])  `footprint.fill`
     fixes        : FIX[n]  out
     tally        : i8[2]   neighbours heard, and those the plan does not know, are added
     """
     cells, masts, mast_cells = network
     first, table, foot = tables
-    mass, area = np.empty(len(points)), np.empty(len(points), np.uint16)
-    named, level_dbm = np.empty(8, np.int64), np.empty(8)
-    group, sector = np.empty((8, 11)), np.empty((64, 8))
+    mass, area = np.empty(len(ground.points)), np.empty(len(ground.points), np.uint16)
+    named, level_dbm, group, sector = np.empty(8, np.int64), np.empty(8), np.empty((8, 11)), np.empty((64, 8))
     for i in range(len(observations)):
-        cell, ta = np.int64(observations[i].cell), np.int64(observations[i].ta)
+        cell, ta, fix = np.int64(observations[i].cell), np.int64(observations[i].ta), fixes[i]
         if cell >= len(cells) or cells[cell].mast < 0:
-            no_fix(fixes[i])
+            fixes[i] = table[-1]
             continue
         row = first[cell] if ta == NO_TA else first[cell] + 1 + ta
         if row < first[cell + 1]:
             fixes[i] = table[row]
         else:
-            beyond(cells[cell], ta, points, ground, mass, area, fixes[i])
+            beyond(cells[cell], ta, ground, mass, area, fix)
         if observations[i].rsrp[0] > RSRP_CODE_MAX:
             continue
         count = heard(observations[i], cells, matches, named, level_dbm, tally)
@@ -97,5 +73,5 @@ def by_ranges(observations, network, matches, tables, points, ground, fixes, tal
             beside = (ring_m, x_m, y_m, PRIOR * foot[cell, 2])
             x_m, y_m = on_ring(cells[cell], x_m, y_m, ring_m)
             x_m, y_m, curvature = descend(x_m, y_m, groups, group, sector, beside, STEPS)
-            put(x_m, y_m, cells[cell], curvature, ring_m, points, ground, mass, area, fixes[i])
-            fixes[i].content = LEVELS if ta == NO_TA else TA_LEVELS
+            put(x_m, y_m, cells[cell], curvature, ring_m, ground, mass, area, fix)
+            fix.content = LEVELS if ta == NO_TA else TA_LEVELS

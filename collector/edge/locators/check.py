@@ -12,23 +12,22 @@ def broken(locator, observations: np.ndarray, located: np.ndarray, area_count: i
     area_count : rows of the area set, elsewhere included
     """
     fixes = played(locator, observations, len(observations))
-    found, weight, area = [], fixes["weight"].astype("i8"), fixes["area"]
-    sums, used = weight.sum(axis=1), weight > 0
-    if ((sums != UNITS) & (sums != 0)).any() or ((sums == 0) != (fixes["content"] == NONE)).any():
-        found.append(f"weights add up to {UNITS}, or to 0 where there is no fix")
-    if ((sums > 0) != located).any():
-        found.append("there is a fix exactly where the cell is one that serves")
-    if (area[used] >= area_count).any() or (area[~used] != NO_AREA).any():
-        found.append("areas are rows of the area set, and NO_AREA where the weight is 0")
-    if any(len(set(row[on])) != on.sum() for row, on in zip(area, used, strict=True)):
-        found.append(f"no area comes twice among the {AREAS_MAX}")
-    if not all(np.isfinite(fixes[name]).all() for name in ("x_m", "y_m", "r50_m")) or (fixes["r50_m"] < 0).any():
-        found.append("points and radii are finite")
-    if (fixes["content"] >= len(CONTENT)).any():
-        found.append("content is a row of CONTENT")
-    if any(played(locator, observations, cut).tobytes() != fixes.tobytes() for cut in (1, 7, len(observations))):
-        found.append("the same rows give the same fixes, however they are cut into batches")
-    return found
+    weight, area, finite = fixes["weight"].astype("i8"), fixes["area"], ("x_m", "y_m", "r50_m")
+    sums, used, cuts = weight.sum(axis=1), weight > 0, (1, 7, len(observations))
+    wrong = {
+        f"weights add up to {UNITS}, or to 0 where there is no fix":
+            ((sums != UNITS) & (sums != 0)).any() or ((sums == 0) != (fixes["content"] == NONE)).any(),
+        "there is a fix exactly where the cell is one that serves": ((sums > 0) != located).any(),
+        "areas are rows of the area set, and NO_AREA where the weight is 0":
+            (area[used] >= area_count).any() or (area[~used] != NO_AREA).any(),
+        f"no area comes twice among the {AREAS_MAX}":
+            any(len(set(row[on])) != on.sum() for row, on in zip(area, used, strict=True)),
+        "points and radii are finite":
+            not all(np.isfinite(fixes[name]).all() for name in finite) or (fixes["r50_m"] < 0).any(),
+        "content is a row of CONTENT": (fixes["content"] >= len(CONTENT)).any(),
+        "the same rows give the same fixes, however they are cut into batches":
+            any(played(locator, observations, cut).tobytes() != fixes.tobytes() for cut in cuts)}
+    return [words for words, broken in wrong.items() if broken]
 
 
 def played(locator, observations: np.ndarray, cut: int) -> np.ndarray:

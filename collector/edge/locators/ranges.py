@@ -30,9 +30,8 @@ class RangesLocator:
     def locate(self, observations: np.ndarray, fixes: np.ndarray) -> None:
         """Write FIX[n] for OBSERVATION[n]."""
         rows, counted = np.require(observations, requirements=["C", "W"]), np.zeros(2, "i8")
-        known, made = self.known, self.tables
-        network = (known.cells, known.masts, known.mast_cells)
-        tables = (made.first, made.fixes, made.foot)
-        kernels.by_ranges(rows, network, self.matches, tables, made.points, known.ground, fixes, counted)
+        network = (self.known.cells, self.known.masts, self.known.mast_cells)
+        tables = (self.tables.first, self.tables.fixes, self.tables.foot)
+        kernels.by_ranges(rows, network, self.matches, tables, self.known.ground, fixes, counted)
         self.tally.count("neighbours", counted[0])
         self.tally.count("neighbours_unknown", counted[1])

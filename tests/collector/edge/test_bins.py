@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from collector.edge.kernels import bins
 from collector.edge.locators.fixes import FIX, NO_AREA
+from collector.edge.plan import Ground
 from probe.base.plane import to_laea
 from tests import oracles_locate as oracles
 from tests.collector.edge import country_locate as country
@@ -34,6 +35,7 @@ def test_worked_by_hand():
 
 def test_an_area_is_the_one_of_the_bin_of_the_point():
     areas = country.squares(residents=None)
+    ground = Ground(areas.bins, *areas.first, areas.terms, bins.normal_points())
     at = np.random.Generator(np.random.PCG64(3)).uniform(-4_000, 4_000, (400, 2))
     east, north = to_laea(*country.FRAME.to_degrees(at[:, 0], at[:, 1]))
     for (x, y), e, n in zip(at, east / 100, north / 100, strict=True):
@@ -41,7 +43,7 @@ def test_an_area_is_the_one_of_the_bin_of_the_point():
         inside = 0 <= row < areas.bins.shape[0] and 0 <= column < areas.bins.shape[1]
         wanted = areas.bins[row, column] if inside else areas.elsewhere
         near_an_edge = min(e % 1, 1 - e % 1, n % 1, 1 - n % 1) < 0.01  # bin_terms is true to a metre
-        assert near_an_edge or bins.area_at(x, y, areas.bins, *areas.first, areas.terms) == wanted
+        assert near_an_edge or bins.area_at(x, y, ground) == wanted
 
 
 def test_the_64_points_are_a_standard_normal():

@@ -72,4 +72,4 @@ def test_more_people_draw_a_footprint_towards_them(made):
 def test_a_mast_among_fewer_rivals_than_looked_at_still_has_rings():
     plan = country.hexagons(rings=0)
     tables = edge_plan.tables(edge_plan.read(plan, country.squares()))
-    assert (tables.fixes["weight"].sum(axis=1) == 64).all()
+    assert (tables.fixes["weight"][:-1].sum(axis=1) == 64).all()  # the last row is of no cell
