@@ -68,26 +68,18 @@ class Cohort:
         Times since the start of the world.  Events that a connection brings later wait for their turn.
         """
         place, bench = self._place, self._bench
-        law, looks = place.law, bench.looks
-        row = 0
+        law, looks, row = place.law, bench.looks, 0
         while row < len(self._handsets):
             count, row = list_looks(self._handsets, row, begin_ms, end_ms, law, place.tables, place.net,
                                     place.failures, place.country, bench.legs, looks, ROOM)
-            asked = [a[:count] for a in looks[3:]]
-            place.radio.measure(*asked, bench.cell[:count], bench.level_dbm[:count])
-            rows = self._room_for(count)
+            place.radio.measure(*(a[:count] for a in (*looks[3:], bench.cell, bench.level_dbm)))
+            reports = REPORTS_MAX * np.count_nonzero(looks.what[:count] == START) if law.grade == MDT else 0
+            room = self._count + EVENTS_A_LOOK * count + reports  # for all that these looks can lead to
+            self._waiting = grown(self._waiting, self._count, room)
             self._count = follow(self._handsets, looks, count, bench.cell, bench.level_dbm, law, place.net,
-                                 bench.link, rows, self._count)
+                                 bench.link, self._waiting, self._count)
         out = grown(out, n, n + self._count)
         first, start_ms = n, int(law.start_ms)
         self._count, n = in_time_order(self._waiting, self._count, start_ms + begin_ms, start_ms + end_ms, out, n)
         self.digest.update(out.events[first:n])
         return out, n
-
-    def _room_for(self, count: int) -> Rows:
-        """Return the waiting rows, with room for all that `count` looks can lead to."""
-        wanted = self._count + EVENTS_A_LOOK * count
-        if self._place.law.grade == MDT:
-            wanted += REPORTS_MAX * int(np.count_nonzero(self._bench.looks.what[:count] == START))
-        self._waiting = grown(self._waiting, self._count, wanted)
-        return self._waiting

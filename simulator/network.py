@@ -9,15 +9,14 @@ import simpy
 from probe.base.clock import HOUR_MS, SECOND_MS
 from probe.base.streams import exponential
 from probe.wire.events import Kind
-from simulator.kernels.order import count_load
 from simulator.kernels.timeline import LOOK_AHEAD_MS, NEVER
 from simulator.radio import Radio
 from simulator.traffic import DAY_MS, TrafficSettings
 
 OUTAGE = 160  # purpose: name of a stream
 SHORTEST_MS = 60 * SECOND_MS
-CONNECTS = np.isin(np.arange(256), [Kind.SERVICE_REQUEST, Kind.PAGING_RESPONSE])
-PAGED = np.arange(256) == Kind.PAGING_RESPONSE
+CONNECTS = [Kind.SERVICE_REQUEST, Kind.PAGING_RESPONSE]
+KINDS = 16  # of events; more than there are
 # What handsets need of a cell; see simulator.radio.Radio.
 NET = np.dtype([("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("site", "u4"), ("tac", "u2"), ("pci", "u2")])
 # Outages of the whole world in the order of time, i8[failures], ms since its start; the last, of nobody's, NEVER comes.
@@ -26,8 +25,8 @@ Failures = namedtuple("Failures", "time_ms until_ms site")
 
 def net_of(radio: Radio) -> np.ndarray:
     """Return NET[cells]."""
-    columns = (radio.cell_x_m, radio.cell_y_m, radio.cell_height_m, radio.cell_site, radio.tac, radio.pci)
-    return np.array(list(zip(*(column.tolist() for column in columns), strict=True)), NET)
+    columns = radio.cell_x_m, radio.cell_y_m, radio.cell_height_m, radio.cell_site, radio.tac, radio.pci
+    return np.rec.fromarrays(columns, NET).view(NET).view(np.ndarray)
 
 
 def outages(seed: int, site: int, settings: TrafficSettings):
@@ -68,18 +67,20 @@ class Load:
     """
 
     def __init__(self, net: np.ndarray):
-        self._tac, self._now = net["tac"], np.zeros((len(net), 3), "u4")
+        self._tac, self._now = net["tac"], np.zeros(len(net) * KINDS, "i8")  # this slot, by cell and kind
         self._cells, self._pages = [np.empty((0, 4), "i8")], [np.empty((0, 3), "i8")]
 
     def add(self, events: np.ndarray) -> None:
         """Count EVENT[n]."""
-        count_load(events, CONNECTS, PAGED, self._now)
+        self._now += np.bincount(events["cell"] * np.int64(KINDS) + events["kind"], minlength=len(self._now))
 
     def close(self, slot: int) -> None:
         """End a slot: keep what is not zero."""
-        pages = np.bincount(self._tac, self._now[:, 2], minlength=1).astype("i8")
-        cell, tac = np.flatnonzero(self._now[:, 0]), np.flatnonzero(pages)
-        self._cells.append(np.column_stack([np.full(len(cell), slot), cell, self._now[cell, :2]]))
+        now = self._now.reshape(-1, KINDS)
+        count, paged, connects = now.sum(axis=1), now[:, Kind.PAGING_RESPONSE], now[:, CONNECTS].sum(axis=1)
+        pages = np.bincount(self._tac, paged, minlength=1).astype("i8")
+        cell, tac = np.flatnonzero(count), np.flatnonzero(pages)
+        self._cells.append(np.column_stack([np.full(len(cell), slot), cell, count[cell], connects[cell]]))
         self._pages.append(np.column_stack([np.full(len(tac), slot), tac, pages[tac]]))
         self._now[:] = 0
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import inf
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import zmq
 
 from probe.base.clock import WallClock
 from probe.base.config import read_text
-from probe.base.process import loopback, peak_rss_mb, told_to_stop
+from probe.base.process import loopback, peak_rss_mb, sockets, told_to_stop
 from probe.wire import cells
 from probe.wire import events as wire
 from simulator.cohort import Place
@@ -57,8 +58,7 @@ class Tap:
         self._config, self._digest, self._socket, self._pipe = config, plan_digest, socket, pipe
         self._clock = WallClock()
         self._began_s = self._told_s = self._clock.now_s()
-        self.events, self.ship_s, self.now_ms = 0, 0.0, config.scenario.start_ms
-        self.stopped = False
+        self.events, self.ship_s, self.now_ms, self.stopped = 0, 0.0, config.scenario.start_ms, False
 
     def deliver(self, batch: Batch) -> None:
         """Send the events of one step, lossless; raise Stopped when told to."""
@@ -71,37 +71,34 @@ class Tap:
         self.events += len(batch.events)
         self.ship_s += self._clock.cpu_s() - began_s
         self.now_ms = min(batch.watermark_ms, self._config.scenario.end_ms)
-        self._tell(self.now_ms)
+        self._pace()
 
     def heed(self) -> None:
         self.stopped = self.stopped or told_to_stop(self._pipe)
         if self.stopped:
             raise Stopped
 
-    def _tell(self, now_ms: int) -> None:
+    def _pace(self) -> None:
         """Say how far the world is a few times a second; keep to the speed that was asked for."""
         self.heed()
         if self._clock.now_s() - self._told_s >= PROGRESS_S:
             self._told_s = self._clock.now_s()
-            self._pipe.send(("progress", {"time_ms": now_ms, "events": self.events}))
-        if self._config.speed:
-            due_s = self._began_s + (now_ms - self._config.scenario.start_ms) / 1_000 / self._config.speed
-            while self._clock.now_s() < due_s:
-                self._pipe.poll(min(due_s - self._clock.now_s(), WAIT_MS / 1_000))
-                self.heed()
+            self._pipe.send(("progress", {"time_ms": self.now_ms, "events": self.events}))
+        gone_s, speed = (self.now_ms - self._config.scenario.start_ms) / 1_000, self._config.speed or inf
+        while (early_s := self._began_s + gone_s / speed - self._clock.now_s()) > 0:
+            self._pipe.poll(min(early_s, WAIT_MS / 1_000))
+            self.heed()
 
 
 def truth_of(config: WorldConfig, world: World, heed) -> np.ndarray:
     """Return the truth of the persons of this shard, i8[slots, areas + 1, 2]."""
-    scenario, people = config.scenario, world.place.country
-    seed, handsets = scenario.world.seed, scenario.handsets
+    scenario, people, seed = config.scenario, world.place.country, config.scenario.world.seed
     truth = Truth(seed, people, scenario.areas, scenario.start_ms, scenario.end_ms, scenario.world.zone)
-    persons = persons_of(handsets, scenario.population.share)
-    known = subscribers(people, seed, handsets, scenario.population)
+    persons = persons_of(scenario.handsets, scenario.population.share)
+    known = subscribers(people, seed, scenario.handsets, scenario.population)
     counted = counted_persons(known, persons, config.purpose, config.basis)
     mine = shard_of(persons, config.shard, config.shards)
-    for first in range(0, len(mine), TRUTH_PERSONS):
-        chunk = mine[first : first + TRUTH_PERSONS]
+    for chunk in np.array_split(mine, len(mine) // TRUTH_PERSONS + 1):
         truth.add(chunk, counted[chunk])
         heed()
     return truth.presence
@@ -124,8 +121,7 @@ def world_main(config: WorldConfig, pipe: Connection) -> None:
     world = World(config.scenario, place, config.shard, config.shards)
     pipe.send(("ready", {}))
     said = pipe.recv()
-    with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
-        socket.sndhwm, socket.linger = FRAMES_WAITING, FLUSH_MS
+    with sockets((zmq.PUSH, {zmq.SNDHWM: FRAMES_WAITING, zmq.LINGER: FLUSH_MS})) as (socket,):
         tap = Tap(config, plan.digest(), socket, pipe)
         tap.stopped = said[0] != "start"
         if not tap.stopped:

@@ -11,7 +11,7 @@ from probe.base import plugins
 from probe.base.clock import SECOND_MS
 from probe.base.config import parse
 from probe.wire.cells import Plan
-from simulator.cohort import Bench, Cohort, Place, rows_of
+from simulator.cohort import Bench, Cohort, Place, grown, rows_of
 from simulator.kernels.order import in_time_order
 from simulator.kernels.people import BUCKETS, buckets
 from simulator.kernels.timeline import LOOK_AHEAD_MS, SLOT_MS
@@ -99,8 +99,7 @@ class World:
     def _deliver(self, env, deliver: Callable[[Batch], None]):
         start_ms = int(self.place.law.start_ms)
         for begin_ms, end_ms in self._steps(env):
-            if self._count > len(self._sorted.events):
-                self._sorted = rows_of(len(self._heard.events))
+            self._sorted = grown(self._sorted, 0, self._count)
             first_ms, last_ms = start_ms + begin_ms, start_ms + end_ms
             count = in_time_order(self._heard, self._count, first_ms, last_ms, self._sorted, 0)[1]
             batch = self._batch(count, last_ms)

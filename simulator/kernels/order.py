@@ -5,20 +5,19 @@ import numpy as np
 from probe.base.jit import kernel
 
 DIGIT_BITS = 10
+DIGIT_MAX = (1 << DIGIT_BITS) - 1
 
 
 @kernel
 def by_digit(key, order, sorted_order, shift):
     """Write the stable order of order by ten bits of key."""
-    first = np.zeros((1 << DIGIT_BITS) + 1, np.int64)
+    digit, count = (key >> shift) & DIGIT_MAX, np.zeros(DIGIT_MAX + 2, np.int64)
     for i in order:
-        first[((key[i] >> shift) & ((1 << DIGIT_BITS) - 1)) + 1] += 1
-    for digit in range(1 << DIGIT_BITS):
-        first[digit + 1] += first[digit]
+        count[digit[i] + 1] += 1
+    first = np.cumsum(count)
     for i in order:
-        digit = (key[i] >> shift) & ((1 << DIGIT_BITS) - 1)
-        sorted_order[first[digit]] = i
-        first[digit] += 1
+        sorted_order[first[digit[i]]] = i
+        first[digit[i]] += 1
 
 
 @kernel
@@ -35,14 +34,12 @@ def in_time_order(rows, count, begin_ms, end_ms, out, n):
             key[i] = rows.events[i].time_ms - begin_ms
             due[ready] = i
             ready += 1
-    order, spare = due[:ready], np.empty(ready, np.int32)
+    order, spare, subscriber = due[:ready], np.empty(ready, np.int32), rows.events["subscriber"]
     by_digit(key, order, spare, 0)
     by_digit(key, spare, order, DIGIT_BITS)
     for k in range(1, ready):  # ties: by subscriber
         i, j = order[k], k
-        while j > 0 and key[order[j - 1]] == key[i]:
-            if rows.events[order[j - 1]].subscriber <= rows.events[i].subscriber:
-                break
+        while j > 0 and key[order[j - 1]] == key[i] and subscriber[order[j - 1]] > subscriber[i]:
             order[j] = order[j - 1]
             j -= 1
         order[j] = i
@@ -54,15 +51,3 @@ def in_time_order(rows, count, begin_ms, end_ms, out, n):
             rows.events[kept], rows.x_m[kept], rows.y_m[kept] = rows.events[i], rows.x_m[i], rows.y_m[i]
             kept += 1
     return kept, n
-
-
-@kernel
-def count_load(events, connects, paged, load):
-    """Add events to the load of their cells, u4[cells, 3]: events, connections, answered pages.
-
-    connects, paged : bool[256]  which kinds of event begin a connection; answer a page
-    """
-    for e in events:
-        load[e.cell, 0] += 1
-        load[e.cell, 1] += connects[e.kind]
-        load[e.cell, 2] += paged[e.kind]

@@ -13,12 +13,10 @@ import numpy as np
 
 from probe.base.jit import bare
 from probe.base.streams import bits, exponential, normal
+from simulator.kernels import timeline as tl
 from simulator.kernels.looks import on_site
 from simulator.kernels.radio import FLOOR_DBM, HANDSET_M, HEARD, NO_CELL
-from simulator.kernels.timeline import (
-    ATTACH, CONNECTION_MS_MAX, DETACH, FRESH, IDLE, LOST, MEASURE_MS, MOVE, NEVER, OUTAGE, PERIODIC, PERIODIC_MS,
-    START, is_paged,
-)
+from simulator.kernels.timeline import CONNECTION_MS_MAX, FRESH, LOST, MEASURE_MS, NEVER, PERIODIC_MS, is_paged
 
 # kinds of probe.wire.events.Kind, which a kernel may not import; a test holds them together
 (SAY_ATTACH, SAY_DETACH, SAY_TAU, SAY_PERIODIC, SAY_REQUEST, SAY_PAGED, SAY_RELEASE, SAY_HANDOVER, SAY_AGAIN,
@@ -208,18 +206,6 @@ def contact(h, link, kind, time_ms, law, net):
 
 
 @bare
-def open_link(h, link, until_ms, time_ms, law, net):
-    """Begin a connection on the cell that h camps on, if there is one."""
-    contact(h, link, SAY_PAGED if is_paged(law, np.int64(h.person), time_ms) else SAY_REQUEST, time_ms, law, net)
-    link.connected = h.cell != NO_CELL
-    if not link.connected:
-        h.due_ms = until_ms + PERIODIC_MS
-        return
-    link.count, link.opened_ms, link.until_ms, link.report_ms = 0, time_ms, until_ms, time_ms + REPORT_EVERY_MS
-    smooth(link, time_ms)
-
-
-@bare
 def watch(h, link, time_ms, law, net):
     """Measure while connected: report and hand over, or find another cell after losing the link."""
     smooth(link, time_ms)
@@ -244,20 +230,25 @@ def watch(h, link, time_ms, law, net):
 @bare
 def act(h, link, what, about, time_ms, law, net):
     """Do what one look was for.  A look about an outage is of use to who is on that site."""
-    if what == OUTAGE and on_site(h, net, about):
-        what = MOVE if link.connected else IDLE
-    if what == MOVE and link.connected:
+    if what == tl.OUTAGE and on_site(h, net, about):
+        what = tl.MOVE if link.connected else tl.IDLE
+    if what == tl.MOVE and link.connected:
         watch(h, link, time_ms, law, net)
-    elif what == IDLE:
+    elif what == tl.IDLE:
         camp(h, link, choose(h.cell, link), time_ms, law, net)
-    elif what == START:
-        open_link(h, link, about, time_ms, law, net)
-    elif what == PERIODIC and time_ms == h.due_ms:  # unless the handset was in contact since this was due
+    elif what == tl.START:
+        contact(h, link, SAY_PAGED if is_paged(law, np.int64(h.person), time_ms) else SAY_REQUEST, time_ms, law, net)
+        link.connected, link.count, link.opened_ms = h.cell != NO_CELL, 0, time_ms
+        link.until_ms, link.report_ms = about, time_ms + REPORT_EVERY_MS
+        smooth(link, time_ms)
+        if not link.connected:
+            h.due_ms = about + PERIODIC_MS
+    elif what == tl.PERIODIC and time_ms == h.due_ms:  # unless the handset was in contact since this was due
         contact(h, link, SAY_PERIODIC, time_ms, law, net)
-    elif what in (ATTACH, DETACH):
+    elif what in (tl.ATTACH, tl.DETACH):
         h.tac = FRESH
-        contact(h, link, SAY_ATTACH if what == ATTACH else SAY_DETACH, time_ms, law, net)
-        if what == DETACH:
+        contact(h, link, SAY_ATTACH if what == tl.ATTACH else SAY_DETACH, time_ms, law, net)
+        if what == tl.DETACH:
             h.cell, h.due_ms = NO_CELL, NEVER
 
 
