@@ -1,6 +1,5 @@
 """The plan as the edge reads it: cells and masts in local metres, the area raster, and a prior of people."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -51,9 +50,8 @@ class Grid(NamedTuple):
     step_m: float
 
 
-@dataclass(frozen=True)
-class Believed:
-    """What a locator may know of the network.
+class Believed(NamedTuple):
+    """What a locator may know of the network, as kernels take it.
 
     cells      : CELL[n]      one row a row of the plan
     masts      : MAST[m]      by carrier, then place
@@ -76,21 +74,19 @@ def read(plan: Plan, areas: AreaSet) -> Believed:
     serving = np.flatnonzero(plan.serving())
     carrier = np.unique(np.asarray(plan["arfcn"])[serving], return_inverse=True)[1]
     cells["carrier"][serving] = carrier
-    square = [np.floor(cells[name][serving] / MAST_M) for name in ("x_m", "y_m")]
-    mast = np.unique(np.stack([carrier, *square], axis=1), axis=0, return_inverse=True)[1].ravel()
-    order = serving[np.argsort(mast, kind="stable")]
-    starts = np.flatnonzero(np.diff(np.sort(mast), prepend=-1))
-    masts = np.zeros(len(starts), MAST)
+    place = np.stack([carrier, *(np.floor(cells[name][serving] / MAST_M) for name in ("x_m", "y_m"))], axis=1)
+    _, head, mast, count = np.unique(place, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    order, masts = serving[np.argsort(mast.ravel(), kind="stable")], np.zeros(len(count), MAST)
     for name in ("x_m", "y_m", "height_m", "carrier"):
-        masts[name] = cells[name][order[starts]]
-    masts["first"], masts["end"] = starts, np.append(starts[1:], len(order))
-    cells["mast"][order] = np.repeat(np.arange(len(masts)), masts["end"] - masts["first"])
-    cells["slot"][order] = np.arange(len(order))
+        masts[name] = cells[name][serving[head]]
+    masts["end"] = np.cumsum(count)
+    masts["first"] = masts["end"] - count
+    cells["mast"][serving], cells["slot"][order] = mast.ravel(), np.arange(len(order))
     carrier_first = np.searchsorted(masts["carrier"], np.arange(carrier.max(initial=-1) + 2))
     cells["reach_m"][order] = reaches(masts, carrier_first)[cells["mast"][order]]
     ground = Ground(areas.bins, *areas.first, areas.terms, normal_points())
     return Believed(cells, masts, order.astype("i8"), carrier_first.astype("i8"), np.asarray(plan["pci"], "i8"),
-                    ground, density(areas))
+                    ground, people_density(areas))
 
 
 def cell_rows(plan: Plan, areas: AreaSet) -> np.ndarray:
@@ -121,25 +117,22 @@ def reaches(masts: np.ndarray, carrier_first: np.ndarray) -> np.ndarray:
     return np.clip(reach, *REACH_M)
 
 
-def density(areas: AreaSet) -> np.ndarray:
+def people_density(areas: AreaSet) -> np.ndarray:
     """Return people by square metre for each area: residents mixed with an even part, the mean inside = 1.
 
     Residents come from the areas' own file (a census); never from counts, which would then shape themselves.
     """
-    count = len(areas.area_id)
-    size_m2 = np.maximum(np.bincount(areas.bins.ravel(), minlength=count)[:count], 1) * BIN_M**2
-    inside = np.arange(count) != areas.elsewhere
-    known = inside & np.isfinite(areas.residents)
-    even = np.where(inside, 1.0, OUTSIDE)
-    if not known.any() or areas.residents[known].sum() <= 0:
-        return even
-    mean = areas.residents[known].sum() / size_m2[known].sum()
-    home = np.where(known, areas.residents / size_m2 / mean, 1.0)
-    return np.where(inside, AT_HOME * home + (1 - AT_HOME), even)
+    people, home = areas.residents, np.ones(len(areas.area_id))
+    size_m2 = np.maximum(np.bincount(areas.bins.ravel(), minlength=len(home)), 1) * BIN_M**2
+    known = np.isfinite(people)
+    if (total := people[known].sum()) > 0:
+        home[known] = people[known] / size_m2[known] / (total / size_m2[known].sum())
+    density = AT_HOME * home + (1 - AT_HOME)
+    density[areas.elsewhere] = OUTSIDE
+    return density
 
 
-@dataclass(frozen=True)
-class Tables:
+class Tables(NamedTuple):
     """Fixes that need no arithmetic: one a serving cell, and one for each of its timing advances."""
 
     first: np.ndarray  # i8[cells + 2] row of `fixes` where a cell begins: cell only, TA 0, TA 1, ...
@@ -154,7 +147,7 @@ class Tables:
 
 def tables(known: Believed) -> Tables:
     """Return the footprints of all serving cells as fixes; one cell at least serves."""
-    cells, network = known.cells, (known.cells, known.masts, known.mast_cells)
+    cells = known.cells
     rows = np.where(cells["mast"] >= 0, cells["reach_m"] / footprint.STEP_M + 3, 1).astype("i8")
     first = np.cumsum([0, *rows, 1])
     made = Tables(first, np.zeros(first[-1], FIX), np.zeros((len(cells), 3), "f4"))
@@ -162,9 +155,9 @@ def tables(known: Believed) -> Tables:
     grid, shape = grid_over(known.masts)
     top_dbm, area = np.empty((len(known.carrier_first) - 1, *shape), "f4"), np.empty(shape, "u2")
     weight = np.empty_like(top_dbm)
-    footprint.rivals(*network, known.carrier_first, grid, top_dbm, weight)
-    footprint.weigh(grid, known.ground, known.density, top_dbm, weight, area)
-    footprint.fill(*network, grid, top_dbm, weight, area, known.ground, first, made.fixes, made.foot)
+    footprint.rivals(known, grid, top_dbm, weight)
+    footprint.weigh(known, grid, top_dbm, weight, area)
+    footprint.fill(known, grid, top_dbm, weight, area, made)
     return made
 
 
@@ -183,5 +176,5 @@ def grid_over(masts: np.ndarray) -> tuple[Grid, tuple[int, int]]:
 def matches(known: Believed) -> np.ndarray:
     """Return u4[masts, 504]: the cell that a PCI means to a handset on a mast."""
     table = np.empty((len(known.masts), match.PCI_COUNT), "u4")
-    match.match(known.cells, known.masts, known.mast_cells, known.carrier_first, known.pci, table)
+    match.match(known, table)
     return table

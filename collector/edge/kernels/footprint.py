@@ -81,17 +81,18 @@ def nearest(masts, first, end, x_m, y_m, found, gap):
 
 
 @kernel
-def rivals(cells, masts, mast_cells, carrier_first, grid, top_dbm, rest):
+def rivals(known, grid, top_dbm, rest):
     """Write for each carrier and bin the level of the loudest mast and the summed odds of all.
 
     top_dbm : f4[carriers, rows, columns]  out
     rest    : f4[carriers, rows, columns]  out: sum of odds, at least 1
     """
+    cells, masts, mast_cells, carrier_first = known.cells, known.masts, known.mast_cells, known.carrier_first
     carriers, rows, columns = top_dbm.shape
     found, gap, level = np.empty(NEAR_MASTS, np.int64), np.empty(NEAR_MASTS), np.empty(NEAR_MASTS)
     for c in range(carriers):
-        for tile in range((rows // TILE_BINS) * (columns // TILE_BINS)):
-            row, column = tile // (columns // TILE_BINS) * TILE_BINS, tile % (columns // TILE_BINS) * TILE_BINS
+        for tile in range(rows * columns // TILE_BINS**2):
+            row, column = tile * TILE_BINS // columns * TILE_BINS, tile * TILE_BINS % columns
             x_m, y_m = grid.x_m + (column + 4) * grid.step_m, grid.y_m + (row + 4) * grid.step_m
             count = nearest(masts, carrier_first[c], carrier_first[c + 1], x_m, y_m, found, gap)
             for i in range(row, row + TILE_BINS):
@@ -108,12 +109,11 @@ def rivals(cells, masts, mast_cells, carrier_first, grid, top_dbm, rest):
 
 
 @kernel
-def weigh(grid, ground, density, top_dbm, weight, area):
+def weigh(known, grid, top_dbm, weight, area):
     """Write people x chance of the carrier / odds of all masts: what a cell's own odds are multiplied with.
 
     A handset uses any carrier that covers it, all alike.
 
-    density : f8[areas]                    people by area
     weight  : f4[carriers, rows, columns]  in: sum of odds; out
     area    : u2[rows, columns]            out: area row of every bin
     """
@@ -121,24 +121,24 @@ def weigh(grid, ground, density, top_dbm, weight, area):
     covered = np.empty(carriers)
     for i in range(rows):
         for j in range(columns):
-            area[i, j] = area_at(grid.x_m + (j + 0.5) * grid.step_m, grid.y_m + (i + 0.5) * grid.step_m, ground)
+            area[i, j] = area_at(grid.x_m + (j + 0.5) * grid.step_m, grid.y_m + (i + 0.5) * grid.step_m, known.ground)
             total = 1e-3
             for c in range(carriers):
                 covered[c] = 0.5 * erfc((NOISE_DBM - top_dbm[c, i, j]) / (SHADOW_DB * sqrt(2.0)))
                 total += covered[c]
             for c in range(carriers):
-                weight[c, i, j] = density[area[i, j]] * covered[c] / (total * weight[c, i, j])
+                weight[c, i, j] = known.density[area[i, j]] * covered[c] / (total * weight[c, i, j])
 
 
 @kernel
-def served(c, cells, masts, mast_cells, grid, top_dbm, weight, area, bins, bin_area):
+def served(c, known, grid, top_dbm, weight, area, bins, bin_area):
     """Collect the bins of the footprint of cell c.
 
     bins, bin_area : f8[4, BINS_MAX], u2[BINS_MAX]  scratch
     Returns f8[n] x, y, slant range [m], weight and u2[n] area, by rising range.
     """
-    cell, step_m = cells[c], grid.step_m
-    mast, left_m, low_m = masts[cell.mast], cell.x_m - cell.reach_m, cell.y_m - cell.reach_m
+    cells, mast_cells, cell, step_m = known.cells, known.mast_cells, known.cells[c], grid.step_m
+    mast, left_m, low_m = known.masts[cell.mast], cell.x_m - cell.reach_m, cell.y_m - cell.reach_m
     right_m, high_m, count, best = cell.x_m + cell.reach_m, cell.y_m + cell.reach_m, 0, 0.0
     for i in range(max(int((low_m - grid.y_m) / step_m), 0),
                    min(int((high_m - grid.y_m) / step_m) + 1, area.shape[0])):
@@ -215,20 +215,18 @@ def beyond(cell, ta, ground, mass, area, fix):
 
 
 @kernel
-def fill(cells, masts, mast_cells, grid, top_dbm, weight, area, ground, first, fixes, foot):
+def fill(known, grid, top_dbm, weight, area, tables):
     """Write for every serving cell its fix without timing and one for each timing advance in reach.
 
-    first : i8[cells + 2]  row of `fixes` where a cell begins: cell only, then TA 0, 1, ...
-    fixes : FIX[first[-1]] out
-    foot  : f4[cells, 3]   out: point x, y [m] of the footprint, variance about it by axis [m^2]: a round
-                           kilometre where it is empty
+    tables : Tables  out: fixes, and foot: point and variance by axis [m^2], a round kilometre where it is empty
     """
+    cells, ground, first, fixes, foot = known.cells, known.ground, tables.first, tables.fixes, tables.foot
     bins, bin_area = np.empty((4, BINS_MAX)), np.empty(BINS_MAX, np.uint16)
     mass, few = np.empty(len(ground.points)), np.empty(len(ground.points), np.uint16)
     for c in range(len(cells)):
         if cells[c].mast < 0:
             continue
-        x, y, range_m, w, there = served(c, cells, masts, mast_cells, grid, top_dbm, weight, area, bins, bin_area)
+        x, y, range_m, w, there = served(c, known, grid, top_dbm, weight, area, bins, bin_area)
         fix, below = fixes[first[c]], np.zeros(len(x))
         whole = summarise(x, y, w, there, fix)
         if whole <= 0.0:

@@ -13,20 +13,21 @@ FAR_M = 10_000.0  # nobody is heard from farther away
 
 
 @kernel
-def match(cells, masts, mast_cells, carrier_first, pci, table):
+def match(known, table):
     """Write for each mast the cell that each PCI means there.
 
-    pci   : i8[cells]              as planned; beyond 503 = never matched
+    known : Believed               of which a PCI beyond 503 is never matched
     table : u4[masts, PCI_COUNT]   out: row of the plan, NO_CELL where no cell is near
     """
-    gap = np.empty(PCI_COUNT)
+    cells, masts, carrier_first, gap = known.cells, known.masts, known.carrier_first, np.empty(PCI_COUNT)
     for m in range(len(masts)):
         table[m] = NO_CELL
         gap[:] = FAR_M * FAR_M
         carrier = masts[m].carrier
         first, end = masts[carrier_first[carrier]].first, masts[carrier_first[carrier + 1] - 1].end
         for k in range(first, end):
-            c, name = mast_cells[k], pci[mast_cells[k]]
+            c = known.mast_cells[k]
+            name = known.pci[c]
             if name >= PCI_COUNT:
                 continue
             distance = (cells[c].x_m - masts[m].x_m) ** 2 + (cells[c].y_m - masts[m].y_m) ** 2

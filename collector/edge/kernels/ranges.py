@@ -37,17 +37,17 @@ def heard(observation, cells, matches, cell, level_dbm, tally):
 
 
 @kernel
-def by_ranges(observations, network, matches, tables, ground, fixes, tally):
+def by_ranges(observations, known, tables, matches, fixes, tally):
     """Write the fix of each observation by all it says: cell, timing advance, levels.
 
     observations : OBSERVATION[n]
-    network      : (cells, masts, mast_cells) of the plan
+    known        : Believed
+    tables       : Tables              `footprint.fill`
     matches      : u4[masts, 504]      `match.match`
-    tables       : (first i8[cells + 2], table FIX, foot f4[cells, 3])  `footprint.fill`
     fixes        : FIX[n]  out
     tally        : i8[2]   neighbours heard, and those the plan does not know, are added
     """
-    cells, masts, mast_cells = network
+    cells, masts, mast_cells, ground = known.cells, known.masts, known.mast_cells, known.ground
     first, table, foot = tables
     mass, area = np.empty(len(ground.points)), np.empty(len(ground.points), np.uint16)
     named, level_dbm, group, sector = np.empty(8, np.int64), np.empty(8), np.empty((8, 11)), np.empty((64, 8))

@@ -30,8 +30,6 @@ class RangesLocator:
     def locate(self, observations: np.ndarray, fixes: np.ndarray) -> None:
         """Write FIX[n] for OBSERVATION[n]."""
         rows, counted = np.require(observations, requirements=["C", "W"]), np.zeros(2, "i8")
-        network = (self.known.cells, self.known.masts, self.known.mast_cells)
-        tables = (self.tables.first, self.tables.fixes, self.tables.foot)
-        kernels.by_ranges(rows, network, self.matches, tables, self.known.ground, fixes, counted)
+        kernels.by_ranges(rows, self.known, self.tables, self.matches, fixes, counted)
         self.tally.count("neighbours", counted[0])
         self.tally.count("neighbours_unknown", counted[1])
