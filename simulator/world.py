@@ -61,7 +61,8 @@ class World:
     def __init__(self, scenario: Scenario, place: Place, shard: int = 0, shards: int = 1):
         assert 64 % shards == 0 and 0 <= shard < shards, "the shards of a world divide its 64 buckets"
         self.place, self.load, self.events = place, Load(place.net), 0
-        self._step_ms, self._length_ms = scenario.world.step_s * SECOND_MS, scenario.end_ms - scenario.start_ms
+        self._start_ms, self._length_ms = scenario.start_ms, scenario.end_ms - scenario.start_ms
+        self._step_ms = scenario.world.step_s * SECOND_MS
         known = subscribers(place.country, scenario.world.seed, scenario.handsets, scenario.population)
         bucket, bench = buckets(len(known))[known["person"]], Bench()
         mine = {b: known[bucket == b] for b in range(shard, int(BUCKETS), shards)}
@@ -70,42 +71,35 @@ class World:
 
     def run(self, deliver: Callable[[Batch], None], lateness_ms: int = 60_000) -> None:
         """Let time pass, handing over the events of each step; the last is empty, its watermark late."""
-        env, start_ms = simpy.Environment(), int(self.place.law.start_ms)
-        for site in np.unique(self.place.failures.site).tolist():
-            env.process(base_station(env, site, self.place.radio, self.place.failures, start_ms))
+        env, place = simpy.Environment(), self.place
+        for site in np.unique(place.failures.site).tolist():
+            env.process(base_station(env, site, place.radio, place.failures, self._start_ms))
         for cohort in self.cohorts.values():
-            env.process(self._live(env, cohort))
-        env.run(env.process(self._deliver(env, deliver)))
-        deliver(self._batch(0, start_ms + self._length_ms + lateness_ms + SECOND_MS))
+            env.process(self._steps(env, self._live, cohort))
+        env.run(env.process(self._steps(env, self._deliver, deliver)))
+        deliver(Batch(*rows_of(0), self._start_ms + self._length_ms + lateness_ms + SECOND_MS))
 
     def bucket_digests(self) -> dict[int, bytes]:
         """Return the SHA-256 over the events of every bucket of this shard, in the canonical order."""
         return {bucket: cohort.digest.digest() for bucket, cohort in self.cohorts.items()}
 
-    def _steps(self, env):
-        """Yield (begin_ms, end_ms) of every step; within one, SimPy keeps the order of the processes."""
+    def _steps(self, env, each: Callable, told):
+        """Call each(begin_ms, end_ms, told) step by step; within one, SimPy keeps the order of the processes."""
         while env.now < self._length_ms:
-            yield env.now, min(env.now + self._step_ms, self._length_ms)
+            end_ms = min(env.now + self._step_ms, self._length_ms)
+            each(env.now, end_ms, told)
+            yield env.timeout(end_ms - env.now)
 
-    def _batch(self, count: int, watermark_ms: int) -> Batch:
-        rows = self._sorted
-        return Batch(rows.events[:count], rows.x_m[:count], rows.y_m[:count], watermark_ms)
+    def _live(self, begin_ms: int, end_ms: int, cohort: Cohort) -> None:
+        self._heard, self._count = cohort.advance(begin_ms, end_ms, self._heard, self._count)
 
-    def _live(self, env, cohort: Cohort):
-        for begin_ms, end_ms in self._steps(env):
-            self._heard, self._count = cohort.advance(begin_ms, end_ms, self._heard, self._count)
-            yield env.timeout(end_ms - begin_ms)
-
-    def _deliver(self, env, deliver: Callable[[Batch], None]):
-        start_ms = int(self.place.law.start_ms)
-        for begin_ms, end_ms in self._steps(env):
-            self._sorted = grown(self._sorted, 0, self._count)
-            first_ms, last_ms = start_ms + begin_ms, start_ms + end_ms
-            count = in_time_order(self._heard, self._count, first_ms, last_ms, self._sorted, 0)[1]
-            batch = self._batch(count, last_ms)
-            self._count, self.events = 0, self.events + count
-            self.load.add(batch.events)
-            if last_ms % SLOT_MS == 0:
-                self.load.close(last_ms // SLOT_MS - 1)
-            deliver(batch)
-            yield env.timeout(end_ms - begin_ms)
+    def _deliver(self, begin_ms: int, end_ms: int, deliver: Callable[[Batch], None]) -> None:
+        first_ms, last_ms = self._start_ms + begin_ms, self._start_ms + end_ms
+        self._sorted = grown(self._sorted, 0, self._count)
+        count = in_time_order(self._heard, self._count, first_ms, last_ms, self._sorted, 0)[1]
+        events, x_m, y_m = (column[:count] for column in self._sorted)
+        self._count, self.events = 0, self.events + count
+        self.load.add(events)
+        if last_ms % SLOT_MS == 0:
+            self.load.close(last_ms // SLOT_MS - 1)
+        deliver(Batch(events, x_m, y_m, last_ms))

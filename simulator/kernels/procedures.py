@@ -197,7 +197,7 @@ def camp(h, link, cell, time_ms, law, net):
 
 @bare
 def contact(h, link, kind, time_ms, law, net):
-    """Camp on a cell and say something there; without one, try again when the timer ends."""
+    """Camp on a cell and say something there; without one, try again after the periodic timer."""
     camp(h, link, choose(h.cell, link), time_ms, law, net)
     if h.cell == NO_CELL:
         h.due_ms = time_ms + PERIODIC_MS

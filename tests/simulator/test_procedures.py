@@ -1,7 +1,5 @@
 """The physics of signalling, against slow and obvious answers."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,13 +11,8 @@ from simulator.kernels.order import in_time_order
 from simulator.kernels.radio import NO_CELL
 from simulator.kernels.timeline import NEVER
 from simulator.network import NET
+from simulator.traffic import LAW
 from tests import oracles_signalling as oracles
-
-
-class Law(NamedTuple):
-    a3_offset_db: float
-    a3_hysteresis_db: float
-    time_to_trigger_ms: int
 
 
 ONE = np.array([(0, 0, 25, 1, 1, 1)], NET).view(np.recarray)[0]
@@ -90,7 +83,8 @@ LEVELS = st.lists(st.lists(st.floats(-110, -70), min_size=3, max_size=3), min_si
 @given(levels=LEVELS, trigger_ms=st.sampled_from([0, 160, 480]), every_ms=st.sampled_from([200, 400, 800]))
 def test_event_a3_fires_as_the_clause_tells(levels, trigger_ms, every_ms):
     """Levels are given as filtered already: a look of 200 ms samples would blur them."""
-    link, rules, fired = new_link(), Law(2.0, 1.0, trigger_ms), None
+    link, rules, fired = new_link(), np.zeros(1, LAW).view(np.recarray)[0], None
+    rules.a3_offset_db, rules.a3_hysteresis_db, rules.time_to_trigger_ms = 2.0, 1.0, trigger_ms
     link.count, link.cell[:3] = 3, [0, 1, 2]
     for look, row in enumerate(np.array(levels, "f4")):
         link.level_dbm[:3] = row
