@@ -6,7 +6,6 @@ socket costs is core time of the processes of `footfall run`, and told there.
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ class Chain:
     def run(self) -> dict[str, float]:
         """Let the hours pass; return core ns an event by stage."""
         with spool.opened(self._folder / "spool.db", bytes(16)) as kept:
-            self._seal = sealer.Work(replace(self._deployment.sealer_config(""), judge_path=None), kept)
+            self._seal = sealer.Work(self._deployment.sealer_config("")._replace(judge_path=None), kept)
             self._timed("world", self._world.run, self._deliver)
             self._settle()
         self._store.close()

@@ -1,7 +1,6 @@
 """Small valid things of the sealing half: a statement, a release, a registry, messages."""
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,17 +25,17 @@ def golden(name):
 
 
 def a_release(slot=FIRST, values=(36_000_000, 0, -7), seq=0, **changes):
-    head = Release(1, INC, seq, 1, slot, AXES, Kind.RELEASE, Flag.SEEDED)
-    return replace(head, statement=STATEMENT, values=np.array(values, "i8"), **changes)
+    content = Kind.RELEASE, Flag.SEEDED, STATEMENT, np.array(values, "i8"), ""
+    return Release(1, INC, seq, 1, slot, AXES, *content)._replace(**changes)
 
 
 def a_loss(slot=FIRST, reason="crash", seq=0):
-    return Release(1, INC, seq, 1, slot, AXES, Kind.LOST, Flag(0), reason=reason)
+    return Release(1, INC, seq, 1, slot, AXES, Kind.LOST, Flag(0), None, None, reason)
 
 
 def registered(hours=HOURS, **changes):
     one = Registered(1, 1, "presence", 900, FIRST, FIRST + 4 * hours, 60, "Europe/Berlin", AXES, AREAS)
-    return replace(one, **changes)
+    return one._replace(**changes)
 
 
 def forged(frame=None, at=0, content=b"", body=None):

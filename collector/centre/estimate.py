@@ -1,6 +1,5 @@
 """Sums of released slots, their intervals, and what may be shown.  Everything here is post-processing."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -14,8 +13,8 @@ INTERVAL_Z = 1.96  # 95 %
 State = StrEnum("State", "PUBLISHED HIDDEN MISSING WARMING")
 
 
-@dataclass(frozen=True)
-class Slots:
+class Slots(NamedTuple("Slots", [("values", np.ndarray), ("sigma", np.ndarray), ("stored", np.ndarray),
+                                 ("warming", np.ndarray), ("slot_s", int)])):
     """The slots of one period, in order.
 
     values  : i8[slots, areas]  person-seconds, zero where not stored
@@ -25,21 +24,10 @@ class Slots:
     slot_s  : int
     """
 
-    values: np.ndarray
-    sigma: np.ndarray
-    stored: np.ndarray
-    warming: np.ndarray
-    slot_s: int
 
-
-class Estimate(NamedTuple):
+class Estimate(NamedTuple("Estimate", [("value", float | None), ("low", float | None), ("high", float | None),
+                                       ("coverage", float), ("state", State)])):
     """One number for one area and period, in persons on average; None where it may not be shown."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    coverage: float
-    state: State
 
 
 def estimate(slots: Slots, partial: bool, factor: float) -> list[Estimate]:

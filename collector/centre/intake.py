@@ -1,6 +1,5 @@
 """Message bytes and what is known in, decisions out.  No I/O: the receiver writes and answers."""
 
-from itertools import chain
 from typing import NamedTuple
 
 from collector.centre.stores import Beaten, Entry, Known, Offered, Refused, Registered, Verdict
@@ -66,8 +65,8 @@ class Intake:
         if known.frozen or known.inc not in (b"", hello.inc):
             return nack(Code.CONFLICT, hello.inc)  # a new spool needs a person
         self._sessions[source] = (hello.probe, hello.inc)
-        last = list(chain.from_iterable(sorted(known.last_slots.items())))
-        return Decision(answer=envelope.encode(Welcome(release.PROTO, release.SCHEMA, WINDOW, known.inc, last)))
+        last = envelope.pairs(known.last_slots)
+        return Decision(None, envelope.encode(Welcome(release.PROTO, release.SCHEMA, WINDOW, known.inc, last)))
 
     def _release(self, probe: int, inc: bytes, offered: Offered) -> Decision:
         one, known = offered.release, self._known[probe]
@@ -83,11 +82,11 @@ class Intake:
 
 def fits(one: release.Release, expected: Registered) -> bool:
     """Return whether a release is one of those expected: its rows, its slot, its table."""
+    stated, wanted = None, (expected.name, expected.slot_s, len(expected.areas))
     if one.statement is not None and one.values is not None:
         stated = one.statement.table, one.statement.slot_s, len(one.values)
-        if stated != (expected.name, expected.slot_s, len(expected.areas)):
-            return False
-    return one.axes == expected.axes and expected.first_slot <= one.slot < expected.until_slot
+    in_time = expected.first_slot <= one.slot < expected.until_slot
+    return one.axes == expected.axes and in_time and stated in (None, wanted)
 
 
 def named(offered: Offered) -> tuple[int, int, int, bytes]:

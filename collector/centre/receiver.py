@@ -1,9 +1,8 @@
 """The store process: a loopback socket in front of intake and the record.  Commit first, then answer."""
 
 from contextlib import closing
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 import zmq
 
@@ -19,13 +18,8 @@ ROUTER = {zmq.ROUTER_MANDATORY: 1, zmq.RCVHWM: 8, zmq.SNDHWM: 1_000, zmq.LINGER:
           zmq.HANDSHAKE_IVL: 2_000, zmq.BACKLOG: 1_024}
 
 
-@dataclass(frozen=True)
-class StoreConfig:
-    """What a store process is told."""
-
-    store: dict  # kind and settings of a store plugin: {"kind": "sqlite", "path": ...}
-    registered: list[Registered] = field(default_factory=list)
-    address: str = "tcp://127.0.0.1:*"
+class StoreConfig(NamedTuple("StoreConfig", [("store", dict), ("registered", list[Registered]), ("address", str)])):
+    """What a store process is told.  store: kind and settings of a plugin: {"kind": "sqlite", "path": ...}"""
 
 
 def store_main(config: StoreConfig, pipe: Connection) -> None:

@@ -1,7 +1,7 @@
 """The edge's half of delivery, without I/O: what to say to the store now, what its answers mean."""
 
 from importlib.metadata import version
-from itertools import chain, islice
+from itertools import islice
 from math import inf
 
 from collector.edge.spool import Spool
@@ -9,7 +9,7 @@ from probe.base.main import RunError
 from probe.base.packing import WireError
 from probe.base.tally import Tally
 from probe.wire import envelope, release
-from probe.wire.envelope import LATER, Ack, Beat, Code, Hello, Nack, Rel, Welcome
+from probe.wire.envelope import Ack, Beat, Code, Hello, Nack, Rel, Welcome
 
 WINDOW = 32
 BUILD = f"footfall {version('footfall')}"
@@ -20,12 +20,10 @@ class Delivery:
     """Says HELLO until it is welcome, then sends what waits in the spool until it is acknowledged."""
 
     def __init__(self, spool: Spool, probe: int):
-        self._spool, self._probe = spool, probe
-        self._welcome, self._asked_s = False, -inf
+        self._spool, self._probe, self._welcome, self._asked_s = spool, probe, False, -inf
         self._sent_s: dict[int, float] = {}  # by sequence number, of the window
         self._beat: Beat | None = None  # the last one said
-        self.watermark_ms = 0
-        self.tally = Tally()
+        self.watermark_ms, self.tally = 0, Tally()
 
     @property
     def settled(self) -> bool:
@@ -38,9 +36,9 @@ class Delivery:
         if not self._welcome:
             if now_s - self._asked_s < RETRY_S:
                 return []
-            self._asked_s, oldest = now_s, next(iter(spool.waiting), spool.next_seq)
-            numbers = self._probe, spool.inc, spool.next_seq, oldest
-            return [envelope.encode(Hello([release.PROTO], [release.SCHEMA], *numbers, BUILD))]
+            self._asked_s = now_s
+            stands = spool.inc, spool.next_seq, next(iter(spool.waiting), spool.next_seq)
+            return [envelope.encode(Hello([release.PROTO], [release.SCHEMA], self._probe, *stands, BUILD))]
         ready, beat = self.due(now_s), self._beat_now()
         frames = [envelope.encode(beat)] if ready or beat != self._beat else []
         self._beat = beat
@@ -74,11 +72,10 @@ class Delivery:
         elif isinstance(answer, Nack):
             self.tally.count(f"nack_{answer.code}")
             self._welcome &= answer.code != Code.BUSY
-            if answer.code not in LATER and answer.inc == self._spool.inc:
-                what = f"table {answer.table}, slot {answer.slot}"
-                raise RunError(f"the store refused {what} ({answer.code}); the spool keeps it, look at both")
+            if answer.code not in envelope.LATER and answer.inc == self._spool.inc:
+                raise RunError(f"the store refused table {answer.table}, slot {answer.slot} ({answer.code}); "
+                               "the spool keeps it, look at both")
 
     def _beat_now(self) -> Beat:
         spool = self._spool
-        last = list(chain.from_iterable(sorted(spool.closed.items())))
-        return Beat(self.watermark_ms, spool.next_seq - 1, last, len(spool.waiting))
+        return Beat(self.watermark_ms, spool.next_seq - 1, envelope.pairs(spool.closed), len(spool.waiting))

@@ -4,10 +4,9 @@ from collections import defaultdict
 
 import numpy as np
 
-from probe.base.packing import WireError, pack, unpack
+from probe.base.packing import VERSION, opened, pack, require
 
-MAGIC, VERSION = "footfall.partial", 1
-FIELDS = (str, int, int, int, int, bytes, int)
+MAGIC, TYPES, SIZE_MAX = "footfall.partial", (int, int, int, bytes, int), 1 << 20
 
 
 def encode(worker: int, table: int, slot: int, tally: np.ndarray, watermark_ms: int) -> bytes:
@@ -26,11 +25,10 @@ class Gather:
 
     def add(self, frame: bytes) -> None:
         """Take one part, or raise WireError: foreign, twice, or out of order."""
-        magic, version, worker, table, slot, raw, watermark_ms = unpack(frame, FIELDS, "partial tally")
-        if (magic, version, table) != (MAGIC, VERSION, self._table) or len(raw) != 8 * self._rows:
-            raise WireError("partial tally: not of this table, version or area set")
-        if not 0 <= worker < len(self._last) or slot <= self._last[worker]:
-            raise WireError(f"partial tally: worker {worker} or slot {slot} out of order")
+        worker, table, slot, raw, watermark_ms = opened(frame, MAGIC, TYPES, SIZE_MAX)
+        require((table, len(raw)) == (self._table, 8 * self._rows), "partial tally: not of this table or area set")
+        in_order = 0 <= worker < len(self._last) and slot > self._last[worker]
+        require(in_order, f"partial tally: worker {worker} or slot {slot} out of order")
         self._last[worker], self._passed_ms[worker] = slot, max(watermark_ms, self._passed_ms[worker])
         self.watermark_ms = min(self._passed_ms)
         self._parts[slot].append(np.frombuffer(raw, "<i8"))

@@ -9,16 +9,19 @@ from fractions import Fraction
 from math import ceil, isqrt
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from collector.edge.kernels.gaussian import LIMIT
-from probe.base.config import ConfigError, Settings
+from probe.base.config import ConfigError, Settings, needs
 from probe.base.main import RunError
 from probe.wire.release import Statement
 
 DELTA = 1e-6
 # 0.1 means a tenth, as it is written, not the binary number that is nearest to it.
 Exact = Annotated[Fraction, BeforeValidator(lambda given: repr(given) if isinstance(given, float) else given)]
+
+Share = Annotated[Exact, Field(gt=0, le=1)]
+SHARES_FIT = needs(lambda shares: sum(shares.values()) <= 1, "add up to more than 1; lower them to 1 or less")
 
 
 class PrivacySettings(Settings):
@@ -30,13 +33,7 @@ class PrivacySettings(Settings):
     basis: Literal["consent", "anonymous"] = "consent"
     purpose: Literal["network", "market_research", "marketing"] = "market_research"
     rho_day: Annotated[Exact, Field(gt=0, le=10)] = Fraction(1, 10)
-    shares: dict[str, Annotated[Exact, Field(gt=0, le=1)]] = Field(default={"presence": Fraction(35, 100)})
-
-    @model_validator(mode="after")
-    def shares_fit_in_a_day(self):
-        if (total := sum(self.shares.values())) > 1:
-            raise ValueError(f"shares add up to {float(total):g}; lower them to 1 or less")
-        return self
+    shares: Annotated[dict[str, Share], SHARES_FIT] = Field(default={"presence": Fraction(35, 100)})
 
     def share(self, table: str) -> Fraction:
         """Return the rho of one subscriber-day in a table."""
@@ -63,17 +60,12 @@ def promise(privacy: PrivacySettings, table: str, slot_s: int, slots_a_day: int,
     bound = slot_s * tally_units
     sigma = sigma_for(bound, slots_a_day, tally_units, privacy.share(table))
     rho = Fraction(slots_a_day * bound**2, 2 * sigma**2)
-    numbers = tally_units, slot_s, slots_a_day, bound, sigma, 1, rho.numerator, rho.denominator
-    return Statement(table, "area", "person-seconds", *numbers, privacy.basis, privacy.purpose)
+    numbers = tally_units, slot_s, slots_a_day, bound, sigma, 1, *rho.as_integer_ratio()
+    return Statement(table, "area", "person-seconds", *numbers, privacy.basis, privacy.purpose, 0, False)
 
 
-class Charge(NamedTuple):
-    """What one slot of a table costs every subscriber of a local day."""
-
-    table: int
-    slot: int
-    day: int  # date ordinal, local
-    rho: Fraction
+class Charge(NamedTuple("Charge", [("table", int), ("slot", int), ("day", int), ("rho", Fraction)])):
+    """What one slot of a table costs every subscriber of a local day, a date ordinal."""
 
 
 class Ledger:

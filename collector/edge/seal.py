@@ -1,7 +1,6 @@
 """Closing a slot: charge, draw, add, keep.  What leaves this file is noised and durable."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -29,10 +28,7 @@ class Sealer:
 
     def recover(self) -> int:
         """Declare lost what a crash left between intent and release; return how many slots."""
-        orphans = self._spool.orphans()
-        for table, slot in orphans:
-            self.lose(table, slot, "crash")
-        return len(orphans)
+        return len([self.lose(*orphan, "crash") for orphan in self._spool.orphans()])
 
     def seal(self, table: int, slot: int, day: int, tally: np.ndarray, warming: bool = False) -> bytes:
         """Return the frame of a slot: tally plus noise, then rounded to values.
@@ -40,14 +36,13 @@ class Sealer:
         tally : i8[rows]  tally units;  day : local date ordinal;  warming : the state of the slot
         """
         assert slot > self._spool.closed.get(table, -1), "a slot is closed once"
-        stated = replace(self._tables[table], warming=warming)
-        charge = Charge(table, slot, day, stated.slot_rho)
-        self._ledger.spend(charge)
+        stated = self._tables[table]._replace(warming=warming)
+        self._ledger.spend(charge := Charge(table, slot, day, stated.slot_rho))
         self._spool.intend(charge)
-        bits, units = self._source(table, slot), stated.tally_units
+        bits, half = self._source(table, slot), stated.tally_units // 2
         noised = tally + bits.noise(len(tally), stated.sigma_p, stated.sigma_d)
-        content = {"statement": stated, "values": (noised + units // 2) // units}
-        frame = self._keep(table, slot, Kind.RELEASE, Flag.SEEDED if bits.seeded else Flag(0), **content)
+        flags = Flag.SEEDED if bits.seeded else Flag(0)
+        frame = self._keep(table, slot, Kind.RELEASE, flags, stated, (noised + half) // stated.tally_units, "")
         if self._witness:
             assert bits.seeded, "a tally before noise is for seeded simulations only"
             self._witness(table, slot, tally)
@@ -55,10 +50,10 @@ class Sealer:
 
     def lose(self, table: int, slot: int, reason: str) -> bytes:
         """Return the frame of the word that a slot has no value and never will."""
-        return self._keep(table, slot, Kind.LOST, Flag(0), reason=reason)
+        return self._keep(table, slot, Kind.LOST, Flag(0), None, None, reason)
 
-    def _keep(self, table: int, slot: int, *kind, **content) -> bytes:
-        numbers = self._probe, self._spool.inc, self._spool.next_seq, table, slot
-        frame = release.encode(Release(*numbers, self._axes, *kind, **content))
+    def _keep(self, table: int, slot: int, *content) -> bytes:
+        named = self._probe, self._spool.inc, self._spool.next_seq, table, slot, self._axes
+        frame = release.encode(Release(*named, *content))
         self._spool.put(table, slot, frame)
         return frame

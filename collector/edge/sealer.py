@@ -3,11 +3,11 @@
 import hashlib
 import os
 import sqlite3
-from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import zmq
@@ -27,22 +27,14 @@ STORE = {zmq.IMMEDIATE: 1, zmq.SNDHWM: deliver.WINDOW, zmq.LINGER: 1_000, zmq.MA
          zmq.HEARTBEAT_IVL: 2_000, zmq.HEARTBEAT_TIMEOUT: 6_000, zmq.HEARTBEAT_TTL: 6_000}
 
 
-@dataclass(frozen=True)
-class SealerConfig:
-    """What a sealing process is told.  seed = None draws from the operating system."""
+class SealerConfig(NamedTuple("SealerConfig", [
+        ("spool_path", str), ("store_endpoint", str), ("workers", int), ("axes", bytes), ("rows", int), ("zone", str),
+        ("start_ms", int), ("until_ms", int), ("slots", dict), ("privacy", dict), ("seed", int | None),
+        ("judge_path", str | None)])):
+    """What a sealing process is told.
 
-    spool_path: str
-    store_endpoint: str
-    workers: int
-    axes: bytes  # 8 bytes: AreaSet.digest
-    rows: int  # areas and elsewhere
-    zone: str
-    start_ms: int
-    until_ms: int
-    slots: dict = field(default_factory=dict)
-    privacy: dict = field(default_factory=dict)
-    seed: int | None = None
-    judge_path: str | None = None
+    axes : 8 bytes, AreaSet.digest;  rows : areas and elsewhere;  seed : None draws from the operating system
+    """
 
 
 class Witness:
@@ -53,8 +45,8 @@ class Witness:
         self._db.execute("CREATE TABLE presence(slot INTEGER, area INTEGER, tally INTEGER, PRIMARY KEY(slot, area))")
 
     def __call__(self, table: int, slot: int, tally: np.ndarray) -> None:
-        rows = [(slot, area, one) for area, one in enumerate(tally.tolist())]
         with self._db:
+            rows = ((slot, *one) for one in enumerate(tally.tolist()))
             self._db.executemany("INSERT INTO presence VALUES (?, ?, ?)", rows)
         self.digest.update(table.to_bytes(2, "little") + slot.to_bytes(4, "little") + tally.tobytes())
 
@@ -92,9 +84,8 @@ class Work:
             raise ConfigError("sealer", ["judge_path: only a seeded simulation may keep tallies before noise"])
         privacy = parse(ledger.PrivacySettings, "[privacy]", config.privacy)
         grid = parse(slots.SlotSettings, "[slots]", {"zone": config.zone, **config.slots})
-        a_day, units = presence.DAY_MAX_S // grid.slot_s, SECOND_MS * presence.UNITS
+        a_day, units, seed = presence.DAY_MAX_S // grid.slot_s, SECOND_MS * presence.UNITS, config.seed
         stated = ledger.promise(privacy, presence.Presence.name, grid.slot_s, a_day, units)
-        seed = config.seed
         source: seal.Source = partial(noise.SeededBits, seed) if seed is not None else lambda *named: noise.OsBits()
         source(0, 0).noise(1, 1, 1)  # compile before the first slot waits
         self._spool, self._zone, self._slots = kept, grid.zone, slots.Slots(grid, config.start_ms)
@@ -122,11 +113,10 @@ class Work:
                 continue
             if tally is None:
                 self._sealer.lose(PRESENCE, slot, "gap")
-                count("lost")
             else:
                 day = local(self._slots.end_ms(slot) - 1, self._zone).date().toordinal()
                 self._sealer.seal(PRESENCE, slot, day, tally, self._slots.warming(slot))
-                count("sealed")
+            count("lost" if tally is None else "sealed")
         self.delivery.watermark_ms = self._gather.watermark_ms
 
     def report(self) -> dict:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from collector.edge.ledger import Charge
@@ -35,8 +36,8 @@ class Spool:
     closed  : {table: last slot that is closed}; none up to it is ever drawn again
     """
 
-    def __init__(self, connection: sqlite3.Connection, inc: bytes):
-        self._db = db = connection
+    def __init__(self, db: sqlite3.Connection, inc: bytes):
+        self._db = db
         record.prepare(db, APPLICATION_ID, SCHEMA)
         db.execute("INSERT INTO spool SELECT ? WHERE NOT EXISTS (SELECT * FROM spool)", (inc,))
         (self.inc,) = db.execute("SELECT inc FROM spool").fetchone()
@@ -52,16 +53,14 @@ class Spool:
 
     def intend(self, charge: Charge) -> None:
         """Make an intent and its charge durable; the draw comes after."""
-        row = *charge[:3], str(charge.rho.numerator), str(charge.rho.denominator)
+        row = *charge[:3], *map(str, charge.rho.as_integer_ratio())
         self._db.execute("INSERT INTO intent VALUES (?, ?, ?, ?, ?)", row)
 
     def put(self, table: int, slot: int, frame: bytes) -> None:
         """Make the frame of the next sequence number durable; it waits, never dropped, and its slot is closed."""
-        sha256 = release.sha256_of(frame)
-        row = self.next_seq, table, slot, sha256, frame
-        self._db.execute("INSERT INTO release VALUES (?, ?, ?, ?, ?, 0)", row)
-        self.waiting[self.next_seq] = sha256
-        self.next_seq += 1
+        seq, sha256 = self.next_seq, release.sha256_of(frame)
+        self._db.execute("INSERT INTO release VALUES (?, ?, ?, ?, ?, 0)", (seq, table, slot, sha256, frame))
+        self.waiting[seq], self.next_seq = sha256, seq + 1
         self.close_upto(table, slot)
 
     def close_upto(self, table: int, slot: int) -> None:
@@ -93,19 +92,17 @@ def opened(path: Path, inc: bytes) -> Iterator[Spool]:
 
     The lock is closed after the database: closing any descriptor of a file drops SQLite's own locks on it.
     """
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        connection = sqlite3.connect(path, isolation_level=None)
-        if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
-            raise RunError(f"{path}: the spool is damaged; keep the file, and start with a new one")
+    with open(path, "ab", opener=partial(os.open, mode=0o600)) as lock:
         try:
-            yield Spool(connection, inc)
-        finally:
-            record.close(connection)
-    except BlockingIOError:
-        raise RunError(f"{path}: the spool is in use by another process") from None
-    except sqlite3.Error as error:
-        raise RunError(f"{path}: {error}; what was sealed stays in it") from error
-    finally:
-        os.close(lock)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            db = sqlite3.connect(path, isolation_level=None)
+            if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+                raise RunError(f"{path}: the spool is damaged; keep the file, and start with a new one")
+            try:
+                yield Spool(db, inc)
+            finally:
+                record.close(db)
+        except BlockingIOError:
+            raise RunError(f"{path}: the spool is in use by another process") from None
+        except sqlite3.Error as error:
+            raise RunError(f"{path}: {error}; what was sealed stays in it") from error

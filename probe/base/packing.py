@@ -35,6 +35,12 @@ class Batch:
     rows: np.ndarray
 
 
+def require(holds: bool, words: str) -> None:
+    """Raise WireError with these words where something does not hold."""
+    if not holds:
+        raise WireError(words)
+
+
 def pack(fields: list) -> bytes:
     """Return canonical msgpack of a flat list."""
     return msgpack.packb(fields, use_bin_type=True)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -21,20 +22,20 @@ def loopback(address: str) -> str:
     Connections carry no keys yet, so that everybody who can reach a socket can speak to it.
     """
     if not LOOPBACK.fullmatch(address):
-        remedy = "use tcp://127.0.0.1:PORT; connections carry no keys yet"
-        raise ConfigError("address", [f'"{address}" is not on the loopback interface; {remedy}'])
+        raise ConfigError("address", [f'"{address}" is not on the loopback interface; use tcp://127.0.0.1:PORT; '
+                                      "connections carry no keys yet"])
     return address
 
 
 @contextmanager
 def sockets(*wanted: tuple[int, dict]) -> Iterator[list[zmq.Socket]]:
     """Open one socket for each (kind, options); close them all, with the linger of their options."""
-    context, opened = zmq.Context(), []
+    context = zmq.Context()
     try:
-        for kind, options in wanted:
-            opened.append(context.socket(kind))
+        opened = [context.socket(kind) for kind, _ in wanted]
+        for socket, (_, options) in zip(opened, wanted, strict=True):
             for option, value in options.items():
-                opened[-1].setsockopt(option, value)
+                socket.setsockopt(option, value)
         yield opened
     finally:
         context.destroy()
@@ -47,10 +48,7 @@ def endpoint(socket: zmq.Socket) -> str:
 
 def received(socket: zmq.Socket) -> list[list[bytes]]:
     """Return the messages that have arrived, at most a group."""
-    found: list[list[bytes]] = []
-    while len(found) < GROUP_MAX and socket.poll(0):
-        found.append(socket.recv_multipart())
-    return found
+    return [socket.recv_multipart() for _ in takewhile(lambda _: socket.poll(0), range(GROUP_MAX))]
 
 
 def send(socket: zmq.Socket, *frames: bytes) -> None:

@@ -8,20 +8,19 @@ slot that was lost is the reason.
 
 import hashlib
 import struct
-from dataclasses import astuple, dataclass, fields, replace
 from enum import IntEnum, IntFlag
 from fractions import Fraction
+from typing import NamedTuple, get_type_hints
 
 import numpy as np
 
-from probe.base.packing import WireError, pack, unpack
+from probe.base.packing import pack, require, unpack
 from probe.wire.consent import BASES, PURPOSES
 
 PROTO, SCHEMA, MAGIC = 1, 1, b"PRL1"
 SIZE_MAX = (1 << 20) - 64  # with its envelope below the 1 MiB of a message
 FIXED = struct.Struct("!4sHHI16sQHI8sBHHI")
 HEADER_BYTES = FIXED.size + 32
-DISCRETE_GAUSSIAN = 1  # the mechanism of a RELEASE; the other kinds have none
 NAME_MAX = 64
 # What became of the slot.  VOID: sealed, but its bytes were damaged before they were delivered.
 Kind = IntEnum("Kind", "RELEASE LOST VOID")
@@ -30,25 +29,20 @@ Kind = IntEnum("Kind", "RELEASE LOST VOID")
 Flag = IntFlag("Flag", "CLOCK_STEP PARTIAL_TAP DEGRADED SEEDED")
 
 
-@dataclass(frozen=True)
-class Statement:
-    """What a table promises.  Tally units are the integers that the noise is added to."""
+class Statement(NamedTuple("Statement", [
+        ("table", str), ("axes", str), ("value_unit", str), ("tally_units", int), ("slot_s", int), ("slots_a_day", int),
+        ("bound", int), ("sigma_p", int), ("sigma_d", int), ("rho_numerator", int), ("rho_denominator", int),
+        ("basis", str), ("purpose", str), ("consent_epoch", int), ("warming", bool)])):
+    """What a table promises, in the order of the bytes.
 
-    table: str
-    axes: str  # of the rows; the list behind it is named by the header's axes hash
-    value_unit: str
-    tally_units: int  # in one value
-    slot_s: int
-    slots_a_day: int  # at most, on a local day of 25 hours
-    bound: int  # what one subscriber can add to one slot at most (L2), tally units
-    sigma_p: int  # sigma = sigma_p / sigma_d, tally units
-    sigma_d: int
-    rho_numerator: int  # of one subscriber-day in this table, by the sigma above
-    rho_denominator: int
-    basis: str
-    purpose: str
-    consent_epoch: int = 0
-    warming: bool = False  # people are still being met: after a start, after a local midnight
+    axes        : of the rows; the list behind it is named by the header's axes hash
+    tally_units : in one value; the integers that the noise is added to
+    slots_a_day : at most, on a local day of 25 hours
+    bound       : what one subscriber can add to one slot at most (L2), tally units
+    sigma_p, _d : sigma = sigma_p / sigma_d, tally units
+    rho_        : numerator and denominator of one subscriber-day in this table, by the sigma above
+    warming     : people are still being met: after a start, after a local midnight
+    """
 
     @property
     def rho(self) -> Fraction:
@@ -66,34 +60,26 @@ class Statement:
         return self.sigma_p / self.sigma_d / self.tally_units
 
 
-@dataclass(frozen=True)
-class Release:
-    """One sealed slot.  A RELEASE has statement and values, the other kinds have a reason."""
+class Release(NamedTuple("Release", [
+        ("probe", int), ("inc", bytes), ("seq", int), ("table", int), ("slot", int), ("axes", bytes), ("kind", Kind),
+        ("flags", Flag), ("statement", Statement | None), ("values", np.ndarray | None), ("reason", str)])):
+    """One sealed slot, in the order of the bytes.  A RELEASE has statement and values, the other kinds have a reason.
 
-    probe: int
-    inc: bytes  # 16 bytes that name the spool
-    seq: int
-    table: int
-    slot: int  # on the grid of the table
-    axes: bytes  # 8 bytes: digest of the public list of rows
-    kind: Kind
-    flags: Flag
-    statement: Statement | None = None
-    values: np.ndarray | None = None  # i8[rows]
-    reason: str = ""
+    inc    : 16 bytes that name the spool
+    slot   : on the grid of the table
+    axes   : 8 bytes: digest of the public list of rows
+    values : i8[rows]
+    """
 
 
-STATED = (*(field.type for field in fields(Statement)), bytes)
+STATED = (*get_type_hints(Statement).values(), bytes)
 
 
 def encode(release: Release) -> bytes:
-    """Return the frame of a release."""
-    body = pack([release.reason])
-    if release.statement is not None and release.values is not None:
-        body = pack([*astuple(release.statement), release.values.astype("<i8").tobytes()])
-    named = release.probe, release.inc, release.seq, release.table, release.slot, release.axes
-    mechanism = DISCRETE_GAUSSIAN if release.kind == Kind.RELEASE else 0
-    fixed = FIXED.pack(MAGIC, PROTO, SCHEMA, *named, release.kind, release.flags, mechanism, len(body))
+    """Return the frame of a release.  Its mechanism is 1, the discrete Gaussian; the other kinds have none: 0."""
+    stated, values = release.statement, release.values
+    body = pack([release.reason] if stated is None or values is None else [*stated, values.astype("<i8").tobytes()])
+    fixed = FIXED.pack(MAGIC, PROTO, SCHEMA, *release[:8], release.kind == Kind.RELEASE, len(body))
     frame = fixed + hashlib.sha256(fixed + body).digest() + body
     assert len(frame) <= SIZE_MAX, "an area set fits into a release"
     return frame
@@ -101,35 +87,29 @@ def encode(release: Release) -> bytes:
 
 def decode(frame: bytes) -> Release:
     """Return the release in a frame, or raise WireError.  Header and hash come before the body."""
-    if not HEADER_BYTES <= len(frame) <= SIZE_MAX:
-        raise WireError(f"release: {len(frame)} bytes, expected {HEADER_BYTES} to {SIZE_MAX}")
+    sizes = f"expected {HEADER_BYTES} to {SIZE_MAX}"
+    require(HEADER_BYTES <= len(frame) <= SIZE_MAX, f"release: {len(frame)} bytes, {sizes}")
     body = frame[HEADER_BYTES:]
     magic, proto, schema, *named, kind, flags, mechanism, size = FIXED.unpack(frame[: FIXED.size])
-    if (magic, proto, schema) != (MAGIC, PROTO, SCHEMA):
-        raise WireError(f"release: {magic!r} protocol {proto} schema {schema} is unknown")
-    if size != len(body) or not intact(frame):
-        raise WireError("release: the body is not what the header says")
-    if kind not in list(Kind) or flags > sum(Flag) or mechanism != (kind == Kind.RELEASE) or named[2] >= 1 << 63:
-        raise WireError("release: kind, flags, mechanism or sequence number out of range")
-    head = Release(*(*named, Kind(kind), Flag(flags)))
+    known = (magic, proto, schema) == (MAGIC, PROTO, SCHEMA)
+    require(known, f"release: {magic!r} protocol {proto} schema {schema} is unknown")
+    require(size == len(body) and intact(frame), "release: the body is not what the header says")
+    fit = kind in list(Kind) and flags <= sum(Flag) and mechanism == (kind == Kind.RELEASE) and named[2] < 1 << 63
+    require(fit, "release: kind, flags, mechanism or sequence number out of range")
+    head = *named, Kind(kind), Flag(flags)
     if kind != Kind.RELEASE:
-        return replace(head, reason=unpack(body, (str,), "release body", 4 * NAME_MAX)[0])
-    *stated, raw = unpack(body, STATED, "release body", SIZE_MAX)
-    if not raw or len(raw) % 8:
-        raise WireError(f"release body: {len(raw)} bytes of values")
-    return replace(head, statement=checked(Statement(*stated)), values=np.frombuffer(raw, "<i8"))
-
-
-def checked(stated: Statement) -> Statement:
-    """Return a statement that agrees with itself, or raise WireError."""
-    named = stated.table, stated.axes, stated.value_unit
-    if min(astuple(stated)[3:11]) < 1 or stated.consent_epoch < 0 or not all(0 < len(one) <= NAME_MAX for one in named):
-        raise WireError("release body: a number that must be positive is not, or a name has no fit length")
-    if stated.slots_a_day * stated.slot_rho != stated.rho:
-        raise WireError("release body: the budget stated is not that of the noise stated")
-    if stated.basis not in BASES or stated.purpose not in PURPOSES:
-        raise WireError("release body: basis or purpose is unknown")
-    return stated
+        (reason,) = unpack(body, (str,), "release body", 4 * NAME_MAX)
+        return Release._make([*head, None, None, reason])
+    *given, raw = unpack(body, STATED, "release body", SIZE_MAX)
+    require(len(raw) > 0 and len(raw) % 8 == 0, f"release body: {len(raw)} bytes of values")
+    stated = Statement(*given)
+    fit = min(stated[3:11]) > 0 <= stated.consent_epoch and all(0 < len(name) <= NAME_MAX for name in stated[:3])
+    require(fit, "release body: a number that must be positive is not, or a name has no fit length")
+    paid = stated.slots_a_day * stated.slot_rho == stated.rho
+    require(paid, "release body: the budget stated is not that of the noise stated")
+    known = stated.basis in BASES and stated.purpose in PURPOSES
+    require(known, "release body: basis or purpose is unknown")
+    return Release._make([*head, stated, np.frombuffer(raw, "<i8"), ""])
 
 
 def sha256_of(frame: bytes) -> bytes:

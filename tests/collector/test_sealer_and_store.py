@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-from dataclasses import replace
 from multiprocessing import Pipe
 
 import numpy as np
@@ -57,13 +56,13 @@ class Child:
 def sealer_config(folder, endpoint, **changes):
     one = SealerConfig(
         str(folder / "spool.db"), endpoint, 2, AXES, 3, "Europe/Berlin", FIRST * SLOT_MS,
-        (FIRST + SLOTS) * SLOT_MS, seed=1, judge_path=str(folder / "judge.db"),
+        (FIRST + SLOTS) * SLOT_MS, slots={}, privacy={}, seed=1, judge_path=str(folder / "judge.db"),
     )  # fmt: skip
-    return replace(one, **changes)
+    return one._replace(**changes)
 
 
-def store_config(folder, **changes):
-    return StoreConfig({"kind": "sqlite", "path": str(folder / "store.db")}, [registered(HOURS)], **changes)
+def store_config(folder, address="tcp://127.0.0.1:*"):
+    return StoreConfig({"kind": "sqlite", "path": str(folder / "store.db")}, [registered(HOURS)], address)
 
 
 def part(worker, slot):

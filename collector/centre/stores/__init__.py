@@ -9,47 +9,29 @@ from probe.wire.envelope import Beat
 from probe.wire.release import Kind, Release
 
 
-@dataclass(frozen=True)
-class Registered:
-    """One table of one probe: what is expected, and what its rows mean."""
+class Registered(NamedTuple("Registered", [
+        ("probe", int), ("table", int), ("name", str), ("slot_s", int), ("first_slot", int), ("until_slot", int),
+        ("lateness_s", int), ("zone", str), ("axes", bytes), ("areas", Sequence[Sequence[str]])])):
+    """One table of one probe: what is expected, and what its rows mean.
 
-    probe: int
-    table: int
-    name: str
-    slot_s: int
-    first_slot: int
-    until_slot: int  # exclusive
-    lateness_s: int
-    zone: str
-    axes: bytes  # 8 bytes
-    areas: Sequence[Sequence[str]]  # (id, name) by row, elsewhere last
+    until_slot : exclusive;  axes : 8 bytes;  areas : (id, name) by row, elsewhere last
+    """
 
     def due_ms(self, slot: int) -> int:
         """Return the watermark at which a slot is due."""
         return ((slot + 1) * self.slot_s + self.lateness_s) * 1_000
 
 
-class Offered(NamedTuple):
+class Offered(NamedTuple("Offered", [("release", Release), ("frame", bytes)])):
     """A release that intake found in order."""
 
-    release: Release
-    frame: bytes
 
-
-class Refused(NamedTuple):
+class Refused(NamedTuple("Refused", [("probe", int), ("why", str), ("frame", bytes)])):
     """Bytes that were not taken; their head is kept for a person to look at."""
 
-    probe: int
-    why: str
-    frame: bytes
 
-
-class Beaten(NamedTuple):
+class Beaten(NamedTuple("Beaten", [("probe", int), ("inc", bytes), ("beat", Beat)])):
     """A probe's word of how far event time has come."""
-
-    probe: int
-    inc: bytes
-    beat: Beat
 
 
 Entry = Offered | Refused | Beaten

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 
 from collector.centre.stores import Beaten, Offered, Refused, Registered, Store, Verdict
 from probe.wire import release
@@ -21,7 +20,7 @@ def broken(build: Callable[[], Store], expected: Registered, frames: list[bytes]
     """
     good, probe, table = [offered(frame) for frame in frames], expected.probe, expected.table
     first, count = good[0].release, len(good)
-    others = replace(first, seq=first.seq + 99), replace(first, slot=first.slot + 99)
+    others = first._replace(seq=first.seq + 99), first._replace(slot=first.slot + 99)
     beats = [Beaten(probe, first.inc, Beat(time_ms, 0, [], 0)) for time_ms in (5_000, 4_000)]
     with closing(build()) as store:
         store.register([expected])

@@ -2,8 +2,8 @@
 
 import json
 import sqlite3
+import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from collector.centre.stores import Beaten, Entry, Known, Refused, Registered, Verdict
@@ -26,6 +26,8 @@ CREATE TABLE registry(probe INTEGER, tab INTEGER, content TEXT, PRIMARY KEY(prob
 """
 NAMED = """SELECT DISTINCT sha256 FROM release
 WHERE (probe = ?1 AND tab = ?2 AND slot = ?3) OR (probe = ?1 AND inc = ?5 AND seq = ?4)"""
+SET_APART = """INSERT INTO quarantine(probe, why, sha256, head) SELECT ?1, ?2, ?3, ?4
+WHERE (SELECT count(*) FROM quarantine WHERE probe = ?1) < ?5"""
 NOTE = """INSERT INTO beat VALUES (?, ?, ?, ?, ?) ON CONFLICT(probe) DO UPDATE SET spool_depth = excluded.spool_depth,
 watermark_ms = max(watermark_ms, excluded.watermark_ms), last_seq = max(last_seq, excluded.last_seq)"""
 
@@ -49,12 +51,12 @@ class SqliteStore(Settings):
         try:
             db = sqlite3.connect(f"{Path(self.path).absolute().as_uri()}?mode=ro", uri=True)
             db.execute("PRAGMA query_only = 1")
-            marks = record.marked(db)
+            if record.marked(db) == (APPLICATION_ID, record.USER_VERSION):
+                return Sqlite(db)
+            why = "it is not of this version of footfall"
         except sqlite3.Error as error:
-            raise ConfigError(self.path, [f"no store that can be read: {error}"]) from None
-        if marks != (APPLICATION_ID, record.USER_VERSION):
-            raise ConfigError(self.path, ["not a store of this version of footfall"])
-        return Sqlite(db)
+            why = str(error)
+        raise ConfigError(self.path, [f"no store that can be read: {why}; name a run directory or its store.db"])
 
 
 class Sqlite:
@@ -65,7 +67,7 @@ class Sqlite:
 
     def register(self, expected: list[Registered]) -> None:
         """Say what is expected; what is registered already stays."""
-        rows = [(one.probe, one.table, json.dumps({**asdict(one), "axes": one.axes.hex()})) for one in expected]
+        rows = [(one.probe, one.table, json.dumps({**one._asdict(), "axes": one.axes.hex()})) for one in expected]
         self._db.executemany("INSERT OR IGNORE INTO registry VALUES (?, ?, ?)", rows)
 
     def registered(self) -> list[Registered]:
@@ -76,12 +78,11 @@ class Sqlite:
 
     def known(self, probe: int) -> Known:
         """Return what was ever stored of a probe."""
-        beat = self._db.execute("SELECT inc, watermark_ms FROM beat WHERE probe = ?", (probe,)).fetchone()
-        last = self._db.execute("SELECT tab, max(slot) FROM release WHERE probe = ? GROUP BY tab", (probe,)).fetchall()
-        conflict = "SELECT count(*) FROM quarantine WHERE probe = ? AND why = ?"
-        (frozen,) = self._db.execute(conflict, (probe, Verdict.CONFLICT)).fetchone()
-        inc, watermark_ms = beat or (b"", 0)
-        return Known(inc, watermark_ms, dict(last), frozen > 0)
+        ask = self._db.execute
+        beat = ask("SELECT inc, watermark_ms FROM beat WHERE probe = ?", (probe,)).fetchone() or (b"", 0)
+        last = ask("SELECT tab, max(slot) FROM release WHERE probe = ? GROUP BY tab", (probe,)).fetchall()
+        conflict = ask("SELECT * FROM quarantine WHERE probe = ? AND why = ?", (probe, Verdict.CONFLICT)).fetchone()
+        return Known(beat[0], beat[1], dict(last), conflict is not None)
 
     def write(self, entries: list[Entry]) -> list[Verdict]:
         """Return what became of each entry; all are durable together."""
@@ -105,18 +106,15 @@ class Sqlite:
         if found == [(sha256,)]:
             return Verdict.DUPLICATE
         if found:
-            self._quarantine(one.probe, Verdict.CONFLICT, entry.frame)
-            return Verdict.CONFLICT
+            return self._quarantine(one.probe, Verdict.CONFLICT, entry.frame)
         row = *names, sha256, one.kind, entry.frame
         self._db.execute("INSERT INTO release VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         return Verdict.STORED
 
     def _quarantine(self, probe: int, why: str, frame: bytes) -> Verdict:
-        (count,) = self._db.execute("SELECT count(*) FROM quarantine WHERE probe = ?", (probe,)).fetchone()
-        if count < QUARANTINE_MAX or why == Verdict.CONFLICT:
-            row = probe, why, release.sha256_of(frame), frame[:HEAD_BYTES]
-            self._db.execute("INSERT INTO quarantine(probe, why, sha256, head) VALUES (?, ?, ?, ?)", row)
-        return Verdict.QUARANTINED
+        limit = QUARANTINE_MAX if why != Verdict.CONFLICT else sys.maxsize
+        self._db.execute(SET_APART, (probe, why, release.sha256_of(frame), frame[:HEAD_BYTES], limit))
+        return Verdict.QUARANTINED if why != Verdict.CONFLICT else Verdict.CONFLICT
 
     def kinds(self, probe: int, table: int) -> dict[int, release.Kind]:
         """Return the kind of what is stored, by slot."""

@@ -1,6 +1,5 @@
 """Intake: what is taken, what is refused, and with which word."""
 
-from dataclasses import replace
 
 import pytest
 
@@ -78,8 +77,8 @@ FORBIDDEN = {
     "before the first slot": a_release(FIRST - 1),
     "after the last slot": a_release(FIRST + 24),
     "too few rows": a_release(values=[1] * (len(AREAS) - 1)),
-    "another name": replace(a_release(), statement=replace(STATEMENT, table="profile")),
-    "another length": replace(a_release(), statement=replace(STATEMENT, slot_s=300)),
+    "another name": a_release()._replace(statement=STATEMENT._replace(table="profile")),
+    "another length": a_release()._replace(statement=STATEMENT._replace(slot_s=300)),
     "a loss out of range": a_loss(FIRST - 1),
 }
 

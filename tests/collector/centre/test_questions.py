@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import datetime
 from math import sqrt
 
@@ -41,8 +40,8 @@ def a_store(path, lost=(), missing=(), expected=None, warming=4):
     for seq, slot in enumerate(range(expected.first_slot, expected.until_slot)):
         if slot - expected.first_slot in missing:
             continue
-        warm = replace(STATEMENT, warming=seq < warming)
-        one = replace(a_release(slot, [900 * PEOPLE, 9_000, 0], seq), statement=warm)
+        warm = STATEMENT._replace(warming=seq < warming)
+        one = a_release(slot, [900 * PEOPLE, 9_000, 0], seq)._replace(statement=warm)
         one = a_loss(slot, seq=seq) if slot - expected.first_slot in lost else one
         entries.append(offered(release.encode(one)))
     store.write([*entries, Beaten(1, INC, Beat(expected.due_ms(expected.until_slot - 1), 0, [], 0))])
@@ -97,8 +96,8 @@ def test_warming_is_said_but_never_above_the_threshold():
 
 
 def test_intervals_do_not_go_below_zero():
-    sure = replace(slots([[900 * 30]]), sigma=np.array([1.0]))
-    wide = replace(slots([[10**9]]), sigma=np.array([3e8]))
+    sure = slots([[900 * 30]])._replace(sigma=np.array([1.0]))
+    wide = slots([[10**9]])._replace(sigma=np.array([3e8]))
     assert estimate(sure, False, 1.0)[0].low > 0 and estimate(wide, False, 1.0)[0].low >= 0
 
 
