@@ -36,8 +36,7 @@ class Ground(NamedTuple):
     """The area raster as kernels take it, and the points that stand for a Gaussian."""
 
     bins: np.ndarray  # u2[rows, columns]
-    first_column: int
-    first_row: int
+    first: tuple[int, int]  # column and row of bins[0, 0] in the grid
     terms: np.ndarray  # f8[2, 6]
     points: np.ndarray  # f8[64, 2] standard normal
 
@@ -84,7 +83,7 @@ def read(plan: Plan, areas: AreaSet) -> Believed:
     cells["mast"][serving], cells["slot"][order] = mast.ravel(), np.arange(len(order))
     carrier_first = np.searchsorted(masts["carrier"], np.arange(carrier.max(initial=-1) + 2))
     cells["reach_m"][order] = reaches(masts, carrier_first)[cells["mast"][order]]
-    ground = Ground(areas.bins, *areas.first, areas.terms, normal_points())
+    ground = Ground(areas.bins, areas.first, areas.terms, normal_points())
     return Believed(cells, masts, order.astype("i8"), carrier_first.astype("i8"), np.asarray(plan["pci"], "i8"),
                     ground, people_density(areas))
 

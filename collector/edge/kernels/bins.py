@@ -47,19 +47,20 @@ def keep_six(mass, area, count, fix):
 
 
 @kernel
-def grid_lines(terms, axis, x_m, y_m, forward_x, forward_y):
-    """Return the grid column (axis 0) or row (1) of a point, and its change per metre forward and across."""
+def grid_lines(ground, axis, x_m, y_m, forward_x, forward_y):
+    """Return the raster column (axis 0) or row (1) of a point, and its change per metre forward and across."""
+    terms = ground.terms
     by_x = terms[axis, 1] + 2.0 * terms[axis, 3] * x_m + terms[axis, 4] * y_m
     by_y = terms[axis, 2] + terms[axis, 4] * x_m + 2.0 * terms[axis, 5] * y_m
     middle = terms[axis, 0] + 0.5 * ((by_x + terms[axis, 1]) * x_m + (by_y + terms[axis, 2]) * y_m)
-    return middle, by_x * forward_x + by_y * forward_y, by_x * forward_y - by_y * forward_x
+    return middle - ground.first[axis], by_x * forward_x + by_y * forward_y, by_x * forward_y - by_y * forward_x
 
 
 @kernel
 def area_at(x_m, y_m, ground):
     """Return the area row of a point in local metres; off the raster its border counts."""
-    east, north = grid_lines(ground.terms, 0, x_m, y_m, 0.0, 1.0)[0], grid_lines(ground.terms, 1, x_m, y_m, 0.0, 1.0)[0]
-    return bin_at(east - ground.first_column, north - ground.first_row, ground.bins)
+    east, north = grid_lines(ground, 0, x_m, y_m, 0.0, 1.0)[0], grid_lines(ground, 1, x_m, y_m, 0.0, 1.0)[0]
+    return bin_at(east, north, ground.bins)
 
 
 @kernel
@@ -78,10 +79,9 @@ def spread(fix, forward_x, forward_y, along_m, skew_m, across_m, range_m, ground
     fix    : FIX        in: x_m, y_m; out: area, weight
     mass, area : f8[64], u2[64] scratch
     """
-    bins, terms, points, x, y, bend = ground.bins, ground.terms, ground.points, fix.x_m, fix.y_m, 0.5 / range_m
-    east, column_f, column_a = grid_lines(terms, 0, x, y, forward_x, forward_y)
-    north, row_f, row_a = grid_lines(terms, 1, x, y, forward_x, forward_y)
-    east, north, count, last = east - ground.first_column, north - ground.first_row, 0, 0
+    points, bins, bend, count, last = ground.points, ground.bins, 0.5 / range_m, 0, 0
+    east, column_f, column_a = grid_lines(ground, 0, fix.x_m, fix.y_m, forward_x, forward_y)
+    north, row_f, row_a = grid_lines(ground, 1, fix.x_m, fix.y_m, forward_x, forward_y)
     for p in range(points.shape[0]):
         across = skew_m * points[p, 0] + across_m * points[p, 1]
         along = along_m * points[p, 0] - bend * across * across

@@ -23,7 +23,6 @@ TIMING_M = 35.0  # deviation of a timing advance before it is quantised
 EXCESS_M = 15.0  # mean detour of the first path
 NEAR_MASTS = 12  # rivals looked at; the next ones win less than one bin in a thousand
 TILE_BINS = 8
-BINS_MAX = 1 << 16  # bins of one footprint
 BELOW_DB = 35.0  # whoever is so far below the loudest is not looked at: odds of one in a thousand
 CUT = 1e-3  # bins below this share of the best are left out
 CELL_ONLY, WITH_TA = 1, 2  # content of a fix
@@ -98,11 +97,10 @@ def rivals(known, grid, top_dbm, rest):
             for i in range(row, row + TILE_BINS):
                 for j in range(column, column + TILE_BINS):
                     x_m, y_m = grid.x_m + (j + 0.5) * grid.step_m, grid.y_m + (i + 0.5) * grid.step_m
-                    best, total = -999.0, 0.0
                     for k in range(count):
                         _, loss_db, ux, uy = sight(masts[found[k]], x_m, y_m)
                         level[k] = loudest_dbm(masts[found[k]], cells, mast_cells, loss_db, ux, uy)
-                        best = max(best, level[k])
+                    best, total = level[:count].max(), 0.0
                     for k in range(count):
                         total += odds(best - level[k])
                     top_dbm[c, i, j], rest[c, i, j] = best, total
@@ -131,19 +129,15 @@ def weigh(known, grid, top_dbm, weight, area):
 
 
 @kernel
-def served(c, known, grid, top_dbm, weight, area, bins, bin_area):
-    """Collect the bins of the footprint of cell c.
-
-    bins, bin_area : f8[4, BINS_MAX], u2[BINS_MAX]  scratch
-    Returns f8[n] x, y, slant range [m], weight and u2[n] area, by rising range.
-    """
+def served(c, known, grid, top_dbm, weight, area):
+    """Return the bins of the footprint of cell c by rising range, f8[5, n]: x, y, slant range [m], weight, area."""
     cells, mast_cells, cell, step_m = known.cells, known.mast_cells, known.cells[c], grid.step_m
-    mast, left_m, low_m = known.masts[cell.mast], cell.x_m - cell.reach_m, cell.y_m - cell.reach_m
-    right_m, high_m, count, best = cell.x_m + cell.reach_m, cell.y_m + cell.reach_m, 0, 0.0
-    for i in range(max(int((low_m - grid.y_m) / step_m), 0),
-                   min(int((high_m - grid.y_m) / step_m) + 1, area.shape[0])):
-        for j in range(max(int((left_m - grid.x_m) / step_m), 0),
-                       min(int((right_m - grid.x_m) / step_m) + 1, area.shape[1])):
+    mast, reach_m, count, best = known.masts[cell.mast], cell.reach_m, 0, 0.0
+    i_first, i_end = (cell.y_m - reach_m - grid.y_m) / step_m, (cell.y_m + reach_m - grid.y_m) / step_m + 1.0
+    j_first, j_end = (cell.x_m - reach_m - grid.x_m) / step_m, (cell.x_m + reach_m - grid.x_m) / step_m + 1.0
+    bins = np.empty((5, int((i_end - i_first + 1.0) * (j_end - j_first + 1.0))))
+    for i in range(max(int(i_first), 0), min(int(i_end), area.shape[0])):
+        for j in range(max(int(j_first), 0), min(int(j_end), area.shape[1])):
             x_m, y_m = grid.x_m + (j + 0.5) * step_m, grid.y_m + (i + 0.5) * step_m
             range_m, loss_db, ux, uy = sight(cell, x_m, y_m)
             own, top = level_dbm(cell, loss_db, ux, uy), top_dbm[cell.carrier, i, j]
@@ -157,10 +151,8 @@ def served(c, known, grid, top_dbm, weight, area, bins, bin_area):
             if w > CUT * best:
                 best = max(best, w)
                 bins[0, count], bins[1, count], bins[2, count], bins[3, count] = x_m, y_m, range_m, w
-                bin_area[count] = area[i, j]
-                count += 1
-    order = np.argsort(bins[2, :count])
-    return bins[0][order], bins[1][order], bins[2][order], bins[3][order], bin_area[order]
+                bins[4, count], count = area[i, j], count + 1
+    return bins[:, :count][:, np.argsort(bins[2, :count])]
 
 
 @kernel
@@ -221,12 +213,12 @@ def fill(known, grid, top_dbm, weight, area, tables):
     tables : Tables  out: fixes, and foot: point and variance by axis [m^2], a round kilometre where it is empty
     """
     cells, ground, first, fixes, foot = known.cells, known.ground, tables.first, tables.fixes, tables.foot
-    bins, bin_area = np.empty((4, BINS_MAX)), np.empty(BINS_MAX, np.uint16)
     mass, few = np.empty(len(ground.points)), np.empty(len(ground.points), np.uint16)
     for c in range(len(cells)):
         if cells[c].mast < 0:
             continue
-        x, y, range_m, w, there = served(c, known, grid, top_dbm, weight, area, bins, bin_area)
+        bins = served(c, known, grid, top_dbm, weight, area)
+        x, y, range_m, w, there = bins[0], bins[1], bins[2], bins[3], bins[4].astype(np.int64)
         fix, below = fixes[first[c]], np.zeros(len(x))
         whole = summarise(x, y, w, there, fix)
         if whole <= 0.0:

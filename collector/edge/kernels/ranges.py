@@ -18,10 +18,14 @@ STEPS = 3  # of the fit; more gain nothing: the peak is flat
 def heard(observation, cells, matches, cell, level_dbm, tally):
     """Collect the serving cell and the neighbours whose PCI the plan knows: cell i8[8], level f8[8].
 
+    Returns how many; 0 where the serving cell has no level.
+
     tally : i8[2]  neighbours, and those not known, are added
     """
     cell[0], level_dbm[0], count = observation.cell, observation.rsrp[0] - 140.5, 1
     mast = cells[cell[0]].mast
+    if observation.rsrp[0] > RSRP_CODE_MAX:
+        return 0
     for k in range(1, 8):
         pci = observation.neighbour_pci[k - 1]
         if observation.rsrp[k] > RSRP_CODE_MAX or pci >= PCI_COUNT:
@@ -61,12 +65,9 @@ def by_ranges(observations, known, tables, matches, fixes, tally):
             fixes[i] = table[row]
         else:
             beyond(cells[cell], ta, ground, mass, area, fix)
-        if observations[i].rsrp[0] > RSRP_CODE_MAX:
-            continue
         count = heard(observations[i], cells, matches, named, level_dbm, tally)
-        if count < LEVELS_MIN:
-            continue
-        groups = gather(cells, masts, mast_cells, named, level_dbm, count, group, sector)
+        groups = 0 if count < LEVELS_MIN else gather(
+            cells, masts, mast_cells, named, level_dbm, count, group, sector)
         if groups > 0:
             ring_m = NO_RING if ta == NO_TA else ta * STEP_M - EXCESS_M
             x_m, y_m = middle(named, level_dbm, count, foot)

@@ -23,13 +23,11 @@ class RangesLocator:
 
     def __init__(self, plan: Plan, areas: AreaSet):
         self.known = edge_plan.read(plan, areas)
-        self.tables = edge_plan.tables(self.known)
-        self.matches = edge_plan.matches(self.known)
+        self.tables, self.matches = edge_plan.tables(self.known), edge_plan.matches(self.known)
         self.tally = Tally()
 
     def locate(self, observations: np.ndarray, fixes: np.ndarray) -> None:
         """Write FIX[n] for OBSERVATION[n]."""
         rows, counted = np.require(observations, requirements=["C", "W"]), np.zeros(2, "i8")
         kernels.by_ranges(rows, self.known, self.tables, self.matches, fixes, counted)
-        self.tally.count("neighbours", counted[0])
-        self.tally.count("neighbours_unknown", counted[1])
+        self.tally.update(neighbours=int(counted[0]), neighbours_unknown=int(counted[1]))

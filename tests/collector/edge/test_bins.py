@@ -35,7 +35,7 @@ def test_worked_by_hand():
 
 def test_an_area_is_the_one_of_the_bin_of_the_point():
     areas = country.squares(residents=None)
-    ground = Ground(areas.bins, *areas.first, areas.terms, bins.normal_points())
+    ground = Ground(areas.bins, areas.first, areas.terms, bins.normal_points())
     at = np.random.Generator(np.random.PCG64(3)).uniform(-4_000, 4_000, (400, 2))
     east, north = to_laea(*country.FRAME.to_degrees(at[:, 0], at[:, 1]))
     for (x, y), e, n in zip(at, east / 100, north / 100, strict=True):
