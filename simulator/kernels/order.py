@@ -11,13 +11,14 @@ DIGIT_MAX = (1 << DIGIT_BITS) - 1
 @kernel
 def by_digit(key, order, sorted_order, shift):
     """Write the stable order of order by ten bits of key."""
-    digit, count = (key >> shift) & DIGIT_MAX, np.zeros(DIGIT_MAX + 2, np.int64)
+    count = np.zeros(DIGIT_MAX + 2, np.int64)
     for i in order:
-        count[digit[i] + 1] += 1
+        count[((key[i] >> shift) & DIGIT_MAX) + 1] += 1
     first = np.cumsum(count)
     for i in order:
-        sorted_order[first[digit[i]]] = i
-        first[digit[i]] += 1
+        digit = (key[i] >> shift) & DIGIT_MAX
+        sorted_order[first[digit]] = i
+        first[digit] += 1
 
 
 @kernel
