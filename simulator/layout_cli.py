@@ -16,8 +16,13 @@ def list_installed():
     """List the layouts that are installed, ours and others'."""
     from probe.base import plugins
 
+    from probe.base.config import ConfigError
+
     for name in sorted(plugins.installed("footfall.layouts")):
-        about = (plugins.load("footfall.layouts", name).__doc__ or "").strip().partition("\n")[0]
+        try:
+            about = (plugins.load("footfall.layouts", name).__doc__ or "").strip().partition("\n")[0]
+        except ConfigError as error:
+            about = f"cannot be used: {error.problems[0]}"
         click.echo(f"{name:14}  {about}")
 
 

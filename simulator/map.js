@@ -6,8 +6,14 @@ const byId = (id) => document.getElementById(id);
 const number = (x) => Math.round(x).toLocaleString("en");
 let hour = 0, chosen = null, timer = null;
 
-const densities = data.truth.flatMap((row) => row.map((v, a) => v / data.areas[a].km2)).filter((v) => v > 0).sort((p, q) => p - q);
-const steps = RAMP.slice(1).map((_, k) => densities[Math.floor((densities.length - 1) * (k + 1) / RAMP.length)] || 0);
+const densities = [...data.truth, ...data.estimate]
+  .flatMap((row) => row.map((v, a) => v / data.areas[a].km2)).filter((v) => v > 0).sort((p, q) => p - q);
+const rounded = (v) => { const unit = 10 ** (Math.floor(Math.log10(v)) - 1); return Math.round(v / unit) * unit; };
+const steps = [];  // quantiles, rounded, at least a sixth apart: one step of colour is a difference worth seeing
+for (let k = 1; k < RAMP.length && densities.length; k++) {
+  const step = rounded(densities[Math.floor((densities.length - 1) * k / RAMP.length)]);
+  if (!steps.length || step >= steps.at(-1) * 1.17) steps.push(step);
+}
 const colour = (density) => RAMP[steps.filter((s) => density >= s).length];
 
 function element(name, attributes, parent) {
@@ -61,7 +67,7 @@ function show() {
   data.areas.forEach((area, a) => {
     const estimate = data.estimate[hour][a];
     maps.estimate[a].setAttribute("fill", estimate === null ? "url(#hatch-estimate)" : colour(estimate / area.km2));
-    maps.estimate[a].setAttribute("fill-opacity", data.state[hour][a] === "warming" ? 0.45 : 1);
+    maps.estimate[a].classList.toggle("warming", data.state[hour][a] === "warming");
     maps.truth[a].setAttribute("fill", colour(data.truth[hour][a] / area.km2));
     for (const id of ["estimate", "truth"]) maps[id][a].classList.toggle("on", a === chosen);
   });
@@ -70,14 +76,14 @@ function show() {
 
 function legend() {
   const box = byId("legend");
-  RAMP.forEach((c, k) => {
+  RAMP.slice(0, steps.length + 1).forEach((c, k) => {
     const item = document.createElement("span");
     item.style.setProperty("--c", c);
-    item.textContent = k === 0 ? "below " + number(steps[0]) : "from " + number(steps[k - 1]);
+    item.textContent = k === 0 ? "below " + number(steps[0] || 1) : "from " + number(steps[k - 1]);
     box.append(item);
   });
   const unit = document.createElement("em");
-  unit.textContent = "persons per km²; hatched: not shown (below the threshold, or missing); pale: warming up";
+  unit.textContent = "persons per km²; hatched: not shown (below the threshold, or missing); dotted outline: warming up";
   box.append(unit);
 }
 

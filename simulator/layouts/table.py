@@ -29,7 +29,8 @@ class Table(Settings):
                                            for name in strange])
         text = read_text(Path(self.path).expanduser(), "layout.path")
         columns, origin, faults, unasked = cells.read(text, self.path, self.columns)
-        problems = [] if self.drop_bad_rows else cells.named(faults)
+        good = len(columns["latitude"]) and self.drop_bad_rows
+        problems = [] if good else cells.named(faults)
         problems += ["mend the rows, or set layout.drop_bad_rows = true"] if problems else []
         latitude, longitude = columns["latitude"], columns["longitude"]
         if not len(latitude):
