@@ -21,7 +21,7 @@ from probe.wire import events as wire
 from simulator import tap
 from simulator.deployment import Deployment, checked
 from simulator.kernels.timeline import HANDSET
-from simulator.result import STAGES
+from simulator.report import STAGES
 from simulator.world import Batch, World, place_of
 
 BUSY = "world.start=2026-05-12T15:00"

@@ -1,9 +1,159 @@
-"""The simulator's commands, by name; nothing heavy is imported before one is used."""
+"""The simulator's commands.  Nothing heavy is imported before one runs: numba is behind it, and --help is quick."""
+
+import json
+import sys
+import tomllib
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+
+from probe.base.config import ConfigError, did_you_mean, read_text
 
 COMMANDS = {
-    "run": ("simulator.run_cli", "run", "The whole: world, edge, store, then the score."),
-    "score": ("simulator.run_cli", "score", "Truth beside estimate: noise, place and total error."),
-    "scenario": ("simulator.scenario_cli", "command", "Scenarios: list, show, check."),
+    "run": ("simulator.cli", "run", "The whole: world, edge, store, then the score."),
+    "score": ("simulator.cli", "score", "Truth beside estimate: noise, place and total error."),
+    "scenario": ("simulator.cli", "scenario", "Scenarios: list, show, check."),
     "layout": ("simulator.layout_cli", "command", "Tower layouts: list, check."),
-    "bench": ("simulator.bench_cli", "bench", "Benchmarks: pipeline, growth."),
+    "bench": ("simulator.cli", "bench", "Benchmarks: pipeline, growth."),
 }
+sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE",
+                           help="Change a setting, e.g. world.step_s=60.")
+json_option = click.option("--json", "as_json", is_flag=True, help="One object on stdout.")
+
+
+@click.command()
+@click.argument("scenario", default="city")
+@sets_option
+@click.option("--handsets", type=int, help="How many handsets of our network.")
+@click.option("--hours", type=float, help="The first hours of the scenario only.")
+@click.option("--days", type=float, help="How many days.")
+@click.option("--seed", type=int, help="Another seed, another world.")
+@click.option("--shards", type=int, default=1, show_default=True, help="World and edge processes; divides 64.")
+@click.option("--speed", type=float, default=0.0, help="Simulated seconds a second; 0 = as fast as possible.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("run"), show_default=True)
+@click.option("--force", is_flag=True, help="Replace an earlier run in --out.")
+@click.option("--address", default="tcp://127.0.0.1:*", show_default=True, help="Where the store listens.")
+@json_option
+def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, address, as_json):
+    """Simulate SCENARIO (a shipped name or a TOML file), count it at the edge, store it, judge it."""
+    from probe.base.process import loopback
+    from simulator import deployment, report
+
+    rules = {f"--shards {shards}: use 1, 2, 4, 8, 16, 32 or 64": shards < 1 or 64 % max(shards, 1),
+             "--hours and --days: give one of them": hours is not None and days is not None,
+             f"--speed {speed}: is negative; use 0 for as fast as possible": speed < 0}
+    if problems := [words for words, broken in rules.items() if broken]:
+        raise ConfigError("usage", problems)
+    loopback(address)
+    given = {"handsets": handsets, "seed": seed, "hours": hours if days is None else days * 24}
+    sets = [*sets, *(f"world.{key}={value}" for key, value in given.items() if value is not None)]
+    stage = deployment.checked(scenario, sets)
+    click.echo(report.layout_in_words(stage.report), err=True)
+    begun = report.begun(stage, out)
+    report.write_json(deployment.fresh(out, force), begun)
+    try:
+        with progress(stage.scenario.end_ms - stage.scenario.start_ms, scenario) as tell:
+            reports = deployment.Deployment(stage, out, shards, address, speed).run(tell)
+    except BaseException as error:
+        state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        report.write_json(out, {**begun, "state": state})
+        raise
+    found = report.judged(stage, out, {**begun, "state": "done"}, reports)
+    click.echo(json.dumps(found) if as_json else report.summary(found))
+
+
+@contextmanager
+def progress(length_ms: int, label: str):
+    """Yield progress(simulated_ms, events): a bar on a terminal, a line every tenth elsewhere, on stderr."""
+    from probe.base.clock import WallClock
+
+    bar: Any = click.progressbar(length=length_ms, label=label, file=sys.stderr, item_show_func=lambda words: words)
+    clock, terminal, tenth = WallClock(), sys.stderr.isatty(), 0
+    begin_s = clock.now_s()
+
+    def tell(simulated_ms: int, events: int) -> None:
+        nonlocal begin_s, tenth
+        begin_s = begin_s if events else clock.now_s()
+        rate = events / max(clock.now_s() - begin_s, 0.1)
+        words = f"{simulated_ms / 3_600_000:5.1f} h  {events:,} events  {rate:,.0f}/s"
+        if terminal:
+            bar.update(simulated_ms - bar.pos, words)
+        elif simulated_ms * 10 // length_ms > tenth:
+            tenth = simulated_ms * 10 // length_ms
+            click.echo(f"{label}  {words}", err=True)
+
+    with bar if terminal else nullcontext():
+        yield tell
+
+
+@click.command()
+@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
+@json_option
+def score(run_dir: Path, as_json: bool):
+    """Print the errors of a run by level, each held against what it is named after."""
+    from simulator import report
+    from simulator import score as judge
+
+    found: dict[str, Any] = json.loads(read_text(run_dir / "run.json", "the run"))
+    if found.get("state") != "done":
+        raise ConfigError(str(run_dir), [f"the run is {found.get('state')}; only a finished one can be judged"])
+    levels = {level: judge.errors(counts, found["extrapolation"]) for level, counts in judge.read(run_dir).items()}
+    fixes = found["fix_error_m"]
+    click.echo(json.dumps({"presence": levels, "fix_error_m": fixes}) if as_json else report.scores(levels, fixes))
+
+
+@click.group()
+def scenario():
+    """Look at scenarios."""
+
+
+@scenario.command("list")
+def list_shipped():
+    """List the shipped scenarios."""
+    from simulator.scenario import shipped
+
+    for name, text in shipped().items():
+        click.echo(f"{name:10}  {tomllib.loads(text)['about']}")
+
+
+@scenario.command()
+@click.argument("name", metavar="SCENARIO")
+def show(name: str):
+    """Print a scenario as TOML, with the source of each figure."""
+    from simulator.scenario import text_of
+
+    click.echo(text_of(name), nl=False)
+
+
+@scenario.command()
+@click.argument("name", metavar="SCENARIO")
+@sets_option
+def check(name: str, sets: tuple[str, ...]):
+    """Say everything that is wrong with a scenario, or what it would run."""
+    from simulator.deployment import checked
+    from simulator.report import layout_in_words
+
+    stage = checked(name, list(sets))
+    one = stage.scenario
+    click.echo(f"{one.handsets:,} handsets of {stage.persons:,} people, {one.areas.elsewhere} areas, "
+               f"{one.world.hours:g} h\n{layout_in_words(stage.report)}")
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--small", is_flag=True, help="A minute's worth, to see that it works.")
+@json_option
+def bench(names: tuple[str, ...], small: bool, as_json: bool):
+    """Run benchmarks: pipeline (core ns an event by stage), growth (with handsets, with cells)."""
+    from simulator.bench import BENCHMARKS
+
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        there = ", ".join(BENCHMARKS)
+        raise ConfigError("bench", [
+            f'no benchmark "{name}"{did_you_mean(name, BENCHMARKS)}; there is: {there}' for name in unknown])
+    found = {name: BENCHMARKS[name](small) for name in names or BENCHMARKS}
+    words = (f"{name}\n" + "\n".join(f"  {key}: {json.dumps(value)}" for key, value in one.items())
+             for name, one in found.items())
+    click.echo(json.dumps(found) if as_json else "\n".join(words))

@@ -3,11 +3,9 @@
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from collector.centre.receiver import StoreConfig
 from collector.centre.stores import Registered
@@ -20,52 +18,34 @@ from collector.edge.slots import SlotSettings
 from probe.base import plugins
 from probe.base.clock import SECOND_MS, WallClock
 from probe.base.config import ConfigError, parse
-from probe.base.process import loopback
 from probe.probe import ProbeSettings
 from probe.wire import cells, subscribers
 from simulator import population
-from simulator.layouts.complete import complete
+from simulator.layouts.complete import Report, complete
 from simulator.processes import Processes
 from simulator.scenario import Scenario, load
 from simulator.tap import WorldConfig
 from simulator.traffic import TrafficSettings
 
 DRAIN_S = 2.0  # after Ctrl-C, for what is under way at each stage
+SECTIONS: dict[str, Any] = {"traffic": TrafficSettings, "probe": ProbeSettings, "collector": CollectorSettings,
+                            "slots": SlotSettings, "privacy": PrivacySettings}
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """A scenario whose every section has been checked, and the network that it gives."""
 
     scenario: Scenario
-    probe: ProbeSettings
     collector: CollectorSettings
     slots: SlotSettings
     privacy: PrivacySettings
-
-    @cached_property
-    def layout(self):
-        """Return (plan, report of what was imputed and dropped)."""
-        settings: Any = plugins.settings("footfall.layouts", "layout", self.scenario.layout)
-        return complete(settings.build(), self.scenario.areas.frame)
-
-    @property
-    def plan(self) -> cells.Plan:
-        """Return the plan that the edge is given."""
-        return self.layout[0]
+    plan: cells.Plan
+    report: Report  # what of the plan was imputed and dropped
 
     @property
     def persons(self) -> int:
         """Return how many people live in this world."""
         return population.persons_of(self.scenario.handsets, self.scenario.population.share)
-
-    def privacy_spent(self) -> dict[str, Any]:
-        """Return what a local day costs a subscriber at most, by what every release states."""
-        slot_s, privacy = self.slots.slot_s, self.privacy
-        stated = promise(privacy, Presence.name, slot_s, DAY_MAX_S // slot_s, SECOND_MS * UNITS)
-        rho = Fraction(stated.rho_numerator, stated.rho_denominator)
-        return {"basis": privacy.basis, "purpose": privacy.purpose, "unit": "subscriber-day", "rho": float(rho),
-                "rho_day": float(privacy.rho_day), "epsilon_at_1e_6": epsilon(rho), "seeded": True}
 
     @property
     def extrapolation(self) -> float:
@@ -76,6 +56,14 @@ class Stage:
         counted = self.scenario.handsets * (1 - people.minor_share) * agreed
         return self.persons / counted if counted else 1.0
 
+    def privacy_spent(self) -> dict[str, Any]:
+        """Return what a local day costs a subscriber at most, by what every release states."""
+        slot_s, privacy = self.slots.slot_s, self.privacy
+        stated = promise(privacy, Presence.name, slot_s, DAY_MAX_S // slot_s, SECOND_MS * UNITS)
+        rho = Fraction(stated.rho_numerator, stated.rho_denominator)
+        return {"basis": privacy.basis, "purpose": privacy.purpose, "unit": "subscriber-day", "rho": float(rho),
+                "rho_day": float(privacy.rho_day), "epsilon_at_1e_6": epsilon(rho), "seeded": True}
+
 
 def checked(name_or_path: str, sets: list[str]) -> Stage:
     """Return the stage of a scenario, or raise ConfigError with every problem of every room at once."""
@@ -83,32 +71,27 @@ def checked(name_or_path: str, sets: list[str]) -> Stage:
     scenario = load(name_or_path, sets, problems)
     sound = not problems
 
-    def attempt(place: str, do: Callable[[], Any]) -> Any:
+    def attempt(place: str, do: Callable, *given) -> Any:
         try:
-            return do()
+            return do(*given)
         except ConfigError as error:
             file = f"{error.where}: " if Path(error.where).suffix and "footfall." not in error.where else ""
             problems.extend(f"{place} {file}{problem}" for problem in error.problems)
 
-    sections: dict[str, Any] = {
-        "probe": (ProbeSettings, scenario.probe), "collector": (CollectorSettings, scenario.collector),
-        "slots": (SlotSettings, {"zone": scenario.world.zone, **scenario.slots}),
-        "privacy": (PrivacySettings, scenario.privacy), "traffic": (TrafficSettings, scenario.traffic)}
-    found = {name: attempt(f"[{name}]", partial(parse, settings_type, name, mapping))
-             for name, (settings_type, mapping) in sections.items()}
+    given = {**vars(scenario), "slots": {"zone": scenario.world.zone, **scenario.slots}}
+    found = {name: attempt(f"[{name}]", parse, kind, name, given[name]) for name, kind in SECTIONS.items()}
     if found["collector"]:
-        attempt("[collector] locator:", lambda: plugins.load("footfall.locators", found["collector"].locator))
-    attempt("[propagation]", lambda: plugins.settings("footfall.propagation", "propagation", scenario.propagation))
+        attempt("[collector] locator:", plugins.load, "footfall.locators", found["collector"].locator)
+    attempt("[propagation]", plugins.settings, "footfall.propagation", "propagation", scenario.propagation)
     areas = sound and attempt("[areas]", lambda: (scenario.areas, scenario.handsets))
-    settings: Any = attempt("[layout]", lambda: plugins.settings("footfall.layouts", "layout", scenario.layout))
-    del found["traffic"]
-    stage = Stage(scenario, **found)
-    plan = settings and attempt("[layout]", (lambda: stage.plan) if areas else settings.build)
-    if areas and plan and not plan.serving().any():
+    settings = attempt("[layout]", plugins.settings, "footfall.layouts", "layout", scenario.layout)
+    layout = attempt("[layout]", settings.build) if settings else None
+    made = attempt("[layout]", complete, layout, areas[0].frame) if areas and layout is not None else ()
+    if made and not made[0].serving().any():
         problems.append("[layout] no cell serves: handsets attach to LTE cells, and not to band B32")
     if problems:
         raise ConfigError(f"scenario {scenario.name}", problems)
-    return stage
+    return Stage(scenario, found["collector"], found["slots"], found["privacy"], *made)
 
 
 def fresh(out: Path, force: bool) -> Path:
@@ -127,12 +110,10 @@ class Deployment:
     """One run: S worlds, S edge workers, a sealer and a store, each a process of its own."""
 
     def __init__(self, stage: Stage, out: Path, shards=1, address="tcp://127.0.0.1:*", speed=0.0):
-        self.stage, self.scenario, self.out, self.shards, self.speed = stage, stage.scenario, out, shards, speed
-        self.address = loopback(address)
-        self.worlds = [f"world-{shard}" for shard in range(shards)]
-        self.workers = [f"edge-{shard}" for shard in range(shards)]
-        self.processes = Processes(out / "logs")
-        self._clock = WallClock()
+        self.stage, self.scenario, self.out = stage, stage.scenario, out
+        self.shards, self.address, self.speed = shards, address, speed
+        self.worlds, self.workers = ([f"{name}-{shard}" for shard in range(shards)] for name in ("world", "edge"))
+        self.processes, self._clock = Processes(out / "logs"), WallClock()
 
     def write_inputs(self, private: Path) -> None:
         """Write plan.csv and areas.geojson; the subscribers go to a private folder outside of the run."""
@@ -156,24 +137,25 @@ class Deployment:
             start_s = self._clock.now_s()
             self._supervise(progress)
             end_s = self._clock.now_s()
-        except KeyboardInterrupt:
-            self._drain()
+        except KeyboardInterrupt:  # what is under way arrives: the worlds stop, the edge seals, the store commits
+            for names in (self.worlds, self.workers, ["sealer"], ["store"]):
+                self.processes.stop(names, DRAIN_S)
             raise
         finally:
             self.processes.end()
             shutil.rmtree(private, ignore_errors=True)
-        done = {name: child.done for name, child in self.processes.children.items()}
+        done = {name: said["done"] for name, said in self.processes.said.items()}
         return {"worlds": [done[name] for name in self.worlds], "workers": [done[name] for name in self.workers],
                 "sealer": done["sealer"], "store": done["store"],
                 "wall_s": end_s - begin_s, "simulated_s": end_s - start_s}
 
     def _start(self, private: Path) -> None:
         """Start everything; a second shard once the first has compiled: nothing is compiled twice."""
-        start, children = self.processes.start, self.processes.children
+        processes, start = self.processes, self.processes.start
 
         def ready(*names: str) -> str:
-            self.processes.until(lambda child: child.ready is not None, names)
-            return children[names[0]].ready.get("endpoint", "")
+            processes.until("ready", names)
+            return processes.said[names[0]]["ready"].get("endpoint", "")
 
         start("world-0", "simulator.tap:world_main", self.world_config(0))
         start("store", "collector.centre.receiver:store_main", self.store_config())
@@ -187,7 +169,21 @@ class Deployment:
                 ready(worker, world)
         ready(*self.workers, *self.worlds)
         for world, worker in zip(self.worlds, self.workers, strict=True):
-            children[world].pipe.send(("start", {"endpoint": ready(worker)}))
+            processes.pipes[world].send(("start", {"endpoint": ready(worker)}))
+
+    def _supervise(self, progress: Callable[[int, int], None]) -> None:
+        """Listen until all work is done; the store is the last to go."""
+        start_ms, until = self.scenario.start_ms, self.processes.until
+
+        def tell() -> None:
+            words = [self.processes.said[name] for name in self.worlds]
+            said = [one.get("done") or one.get("progress") or {"time_ms": start_ms, "events": 0} for one in words]
+            progress(min(one["time_ms"] for one in said) - start_ms, sum(one["events"] for one in said))
+
+        until("done", [*self.worlds, *self.workers, "sealer"], tell)
+        tell()
+        self.processes.pipes["store"].send(("stop",))
+        until("done", ["store"])
 
     def world_config(self, shard: int) -> WorldConfig:
         """Return what a world is told."""
@@ -203,46 +199,23 @@ class Deployment:
 
     def worker_config(self, worker: int, private: Path, sealer_endpoint: str) -> WorkerConfig:
         """Return what an edge worker is told."""
-        privacy = self.stage.privacy
-        return WorkerConfig(
-            plan_path=str(self.out / "plan.csv"), areas_path=str(self.out / "areas.geojson"),
-            subscribers_path=str(private / "subscribers"), sealer_endpoint=sealer_endpoint, worker=worker,
-            purpose=privacy.purpose, basis=privacy.basis, probe=self.scenario.probe,
-            collector=self.scenario.collector, **self._edge())
+        privacy, scenario = self.stage.privacy, self.scenario
+        plan, areas, people = (str(path) for path in (
+            self.out / "plan.csv", self.out / "areas.geojson", private / "subscribers"))
+        return WorkerConfig(plan, areas, people, sealer_endpoint, privacy.purpose, privacy.basis, worker=worker,
+                            probe=scenario.probe, collector=scenario.collector, **self._edge())
 
     def sealer_config(self, store_endpoint: str) -> SealerConfig:
         """Return what the sealer is told; the run is a seeded simulation, so the judge may see its tallies."""
-        areas = self.scenario.areas
-        return SealerConfig(
-            spool_path=str(self.out / "spool.db"), judge_path=str(self.out / "judge.db"),
-            store_endpoint=store_endpoint, axes=areas.digest, rows=len(areas.area_id),
-            privacy=self.scenario.privacy, **self._edge())
+        areas, judge_path = self.scenario.areas, str(self.out / "judge.db")
+        return SealerConfig(str(self.out / "spool.db"), store_endpoint, axes=areas.digest, rows=len(areas.area_id),
+                            judge_path=judge_path, privacy=self.scenario.privacy, **self._edge())
 
     def store_config(self) -> StoreConfig:
         """Return what the store is told."""
-        areas, slots, slot_ms = self.scenario.areas, self.stage.slots, self.stage.slots.slot_s * SECOND_MS
-        expected = Registered(
-            probe=1, table=Presence.table, name=Presence.name, slot_s=slots.slot_s, lateness_s=slots.lateness_s,
-            first_slot=self.scenario.start_ms // slot_ms, until_slot=self.scenario.end_ms // slot_ms,
-            zone=self.scenario.world.zone, axes=areas.digest,
-            areas=[list(pair) for pair in zip(areas.area_id, areas.name, strict=True)])
+        scenario, slots = self.scenario, self.stage.slots
+        first, until = (ms // (slots.slot_s * SECOND_MS) for ms in (scenario.start_ms, scenario.end_ms))
+        areas = list(zip(scenario.areas.area_id, scenario.areas.name, strict=True))
+        expected = Registered(1, Presence.table, Presence.name, slots.slot_s, first, until, slots.lateness_s,
+                              scenario.world.zone, scenario.areas.digest, areas)
         return StoreConfig({"kind": "sqlite", "path": str(self.out / "store.db")}, [expected], self.address)
-
-    def _supervise(self, progress: Callable[[int, int], None]) -> None:
-        """Listen until all work is done; the store is the last to go."""
-        children, start_ms = self.processes.children, self.scenario.start_ms
-
-        def tell() -> None:
-            said = [children[name].done or children[name].progress for name in self.worlds]
-            progress(min(one.get("time_ms", start_ms) for one in said) - start_ms,
-                     sum(one.get("events", 0) for one in said))
-
-        self.processes.finish([*self.worlds, *self.workers, "sealer"], tell)
-        tell()
-        children["store"].pipe.send(("stop",))
-        self.processes.finish(["store"])
-
-    def _drain(self) -> None:
-        """Let what is under way arrive: the worlds stop, the edge seals what is due, the store commits."""
-        for names in (self.worlds, self.workers, ["sealer"], ["store"]):
-            self.processes.stop([name for name in names if name in self.processes.children], DRAIN_S)

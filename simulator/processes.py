@@ -1,25 +1,25 @@
 """Child processes: started, listened to, stopped.  Knows nothing of what they do."""
 
-import importlib
-import multiprocessing
 import os
 import resource
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from contextlib import suppress
+from math import inf
+from multiprocessing import connection, get_context
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from probe.base.clock import WallClock
 from probe.base.main import RunError
 
-CONTEXT = multiprocessing.get_context("spawn")  # fork and numba's threads do not go together
+CONTEXT = get_context("spawn")  # fork and numba's threads do not go together
 
 
-def child(name: str, target: str, config: Any, pipe: Connection, log_path: str) -> None:
+def child(name: str, target: str, config: Any, pipe: connection.Connection, log_path: str) -> None:
     """Run target ("module:function") in this process; whatever goes wrong is told to the parent.
 
     The parent alone listens to Ctrl-C.  What a library prints goes to the log; tracebacks carry no values.
@@ -30,8 +30,7 @@ def child(name: str, target: str, config: Any, pipe: Connection, log_path: str) 
     os.dup2(log, 1)
     os.dup2(log, 2)
     try:
-        module, function = target.split(":")
-        getattr(importlib.import_module(module), function)(config, pipe)
+        resolve_name(target)(config, pipe)
     except (BrokenPipeError, EOFError):
         sys.exit(1)  # the parent is gone
     except BaseException as error:
@@ -40,70 +39,56 @@ def child(name: str, target: str, config: Any, pipe: Connection, log_path: str) 
         sys.exit(1)
 
 
-@dataclass
-class Child:
-    """One running process and what it has said."""
-
-    name: str
-    process: Any
-    pipe: Connection
-    ready: Any = None
-    done: Any = None
-    progress: dict = field(default_factory=dict)
-
-
 class Processes:
-    """All children of a run.  `until` is the only place where their words arrive."""
+    """All children of a run, by name.  `until` is the only place where their words arrive.
+
+    said : {name: {word: what came with it last}}, of the words ready, progress and done
+    """
 
     def __init__(self, log_dir: Path):
         log_dir.mkdir()
-        self._log_dir = log_dir
-        self._clock = WallClock()
-        self.children: dict[str, Child] = {}
+        self._log_dir, self._clock = log_dir, WallClock()
+        self._running: list[Any] = []
+        self.pipes: dict[str, connection.Connection] = {}
+        self.said: dict[str, dict[str, Any]] = {}
 
     def start(self, name: str, target: str, config: Any) -> None:
         """Start one process."""
         ours, theirs = CONTEXT.Pipe()
         given = (name, target, config, theirs, str(self._log_dir / f"{name}.log"))
-        process = CONTEXT.Process(target=child, args=given, name=name, daemon=True)
-        process.start()
+        self._running.append(CONTEXT.Process(target=child, args=given, name=name, daemon=True))
+        self._running[-1].start()
         theirs.close()
-        self.children[name] = Child(name, process, ours)
+        self.pipes[name], self.said[name] = ours, {}
 
-    def until(self, said: Callable[[Child], bool], names: Iterable[str], every: Callable = lambda: None,
-              patience_s: float = float("inf")) -> None:
-        """Listen until said(child) holds for the named, or patience ends; RunError when one failed or vanished."""
+    def until(self, word: str, names: Iterable[str], every: Callable = lambda: None, patience_s: float = inf) -> None:
+        """Listen until the named have said a word, or patience ends; RunError when one failed or vanished."""
         give_up_s = self._clock.now_s() + patience_s
-        while not all(said(self.children[name]) for name in names) and self._clock.now_s() < give_up_s:
-            heard = wait([one.pipe for one in self.children.values() if one.done is None], 0.2)
-            for one in [one for one in self.children.values() if one.pipe in heard]:
+        while not all(word in self.said[name] for name in names) and self._clock.now_s() < give_up_s:
+            speaking = [name for name in self.pipes if "done" not in self.said[name]]
+            heard = connection.wait([self.pipes[name] for name in speaking], 0.2)
+            for name in (name for name in speaking if self.pipes[name] in heard):
                 try:
-                    word, content = one.pipe.recv()
+                    said, content = self.pipes[name].recv()
                 except EOFError:
-                    raise RunError(f"{one.name} ended without a word; see {self._log_dir / one.name}.log") from None
-                if word == "failed":
+                    raise RunError(f"{name} ended without a word; see {self._log_dir / name}.log") from None
+                if said == "failed":
                     raise RunError(content)
-                setattr(one, word, content)
+                self.said[name][said] = content
             every()
 
-    def finish(self, names: list[str], every: Callable = lambda: None, patience_s: float = float("inf")) -> None:
-        """Listen until the named are done, or patience ends."""
-        self.until(lambda one: one.done is not None, names, every, patience_s)
-
-    def stop(self, names: list[str], patience_s: float) -> None:
-        """Ask the named to finish, and give them some time."""
-        try:
-            for name in names:
-                self.children[name].pipe.send(("stop",))
-            self.finish(names, patience_s=patience_s)
-        except (OSError, RunError):
-            return  # whoever is gone needs no telling
+    def stop(self, names: Iterable[str], patience_s: float) -> None:
+        """Ask those of the named that run to finish, and give them some time."""
+        running = [name for name in names if name in self.pipes]
+        with suppress(OSError, RunError):  # whoever is gone needs no telling
+            for name in running:
+                self.pipes[name].send(("stop",))
+            self.until("done", running, patience_s=patience_s)
 
     def end(self) -> None:
         """Leave nothing running."""
         for act in ("terminate", "kill"):
-            for one in self.children.values():
-                if one.process.is_alive():
-                    getattr(one.process, act)()
-            for one in self.children.values():
-                one.process.join(2.0)
+            for process in self._running:
+                getattr(process, act)()
+            for process in self._running:
+                process.join(2.0)

@@ -1,56 +1,109 @@
-"""What a person looks at after a run: the map as one file, and the score in words."""
+"""What a run leaves behind: run.json, truth.db, the map as one file, and the score in words."""
 
 import base64
 import hashlib
 import json
+from importlib.metadata import version
 from importlib.resources import files
 from math import cos, radians
+from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import shapely
 
-from probe.base.clock import HOUR_MS, local
+from probe.base.clock import HOUR_MS, SECOND_MS, local
+from probe.base.plane import BIN_M
+from simulator import score, truth
+from simulator.world import events_digest
 
+ACCOUNT = ("offered", "binned", "late", "invalid", "refused", "shed")
+STAGES = ("world", "ship", "tap", "triangulate", "count", "seal", "store")
+JUDGED = ("noise_median", "place_median", "total_median", "published_share")
 WORDS = {"hidden": "below the publishing threshold", "missing": "missing", "published": "published",
          "warming": "warming up after a start or midnight"}
+CONTENT_WORDS = {"ta": "timing advance", "ta_levels": "timing and levels", "levels": "levels", "cell": "cell only"}
 
 
-def map_html(geojson: dict[str, Any], counts, run: dict[str, Any]) -> str:
-    """Return the map page: no server, no outside request, no script but its own."""
+def begun(stage, out: Path) -> dict[str, Any]:
+    """Return what run.json says from the first moment on."""
+    scenario, world = stage.scenario, stage.scenario.world
+    return {"state": "running", "scenario": scenario.name, "seed": world.seed, "version": version("footfall"),
+            "handsets": scenario.handsets, "persons": stage.persons, "hours": world.hours,
+            "start": local(scenario.start_ms, world.zone).isoformat(), "cells": len(stage.plan),
+            "areas": scenario.areas.elsewhere, "extrapolation": stage.extrapolation, "out": str(out)}
+
+
+def judged(stage, out: Path, begun: dict[str, Any], reports: dict[str, Any]) -> dict[str, Any]:
+    """Write truth.db, run.json and map.html; return what run.json says."""
+    scenario, worlds = stage.scenario, reports["worlds"]
+    presence = np.sum([world["presence"] for world in worlds], axis=0)
+    meta = {name: begun[name] for name in ("scenario", "seed", "version")}
+    cells, pages = (np.concatenate([world["load"][name] for world in worlds]) for name in ("cells", "pages"))
+    true = scenario.areas, scenario.start_ms, presence
+    truth.write(out / "truth.db", *true, meta, cell_load=cells, tracking_load=pages)
+    found = {**begun, **figures(stage, reports, truth.digest(*true))}
+    write_json(out, found)  # the run stands, whatever the judge says
+    hours, found["fix_error_m"] = score.read(out)["hour"], score.fix_errors(stage)
+    errors = score.errors(hours, found["extrapolation"])
+    found["presence_error"] = {name: errors[name] for name in JUDGED}
+    write_json(out, found)
     page, script = ((files("simulator") / name).read_text(encoding="utf-8") for name in ("map.html", "map.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    data = json.dumps(map_data(geojson, counts, run), allow_nan=False).replace("<", "\\u003c")
-    return page.replace("{{HASH}}", f"sha256-{digest}").replace("{{SCRIPT}}", script).replace("{{DATA}}", data)
+    data = json.dumps(map_data(scenario, hours, found), allow_nan=False).replace("<", "\\u003c")
+    page = page.replace("{{HASH}}", f"sha256-{digest}").replace("{{SCRIPT}}", script).replace("{{DATA}}", data)
+    (out / "map.html").write_text(page, encoding="utf-8")
+    return found
 
 
-def map_data(geojson: dict[str, Any], counts, run: dict[str, Any]) -> dict[str, Any]:
+def figures(stage, reports: dict[str, Any], truth_digest: str) -> dict[str, Any]:
+    """Return what the processes reported, added up."""
+    scenario = stage.scenario
+    worlds, workers, sealer, store = (reports[name] for name in ("worlds", "workers", "sealer", "store"))
+    done, events = (*worlds, *workers, sealer, store), sum(world["events"] for world in worlds)
+    cost_ns = {name: 1e9 * sum(one["core_s"].get(name, 0.0) for one in done) / max(events, 1) for name in STAGES}
+    buckets = {number: digest for world in worlds for number, digest in world["bucket_digests"].items()}
+    due = (scenario.end_ms - scenario.start_ms) // (stage.slots.slot_s * SECOND_MS)
+    groups = {"world": worlds, "edge": [*workers, sealer], "store": [store]}
+    return {"events": events, "digest": {"events": events_digest([buckets[number] for number in range(64)]),
+                                         "tallies": sealer["tallies"], "truth": truth_digest},
+            "account": {name: sum(worker["account"][name] for worker in workers) for name in ACCOUNT},
+            "releases": {"due": due, "stored": store["stored"], "lost": sealer["lost"]},
+            "privacy": stage.privacy_spent(), "core_ns_per_event": {**cost_ns, "total": sum(cost_ns.values())},
+            "truth_core_s": sum(world["core_s"]["truth"] for world in worlds),
+            "wall_s": reports["wall_s"], "events_per_s": events / reports["simulated_s"],
+            "peak_rss_mb": {name: max(one["peak_rss_mb"] for one in group) for name, group in groups.items()}}
+
+
+def write_json(out: Path, run: dict[str, Any]) -> None:
+    """Write run.json whole or not at all."""
+    unfinished = out / "run.json.new"
+    unfinished.write_text(json.dumps(run, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    unfinished.replace(out / "run.json")
+
+
+def map_data(scenario, hours: score.Counts, run: dict[str, Any]) -> dict[str, Any]:
     """Return what the page shows: by hour and area, estimate beside truth, in persons."""
-    from simulator.score import period_of, summed, threshold
-
-    shapes, box = outlines(geojson)
-    period, factor = period_of(counts, "hour"), run["extrapolation"]
-    released, everyone = (summed(a, period) / 3_600 for a in (counts.released, counts.everyone))
-    sigma = np.sqrt(summed(counts.sigma_s**2, period)) / 3_600
-    shown = released >= threshold(1, sigma)[:, None]
+    zone, factor, areas = scenario.world.zone, run["extrapolation"], scenario.areas
+    km2 = np.bincount(areas.bins.ravel(), minlength=areas.elsewhere + 1) * BIN_M**2 / 1e6
+    released, everyone, sigma = (a / 3_600 for a in (hours.released, hours.everyone, hours.sigma_s))
+    shown, paths, box = hours.shown(), *outlines(json.loads(scenario.area_text))
     state = np.where(np.isnan(released), "missing", np.where(shown, "published", "hidden"))
-    state[(summed(counts.warming, period) > 0)[:, None] & shown] = "warming"
-    begins_ms = [int(counts.begin_ms[period == number][0]) for number in np.unique(period[period >= 0])]
+    state[hours.warming[:, None] & shown] = "warming"
     return {
         "words": WORDS, "title": f"footfall: {run['scenario']}, {run['start'][:10]}", "viewBox": box,
         "subtitle": f"{run['handsets']:,} handsets stand for {run['persons']:,} people; "
         f"the noise hides every one of them (rho {run['privacy']['rho']:.3g} a {run['privacy']['unit']})",
         "footer": f"Seed {run['seed']}, footfall {run['version']}. "
         "A seeded run protects nobody: whoever knows the seed can take the noise off again.",
-        "hours": [f"{local(t, counts.zone):%a %d %b, %H:%M}–{local(t + HOUR_MS, counts.zone):%H:%M}"
-                  for t in begins_ms],
-        "areas": [{"d": shape, "name": name, "km2": round(float(km2), 4)}
-                  for shape, (_, name), km2 in zip(shapes, counts.area, counts.km2, strict=True)],
+        "hours": [f"{local(t, zone):%a %d %b, %H:%M}–{local(t + HOUR_MS, zone):%H:%M}"
+                  for t in hours.span_ms[:, 0].tolist()],
+        "areas": [{"d": path, "name": name, "km2": round(float(size), 4)}
+                  for path, name, size in zip(paths, areas.name, km2, strict=False)],  # no path of elsewhere
         "estimate": np.where(shown, np.round(released * factor, 1), np.array(None)).tolist(),
         "truth": np.round(everyone, 1).tolist(), "state": state.tolist(),
-        "interval": np.round(1.96 * sigma * factor, 1).tolist(),
-    }
+        "interval": np.round(1.96 * sigma * factor, 1).tolist()}
 
 
 def outlines(geojson: dict[str, Any]) -> tuple[list[str], str]:
@@ -85,30 +138,26 @@ def layout_in_words(made) -> str:
 
 def located(fixes: dict[str, Any]) -> str:
     """Return the median errors of fixes in words."""
-    words = {"ta": "timing advance", "ta_levels": "timing and levels", "levels": "levels", "cell": "cell only"}
-    parts = [f"{words[name]} {row['median']:.0f} m (serving cell {row['serving_cell_median']:.0f} m)"
+    parts = [f"{CONTENT_WORDS[name]} {row['median']:.0f} m (serving cell {row['serving_cell_median']:.0f} m)"
              for name, row in fixes["by_content"].items() if row["events"]]
     return f"located   median error {fixes['median']:.0f} m; " + ", ".join(parts)
 
 
-def summary(run: dict[str, Any]) -> list[str]:
+def summary(run: dict[str, Any]) -> str:
     """Return the lines a person reads after a run."""
     account, error, privacy, releases = (run[name] for name in ("account", "presence_error", "privacy", "releases"))
-    return [
-        click.style(f"{run['scenario']}, seed {run['seed']}", bold=True)
-        + f": {run['handsets']:,} handsets, {run['cells']:,} cells, {run['areas']} areas, {run['hours']:g} h",
-        f"events    {run['events']:,} in {run['wall_s']:.0f} s; {account['binned']:,} counted, "
-        f"{account['refused']:,} of "
-        f"people who did not agree, {account['late'] + account['invalid'] + account['shed']:,} late, invalid or shed",
-        located(run["fix_error_m"]),
-        f"sealed    {releases['stored']} of {releases['due']} releases stored, {releases['lost']} lost; "
-        f"rho {privacy['rho']:.4g} a {privacy['unit']}, epsilon {privacy['epsilon_at_1e_6']:.2f} at 1e-6",
-        f"error     by area and hour, median: noise {percent(error['noise_median'])}, place "
-        f"{percent(error['place_median'])}, total {percent(error['total_median'])}; "
-        f"{percent(error['published_share'])} of person-time published",
-        f"cost      {run['core_ns_per_event']['total']:,.0f} core ns an event, {run['events_per_s']:,.0f} events/s",
-        f"look at   {run['out']}/map.html, or ask: footfall ask {run['out']} presence --level hour",
-    ]
+    noise, place, total, published = (percent(error[name]) for name in JUDGED)
+    lost = account["late"] + account["invalid"] + account["shed"]
+    return f"""{click.style(f"{run['scenario']}, seed {run['seed']}", bold=True)}: \
+{run['handsets']:,} handsets, {run['cells']:,} cells, {run['areas']} areas, {run['hours']:g} h
+events    {run['events']:,} in {run['wall_s']:.0f} s; {account['binned']:,} counted, \
+{account['refused']:,} of people who did not agree, {lost:,} late, invalid or shed
+{located(run["fix_error_m"])}
+sealed    {releases['stored']} of {releases['due']} releases stored, {releases['lost']} lost; \
+rho {privacy['rho']:.4g} a {privacy['unit']}, epsilon {privacy['epsilon_at_1e_6']:.2f} at 1e-6
+error     by area and hour, median: noise {noise}, place {place}, total {total}; {published} of person-time published
+cost      {run['core_ns_per_event']['total']:,.0f} core ns an event, {run['events_per_s']:,.0f} events/s
+look at   {run['out']}/map.html, or ask: footfall ask {run['out']} presence --level hour"""
 
 
 def scores(levels: dict[str, dict[str, Any]], fixes: dict[str, Any]) -> str:

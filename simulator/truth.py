@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+from contextlib import closing
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,11 @@ from simulator.kernels.presence import SLOT_MS, add_day
 from simulator.population import Country
 
 EPOCH = date(1970, 1, 1)
+COLUMNS = {"presence": ("?, ?, ?, ?", "slot INTEGER, area_id TEXT, everyone_ms INTEGER NOT NULL, "
+                        "counted_ms INTEGER NOT NULL, PRIMARY KEY (slot, area_id)"),
+           "meta": ("?, ?", "key TEXT PRIMARY KEY, value TEXT NOT NULL"),
+           "cell_load": ("?, ?, ?, ?", "slot, cell, events, connections, PRIMARY KEY (slot, cell)"),
+           "tracking_load": ("?, ?, ?", "slot, tac, pages, PRIMARY KEY (slot, tac)")}
 
 
 def counted_persons(subscribers: np.ndarray, persons: int, purpose: str, basis: str) -> np.ndarray:
@@ -53,15 +59,23 @@ def digest(areas: AreaSet, start_ms: int, presence: np.ndarray) -> str:
     return hashlib.sha256(head.encode() + presence.astype("<i8").tobytes()).hexdigest()
 
 
-def write(path: Path, areas: AreaSet, start_ms: int, presence: np.ndarray, meta: dict) -> None:
-    """Write truth.db: presence(slot, area_id, everyone_ms, counted_ms), meta(key, value); no persons."""
-    rows = ((slot, area_id, *person_ms) for slot, by_area in enumerate(presence.tolist(), start_ms // SLOT_MS)
-            for area_id, person_ms in zip(areas.area_id, by_area, strict=True))
+def write(path: Path, areas: AreaSet, start_ms: int, presence: np.ndarray, meta: dict, **loads: np.ndarray) -> None:
+    """Write truth.db: the table and its digest, what is said of it, the load of the network; no persons.
+
+    loads : i8[n, columns]  rows of a table of COLUMNS, of every shard: those of one key are added up
+    """
     known = {"digest": digest(areas, start_ms, presence), **meta}
-    with sqlite3.connect(path) as db:
-        db.execute("CREATE TABLE presence (slot INTEGER, area_id TEXT, everyone_ms INTEGER NOT NULL, "
-                   "counted_ms INTEGER NOT NULL, PRIMARY KEY (slot, area_id)) WITHOUT ROWID")
-        db.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
-        db.executemany("INSERT INTO presence VALUES (?, ?, ?, ?)", rows)
-        db.executemany("INSERT INTO meta VALUES (?, ?)", [(key, str(known[key])) for key in sorted(known)])
-    db.close()
+    by_slot = enumerate(presence.tolist(), start_ms // SLOT_MS)
+    tables = {"presence": [(slot, area_id, *both_ms) for slot, by_area in by_slot
+                           for area_id, both_ms in zip(areas.area_id, by_area, strict=True)],
+              "meta": [(key, str(known[key])) for key in sorted(known)]}
+    for table, rows in loads.items():
+        keys, where = np.unique(rows[:, :2], axis=0, return_inverse=True)
+        sums = np.zeros((len(keys), rows.shape[1] - 2), "i8")
+        np.add.at(sums, where.ravel(), rows[:, 2:])
+        tables[table] = np.column_stack([keys, sums]).tolist()
+    with closing(sqlite3.connect(path)) as db, db:
+        for table, lines in tables.items():
+            marks, columns = COLUMNS[table]
+            db.execute(f"CREATE TABLE {table} ({columns}) WITHOUT ROWID")
+            db.executemany(f"INSERT INTO {table} VALUES ({marks})", lines)

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from probe.base.config import ConfigError
-from simulator import scenario, scenario_cli
+from simulator import cli, scenario
 
 LEIPZIG = Path(__file__).parents[2] / "../shared/data/leipzig"
 
@@ -118,7 +118,7 @@ def test_areas_without_residents_need_a_number_of_handsets():
 
 
 def test_the_commands_list_and_show():
-    listed = CliRunner().invoke(scenario_cli.command, ["list"])
+    listed = CliRunner().invoke(cli.scenario, ["list"])
     assert [line.split()[0] for line in listed.output.splitlines()] == ["city", "leipzig", "village"]
-    shown = CliRunner().invoke(scenario_cli.command, ["show", "city"])
+    shown = CliRunner().invoke(cli.scenario, ["show", "city"])
     assert "[population]" in shown.output and "assumption" in shown.output
