@@ -102,7 +102,7 @@ def _features(text: str, where: str) -> list[dict]:
             isinstance(feature, dict) and isinstance(feature.get("properties") or {}, dict) for feature in features):
         raise ConfigError(where, ["is no GeoJSON FeatureCollection of polygons"])
     if not 1 <= len(features) <= AREAS_MAX:
-        raise ConfigError(where, [f"holds {len(features)} areas; needs 1 to {AREAS_MAX}"])
+        raise ConfigError(where, [f"holds {len(features)} polygons; needs 1 to {AREAS_MAX}"])
     return features
 
 
