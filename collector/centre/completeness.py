@@ -15,15 +15,15 @@ def completeness(expected: Registered, kinds: Mapping[int, Kind], watermark_ms: 
     """Return the state of every slot expected of a probe's table: by what is stored, and its watermark."""
     slots = range(expected.first_slot, expected.until_slot)
     found = {slot: Cell.DUE if expected.due_ms(slot) <= watermark_ms else Cell.NOT_DUE for slot in slots}
-    here = {slot: Cell.STORED if kind == Kind.RELEASE else Cell.LOST for slot, kind in kinds.items()}
-    return {slot: here.get(slot, cell) for slot, cell in found.items()}
+    here = {slot: Cell.STORED if kind == Kind.RELEASE else Cell.LOST for slot, kind in kinds.items() if slot in slots}
+    return found | here
 
 
 def account(store: Store) -> dict[str, int]:
     """Return how many releases are due by now, and how many of them are stored or declared lost."""
     cells: Counter[Cell] = Counter()
     for one in store.registered():
-        known = store.known(one.probe)
-        cells.update(completeness(one, store.kinds(one.probe, one.table), known.watermark_ms).values())
+        kinds, known = store.kinds(one.probe, one.table), store.known(one.probe)
+        cells.update(completeness(one, kinds, known.watermark_ms).values())
     stored, lost = cells[Cell.STORED], cells[Cell.LOST]
     return {"due": stored + lost + cells[Cell.DUE], "stored": stored, "lost": lost}

@@ -11,11 +11,8 @@ WINDOW = 32
 RETRY_AFTER_S = 2
 
 
-class Decision(NamedTuple):
+class Decision(NamedTuple("Decision", [("entry", Entry | None), ("answer", bytes | None)])):
     """What to write, what to answer at once; an offered release is answered after the commit."""
-
-    entry: Entry | None = None
-    answer: bytes | None = None
 
 
 class Intake:
@@ -36,9 +33,9 @@ class Intake:
             if source not in self._sessions:
                 return nack(Code.BUSY, inc)
             if isinstance(message, Beat):
-                known = self._known[probe]
-                known.watermark_ms, known.inc = max(message.watermark_ms, known.watermark_ms), inc
-                return Decision(Beaten(probe, inc, message))
+                passed_ms = max(message.watermark_ms, self._known[probe].watermark_ms)
+                self._known[probe] = self._known[probe]._replace(watermark_ms=passed_ms, inc=inc)
+                return Decision(Beaten(probe, inc, message), None)
             if isinstance(message, Rel):
                 return self._release(probe, inc, Offered(release.decode(message.frame), message.frame))
             raise WireError("a message that only a store sends")
@@ -51,7 +48,7 @@ class Intake:
             return None
         one, known = entry.release, self._known[entry.release.probe]
         if verdict is Verdict.CONFLICT:
-            known.frozen = True
+            self._known[one.probe] = known._replace(frozen=True)
             return nack(Code.CONFLICT, one.inc, entry).answer
         known.last_slots[one.table] = max(one.slot, known.last_slots.get(one.table, -1))
         return envelope.encode(Ack(one.inc, *named(entry)))
@@ -77,7 +74,7 @@ class Intake:
             return nack(Code.FORBIDDEN, inc, offered, Refused(probe, Code.FORBIDDEN, offered.frame))
         if expected.due_ms(one.slot) > known.watermark_ms:
             return nack(Code.SKEW, inc, offered)
-        return Decision(offered)
+        return Decision(offered, None)
 
 
 def fits(one: release.Release, expected: Registered) -> bool:

@@ -1,13 +1,11 @@
 """Named, typed questions to a store, and their answers as rows: how many people, where, when."""
 
 import json
-import sys
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,11 +17,10 @@ from probe.base.config import ConfigError, did_you_mean
 from probe.base.packing import WireError
 from probe.wire import release
 
-LEVELS, AXES = ("slot", "hour", "day"), ("area",)
+LEVELS, AXES = ["slot", "hour", "day"], ["area"]
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """What is asked.  Times are local, ISO 8601; a period that overlaps them is answered whole."""
 
     table: str
@@ -38,8 +35,6 @@ class Question:
 def opened(path: Path) -> tuple[Store, Path]:
     """Return (the store of a run folder or a store file, its folder), or say that it is neither."""
     found = path / "store.db" if path.is_dir() else path
-    if not found.is_file():
-        raise ConfigError(str(path), ["no run and no store; name a run directory or its store.db"])
     return SqliteStore(path=str(found)).reader(), found.parent
 
 
@@ -65,8 +60,11 @@ def answer(store: Store, question: Question, factor: float = 1.0) -> list[dict]:
         loaded.warming[:] = False  # every local day has its warming hour: of a day that is a small part
     for period in periods(first, question.level, begin_ms, end_ms):
         slots = np.arange(*(ms // (first.slot_s * SECOND_MS) for ms in period)) - first.first_slot
+        at = np.clip(slots, 0, len(loaded.stored) - 1)  # what lies outside of the registered is not stored
+        stored = loaded.stored[at] & (at == slots)
+        some = Slots(loaded.values[at], loaded.sigma[at], stored, loaded.warming[at], first.slot_s)
         start, end = (local(ms, first.zone).isoformat(timespec="minutes") for ms in period)
-        for names, found in zip(first.areas, estimate(part(loaded, slots), question.partial, factor), strict=True):
+        for names, found in zip(first.areas, estimate(some, question.partial, factor), strict=True):
             if question.area in (None, *names):
                 rows.append({"area": names[1], "slot_start": start, "slot_end": end, **found._asdict()})
     return rows
@@ -76,9 +74,9 @@ def checked(registered: list[Registered], question: Question) -> tuple[list[Regi
     """Return (what is registered under the table asked for, begin_ms, end_ms), or raise every problem."""
     problems: list[str] = []
 
-    def named(what: str, name: str, known: Sequence[str], shown: Sequence[str] = ()) -> None:
-        if name not in known:
-            there = ", ".join(shown or known) or "none"
+    def named(what: str, name: str, known: list[str], unsaid: list[str] | None = None) -> None:
+        if name not in known + (unsaid or []):
+            there = ", ".join(known[:20] + ["..."] * (len(known) > 20)) or "none"
             problems.append(f'no {what} "{name}"{did_you_mean(name, known)}; there is: {there}')
 
     def moment(text: str | None, otherwise: int) -> int:
@@ -92,14 +90,14 @@ def checked(registered: list[Registered], question: Question) -> tuple[list[Regi
         return otherwise
 
     expected = [one for one in registered if one.name == question.table]
-    zone = expected[0].zone if expected else "UTC"
-    named("table", question.table, sorted({one.name for one in registered}))
+    zone, tables = expected[0].zone if expected else "UTC", sorted({one.name for one in registered})
+    named("table", question.table, tables)
     named("level", question.level, LEVELS)
     named("axis", question.by, AXES)
     if expected and question.area is not None:
-        ids, names = zip(*expected[0].areas, strict=True)
-        named("area", question.area, ids + names, names[:20] + ("...",) * (len(names) > 20))
-    begin_ms, end_ms = moment(question.begin, 0), moment(question.end, sys.maxsize)
+        ids, names = map(list, zip(*expected[0].areas, strict=True))
+        named("area", question.area, names, ids)
+    begin_ms, end_ms = moment(question.begin, 0), moment(question.end, 1 << 62)
     if begin_ms >= end_ms:
         problems.append(f"from {question.begin} to {question.end}: nothing lies between")
     if problems:
@@ -130,22 +128,14 @@ def load(store: Store, expected: list[Registered]) -> Slots:
     """
     first = expected[0]
     count = first.until_slot - first.first_slot
-    values, variance = np.zeros((count, len(first.areas)), np.int64), np.zeros(count)
-    parts, warming = np.zeros(count, np.int64), np.zeros(count, bool)
+    values, warming = np.zeros((count, len(first.areas)), np.int64), np.zeros(count, bool)
+    variance, parts = sums = np.zeros((2, count))
     for frame in store.frames(first.table):
         with suppress(WireError):
             one = release.decode(frame)
             if one.statement is not None:
                 slot = one.slot - first.first_slot
                 values[slot] += one.values
-                variance[slot] += one.statement.sigma**2
-                parts[slot] += 1
+                sums[:, slot] += one.statement.sigma**2, 1
                 warming[slot] |= one.statement.warming
     return Slots(values, np.sqrt(variance), parts == len(expected), warming, first.slot_s)
-
-
-def part(loaded: Slots, slots: np.ndarray) -> Slots:
-    """Return the slots of a period; those outside of what is registered are not stored."""
-    rows = np.clip(slots, 0, len(loaded.stored) - 1)
-    stored = loaded.stored[rows] & (rows == slots)
-    return Slots(loaded.values[rows], loaded.sigma[rows], stored, loaded.warming[rows], loaded.slot_s)

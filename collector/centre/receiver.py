@@ -8,8 +8,7 @@ import zmq
 
 from collector.centre.intake import Intake
 from collector.centre.stores import Registered, Store, Verdict
-from probe.base import plugins, process
-from probe.base.clock import WallClock
+from probe.base import clock, plugins, process
 from probe.base.main import RunError
 from probe.base.tally import Tally
 from probe.wire.envelope import MESSAGE_MAX
@@ -24,7 +23,7 @@ class StoreConfig(NamedTuple("StoreConfig", [("store", dict), ("registered", lis
 
 def store_main(config: StoreConfig, pipe: Connection) -> None:
     """Take releases until told to stop, then drain and report."""
-    clock = WallClock()
+    watch, tally = clock.WallClock(), Tally()
     settings: Any = plugins.settings("footfall.stores", "store", config.store)
     with process.sockets((zmq.ROUTER, ROUTER)) as (socket,):
         try:
@@ -36,21 +35,14 @@ def store_main(config: StoreConfig, pipe: Connection) -> None:
             registered = store.registered()
             intake = Intake(registered, {one.probe: store.known(one.probe) for one in registered})
             pipe.send(("ready", {"endpoint": process.endpoint(socket)}))
-            begin_s = clock.cpu_s()
-            tally = serve(socket, intake, store, pipe)
-            report = {"core_s": {"store": clock.cpu_s() - begin_s}, "peak_rss_mb": process.peak_rss_mb()}
-    pipe.send(("done", {**{str(verdict): tally[verdict] for verdict in Verdict}, **report}))
-
-
-def serve(socket: zmq.Socket, intake: Intake, store: Store, pipe: Connection) -> Tally:
-    """Take groups of messages until told to stop; what arrived before that is still taken."""
-    tally, stopping = Tally(), False
-    while (group := [(parts[0], parts[1]) for parts in process.received(socket) if len(parts) == 2]) or not stopping:
-        for source, answer in handle(group, intake, store, tally):
-            process.send(socket, source, answer)
-        if not group:
-            stopping = process.wait(pipe, socket)
-    return tally
+            begin_s, stopping = watch.cpu_s(), False
+            while (group := process.received(socket)) or not stopping:  # what arrived before the stop is still taken
+                pairs = [(parts[0], parts[1]) for parts in group if len(parts) == 2]
+                for source, answer in handle(pairs, intake, store, tally):
+                    process.send(socket, source, answer)
+                stopping = stopping or (not group and process.wait(pipe, socket))
+    counts = {str(verdict): tally[verdict] for verdict in Verdict}
+    pipe.send(("done", {**counts, "core_s": {"store": watch.cpu_s() - begin_s}, "peak_rss_mb": process.peak_rss_mb()}))
 
 
 def handle(group: list[tuple[bytes, bytes]], intake: Intake, store: Store, tally: Tally) -> list[tuple[bytes, bytes]]:
@@ -59,7 +51,7 @@ def handle(group: list[tuple[bytes, bytes]], intake: Intake, store: Store, tally
     pending = [(source, one.entry) for source, one in decided if one.entry is not None]
     verdicts = store.write([entry for _, entry in pending]) if pending else []
     tally.update(verdicts)
+    settled = zip(pending, verdicts, strict=True)
     answers = [(source, one.answer) for source, one in decided]
-    for (source, entry), verdict in zip(pending, verdicts, strict=True):
-        answers.append((source, intake.settle(entry, verdict)))
+    answers += [(source, intake.settle(entry, verdict)) for (source, entry), verdict in settled]
     return [(source, answer) for source, answer in answers if answer is not None]

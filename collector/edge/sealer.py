@@ -3,10 +3,8 @@
 import hashlib
 import os
 import sqlite3
-from functools import partial
 from math import inf
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +12,8 @@ import zmq
 
 from collector.edge import deliver, gather, ledger, noise, seal, slots, spool
 from collector.edge.metrics import presence
-from probe.base import process
-from probe.base.clock import SECOND_MS, WallClock, local
+from probe.base import clock, packing, process
 from probe.base.config import ConfigError, parse
-from probe.base.packing import WireError
 
 PROBE, PRESENCE = 1, presence.Presence.table
 PATIENCE_S = 5.0  # after a stop, for what is sealed to be acknowledged
@@ -53,27 +49,27 @@ class Witness:
 
 def sealer_main(config: SealerConfig, pipe: Connection) -> None:
     """Seal every slot from start_ms to until_ms, deliver it, report; or stop when told to."""
-    clock, path = WallClock(), Path(config.spool_path)
-    with (spool.opened(path, incarnation(config.seed)) as kept,
+    watch, seed = clock.WallClock(), config.seed
+    # A new spool is named by seed and edge in a seeded run, else at random.
+    name = os.urandom(16) if seed is None else seed.to_bytes(8, "little") + PROBE.to_bytes(4, "little")
+    with (spool.opened(config.spool_path, hashlib.sha256(name).digest()[:16]) as kept,
           process.sockets((zmq.PULL, PARTS), (zmq.DEALER, STORE)) as (parts, store)):
         parts.bind("tcp://127.0.0.1:*")
         store.connect(process.loopback(config.store_endpoint))
         work = Work(config, kept)
         pipe.send(("ready", {"endpoint": process.endpoint(parts)}))
-        begin_s, give_up_s = clock.cpu_s(), inf
-        while not work.finished and clock.now_s() < give_up_s:
+        begin_s, give_up_s = watch.cpu_s(), inf
+        while watch.now_s() < give_up_s and not (work.delivery.settled and (work.closed or give_up_s < inf)):
             stop = process.wait(pipe, parts, store)
             for frames in process.received(parts):
                 work.take(frames)
             for frames in process.received(store):
                 work.delivery.incoming(b"".join(frames))
-            for frame in work.delivery.outgoing(clock.now_s()):
+            for frame in work.delivery.outgoing(watch.now_s()):
                 process.send(store, frame)
-            give_up_s = min(give_up_s, clock.now_s() + PATIENCE_S) if stop else give_up_s
-            if give_up_s < inf and work.delivery.settled:
-                break
-        report = {"core_s": {"seal": clock.cpu_s() - begin_s}, "peak_rss_mb": process.peak_rss_mb()}
-    pipe.send(("done", {**work.report(), **report}))
+            give_up_s = min(give_up_s, watch.now_s() + PATIENCE_S) if stop else give_up_s
+    cost = {"core_s": {"seal": watch.cpu_s() - begin_s}, "peak_rss_mb": process.peak_rss_mb()}
+    pipe.send(("done", {**work.report(), **cost}))
 
 
 class Work:
@@ -84,9 +80,12 @@ class Work:
             raise ConfigError("sealer", ["judge_path: only a seeded simulation may keep tallies before noise"])
         privacy = parse(ledger.PrivacySettings, "[privacy]", config.privacy)
         grid = parse(slots.SlotSettings, "[slots]", {"zone": config.zone, **config.slots})
-        a_day, units, seed = presence.DAY_MAX_S // grid.slot_s, SECOND_MS * presence.UNITS, config.seed
+        a_day, units, seed = presence.DAY_MAX_S // grid.slot_s, clock.SECOND_MS * presence.UNITS, config.seed
         stated = ledger.promise(privacy, presence.Presence.name, grid.slot_s, a_day, units)
-        source: seal.Source = partial(noise.SeededBits, seed) if seed is not None else lambda *named: noise.OsBits()
+
+        def source(table: int, slot: int) -> noise.OsBits | noise.SeededBits:
+            return noise.OsBits() if seed is None else noise.SeededBits(seed, table, slot)
+
         source(0, 0).noise(1, 1, 1)  # compile before the first slot waits
         self._spool, self._zone, self._slots = kept, grid.zone, slots.Slots(grid, config.start_ms)
         self._last_slot = self._slots.of(config.until_ms) - 1
@@ -97,35 +96,28 @@ class Work:
         self.delivery.tally.count("lost", self._sealer.recover())
 
     @property
-    def finished(self) -> bool:
-        """Return whether every slot is closed and everything sealed is acknowledged."""
-        return self._spool.closed.get(PRESENCE, -1) >= self._last_slot and self.delivery.settled
+    def closed(self) -> bool:
+        """Return whether every slot is closed."""
+        return self._spool.closed.get(PRESENCE, -1) >= self._last_slot
 
     def take(self, frames: list[bytes]) -> None:
         """Take one partial tally; seal what it makes whole.  A foreign one is counted and skipped."""
-        count = self.delivery.tally.count
         try:
             self._gather.add(b"".join(frames))
-        except WireError:
-            return count("invalid")
+        except packing.WireError:
+            return self.delivery.tally.count("invalid")
         for slot, tally in self._gather.whole():
             if slot <= self._spool.closed.get(PRESENCE, -1):
                 continue
             if tally is None:
                 self._sealer.lose(PRESENCE, slot, "gap")
             else:
-                day = local(self._slots.end_ms(slot) - 1, self._zone).date().toordinal()
+                day = clock.local(self._slots.end_ms(slot) - 1, self._zone).date().toordinal()
                 self._sealer.seal(PRESENCE, slot, day, tally, self._slots.warming(slot))
-            count("lost" if tally is None else "sealed")
+            self.delivery.tally.count("lost" if tally is None else "sealed")
         self.delivery.watermark_ms = self._gather.watermark_ms
 
     def report(self) -> dict:
         """Return what became of the slots; the digest over tallies only in a seeded simulation."""
         counts = {**dict.fromkeys(("sealed", "lost", "acked", "invalid"), 0), **self.delivery.tally}
         return {**counts, "tallies": self._witness.digest.hexdigest() if self._witness else ""}
-
-
-def incarnation(seed: int | None) -> bytes:
-    """Return 16 bytes that name a new spool: by seed and edge in a seeded run, else random."""
-    name = os.urandom(16) if seed is None else seed.to_bytes(8, "little") + PROBE.to_bytes(4, "little")
-    return hashlib.sha256(name).digest()[:16]

@@ -87,7 +87,7 @@ class Spool:
 
 
 @contextmanager
-def opened(path: Path, inc: bytes) -> Iterator[Spool]:
+def opened(path: Path | str, inc: bytes) -> Iterator[Spool]:
     """Open the spool at path for one writer; inc names it when it is new.
 
     The lock is closed after the database: closing any descriptor of a file drops SQLite's own locks on it.

@@ -11,6 +11,7 @@ import zmq
 from collector.centre.receiver import StoreConfig, store_main
 from collector.edge import gather
 from collector.edge.sealer import SealerConfig, sealer_main
+from probe.base import process
 from probe.base.config import ConfigError
 from probe.base.main import RunError
 from probe.base.process import loopback
@@ -126,6 +127,12 @@ def test_without_a_seed_the_system_draws_and_nothing_of_a_tally_is_told(tmp_path
 def test_a_stop_ends_with_what_was_due_stored(tmp_path):
     done, stored = carried(tmp_path, slots=3)
     assert done["acked"] == done["sealed"] == stored["stored"] <= 3
+
+
+def test_what_arrived_before_the_stop_was_heard_is_taken_and_the_stop_remembered(tmp_path, monkeypatch):
+    groups = iter([[], [[b"edge", b"poison"]], []])  # the stop is heard after the first look
+    monkeypatch.setattr(process, "received", lambda socket: next(groups))
+    assert Child(store_main, store_config(tmp_path)).stop()["quarantined"] == 1
 
 
 @pytest.mark.parametrize(

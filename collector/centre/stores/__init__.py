@@ -1,7 +1,6 @@
 """Plugins: where releases are kept.  What every store must offer stands here; check.py tests it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -40,14 +39,12 @@ Verdict = StrEnum("Verdict", {"STORED": "stored", "DUPLICATE": "duplicates", "CO
                               "QUARANTINED": "quarantined", "NOTED": "beats"})
 
 
-@dataclass
-class Known:
-    """What a store knows of a probe."""
+class Known(NamedTuple("Known", [("inc", bytes), ("watermark_ms", int), ("last_slots", dict[int, int]),
+                                 ("frozen", bool)])):
+    """What a store knows of a probe.
 
-    inc: bytes = b""  # never heard of
-    watermark_ms: int = 0
-    last_slots: dict[int, int] = field(default_factory=dict)  # by table
-    frozen: bool = False  # a conflict stands, until a person has looked
+    inc : b"" = never heard of;  last_slots : by table;  frozen : a conflict stands, until a person has looked
+    """
 
 
 class Store(Protocol):

@@ -26,23 +26,18 @@ def broken(build: Callable[[], Store], expected: Registered, frames: list[bytes]
         store.register([expected])
         stored = store.write([*good, *beats, Refused(probe, "malformed", b"x")])
     with closing(build()) as store:
-        kept, known, registered = list(store.frames(table)), store.known(probe), store.registered()
-        kinds = store.kinds(probe, table)
+        kept, kinds = list(store.frames(table)), list(store.kinds(probe, table).values())
+        known, registered = store.known(probe), store.registered()
         again = store.write([*good, *(offered(release.encode(one)) for one in others)])
     with closing(build()) as store:
         last, frozen = list(store.frames(table)), store.known(probe).frozen
-    noted = [Verdict.NOTED, Verdict.NOTED, Verdict.QUARANTINED]
-    promises = {
-        "what is new is stored": stored[:count] == [Verdict.STORED] * count,
-        "beats are noted, what is refused is kept apart": stored[count:] == noted,
-        "frames come back byte for byte": kept == frames,
-        "kinds are told by slot": list(kinds.values()) == [one.release.kind for one in good],
-        "what is expected is remembered": [one.due_ms(7) for one in registered] == [expected.due_ms(7)],
-        "the watermark never goes back": (known.watermark_ms, known.inc) == (5_000, first.inc),
+    promises = {"what is new is stored": stored[:count] == [Verdict.STORED] * count,
+        "beats are noted, what is refused is kept apart": stored[count:] == [Verdict.NOTED, Verdict.NOTED,
+        Verdict.QUARANTINED], "frames come back byte for byte": kept == frames, "kinds are told by slot": kinds == [
+        one.release.kind for one in good], "what is expected is remembered": [one.due_ms(7) for one in registered] == [
+        expected.due_ms(7)], "the watermark never goes back": (known.watermark_ms, known.inc) == (5_000, first.inc),
         "the last slot is known": known.last_slots == {table: good[-1].release.slot},
         "the same again is a duplicate": again[:count] == [Verdict.DUPLICATE] * count,
         "other bytes under a name are a conflict": again[count:] == [Verdict.CONFLICT] * 2,
-        "a conflict replaces nothing": last == frames,
-        "a conflict is remembered": frozen and not known.frozen,
-    }
+        "a conflict replaces nothing": last == frames, "a conflict is remembered": frozen and not known.frozen}
     return [promise for promise, kept_it in promises.items() if not kept_it]

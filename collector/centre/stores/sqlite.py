@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,10 +25,10 @@ CREATE TABLE registry(probe INTEGER, tab INTEGER, content TEXT, PRIMARY KEY(prob
 """
 NAMED = """SELECT DISTINCT sha256 FROM release
 WHERE (probe = ?1 AND tab = ?2 AND slot = ?3) OR (probe = ?1 AND inc = ?5 AND seq = ?4)"""
-SET_APART = """INSERT INTO quarantine(probe, why, sha256, head) SELECT ?1, ?2, ?3, ?4
-WHERE (SELECT count(*) FROM quarantine WHERE probe = ?1) < ?5"""
-NOTE = """INSERT INTO beat VALUES (?, ?, ?, ?, ?) ON CONFLICT(probe) DO UPDATE SET spool_depth = excluded.spool_depth,
-watermark_ms = max(watermark_ms, excluded.watermark_ms), last_seq = max(last_seq, excluded.last_seq)"""
+SET_APART = f"""INSERT INTO quarantine(probe, why, sha256, head) SELECT ?1, ?2, ?3, ?4
+WHERE ?2 = '{Verdict.CONFLICT}' OR (SELECT count(*) FROM quarantine WHERE probe = ?1) < {QUARANTINE_MAX}"""
+NOTE = """INSERT INTO beat VALUES (:probe, :inc, :watermark_ms, :last_seq, :spool_depth) ON CONFLICT(probe) DO UPDATE
+SET spool_depth = :spool_depth, watermark_ms = max(watermark_ms, :watermark_ms), last_seq = max(last_seq, :last_seq)"""
 
 
 class SqliteStore(Settings):
@@ -97,8 +96,7 @@ class Sqlite:
         if isinstance(entry, Refused):
             return self._quarantine(*entry)
         if isinstance(entry, Beaten):
-            beat = entry.beat
-            self._db.execute(NOTE, (entry.probe, entry.inc, beat.watermark_ms, beat.last_seq, beat.spool_depth))
+            self._db.execute(NOTE, {"probe": entry.probe, "inc": entry.inc, **entry.beat._asdict()})
             return Verdict.NOTED
         one, sha256 = entry.release, release.sha256_of(entry.frame)
         names = one.probe, one.table, one.slot, one.seq, one.inc
@@ -107,14 +105,12 @@ class Sqlite:
             return Verdict.DUPLICATE
         if found:
             return self._quarantine(one.probe, Verdict.CONFLICT, entry.frame)
-        row = *names, sha256, one.kind, entry.frame
-        self._db.execute("INSERT INTO release VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._db.execute("INSERT INTO release VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*names, sha256, one.kind, entry.frame))
         return Verdict.STORED
 
     def _quarantine(self, probe: int, why: str, frame: bytes) -> Verdict:
-        limit = QUARANTINE_MAX if why != Verdict.CONFLICT else sys.maxsize
-        self._db.execute(SET_APART, (probe, why, release.sha256_of(frame), frame[:HEAD_BYTES], limit))
-        return Verdict.QUARANTINED if why != Verdict.CONFLICT else Verdict.CONFLICT
+        self._db.execute(SET_APART, (probe, why, release.sha256_of(frame), frame[:HEAD_BYTES]))
+        return Verdict.CONFLICT if why == Verdict.CONFLICT else Verdict.QUARANTINED
 
     def kinds(self, probe: int, table: int) -> dict[int, release.Kind]:
         """Return the kind of what is stored, by slot."""

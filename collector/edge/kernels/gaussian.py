@@ -36,15 +36,12 @@ def take(pool, at):
 def bernoulli(n, d, pool, at):
     """Return whether an event of probability n/d happened, 0 <= n <= d < 2^55.
 
-    Byte by byte: u is the next digit, base 256, of a uniform number held against n/d.
+    Byte by byte: the next digit, base 256, of a uniform number held against n/d; what it leaves open is asked again.
     """
     while True:
-        u = take(pool, at)
-        if u * d + d <= 256 * n:
-            return True
-        if u * d >= 256 * n:
-            return False
-        n = 256 * n - u * d
+        n = 256 * n - take(pool, at) * d
+        if not 0 < n < d:
+            return n > 0
 
 
 @kernel
@@ -135,13 +132,10 @@ def threefry(key, counter0, counter1, out):
 
     Source: Salmon, Moraes, Dror, Shaw, Parallel random numbers: as easy as 1, 2, 3 (SC 2011).
     """
-    k0, k1, k2, k3 = key[0], key[1], key[2], key[3]
-    schedule = (k0, k1, k2, k3, PARITY ^ k0 ^ k1 ^ k2 ^ k3)
-    x0, x1, x2, x3 = counter0 + k0, counter1 + k1, k2, k3
+    schedule = (key[0], key[1], key[2], key[3], PARITY ^ key[0] ^ key[1] ^ key[2] ^ key[3])
+    x0, x1, x2, x3 = counter0 + key[0], counter1 + key[1], key[2], key[3]
     for turn in range(20):
-        x0, x1 = mixed(x0, x1, ROTATIONS[turn % 8, 0])
-        x2, x3 = mixed(x2, x3, ROTATIONS[turn % 8, 1])
-        x1, x3 = x3, x1
+        (x0, x3), (x2, x1) = mixed(x0, x1, ROTATIONS[turn % 8, 0]), mixed(x2, x3, ROTATIONS[turn % 8, 1])
         if turn % 4 == 3:
             s = turn // 4 + 1
             x0, x1 = x0 + schedule[s % 5], x1 + schedule[(s + 1) % 5]

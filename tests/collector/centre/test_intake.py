@@ -14,7 +14,7 @@ DUE = registered().due_ms(FIRST)
 
 
 def intake(**known):
-    return Intake([registered()], {1: Known(**known)})
+    return Intake([registered()], {1: Known(b"", 0, {}, False)._replace(**known)})
 
 
 def say(one, message, source=b"edge"):

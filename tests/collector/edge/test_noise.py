@@ -163,7 +163,7 @@ def test_the_law_is_exact_to_57_digits(check):
 
 
 MUTANTS = {
-    "a byte that decides is passed on": ("u * d + d <= 256 * n", "u * d + d < 256 * n", check_bernoulli),
+    "a byte that decides is passed on": ("if not 0 < n < d:", "if not 0 < n <= d:", check_bernoulli),
     "a byte is used twice": ("    at[0] += 1\n    return np.int64(pool[at[0] - 1])",
                              "    return np.int64(pool[at[0]])", check_bernoulli),
     "k (k - 1) as k^2": ("range(k * (k - 1))", "range(k * k)", check_law),
