@@ -7,8 +7,7 @@ from probe.base.streams import mix64
 from probe.wire.consent import countable
 from probe.wire.subscribers import MINOR, Subscribers
 
-LOAD = 0.8
-UNKNOWN_AGE, UNKNOWN_GENDER = 6, 2
+LOAD, UNKNOWN_AGE, UNKNOWN_GENDER = 0.8, 6, 2
 COUNTED = np.dtype([("subscriber", "u8"), ("person", "u8"), ("home", "u2"), ("klass", "u1")], align=True)
 
 

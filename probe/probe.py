@@ -4,18 +4,14 @@ from typing import Literal
 
 import numpy as np
 
-from probe.base.config import Settings
+from probe import consent, identity, tap
+from probe.base.config import RunError, Settings
 from probe.base.jit import kernel
-from probe.base.main import RunError
-from probe.base.packing import WireError
+from probe.base.packing import Batch, require
 from probe.base.tally import Tally
-from probe.consent import find, start
-from probe.identity import Keys, pseudonyms
-from probe.tap import AHEAD_MS, sound
-from probe.wire.events import Batch
 from probe.wire.observations import OBSERVATION
 
-PASSED, INVALID, LATE, REFUSED = range(4)
+PASSED, INVALID, LATE, REFUSED = range(4)  # fates of an event
 LEAP_MAX_MS = 8 * 86_400_000  # no tap is silent for a week: an idle one still tells the time
 
 
@@ -28,22 +24,22 @@ class ProbeSettings(Settings):
 class Probe:
     """Events in, observations out; nothing behind it sees an identity, and nothing tells one."""
 
-    def __init__(self, plan_digest: bytes, cell_count: int, counted: np.ndarray, keys: Keys, start_ms: int):
-        self._plan_digest, self._cell_count, self._counted, self._keys = plan_digest, cell_count, counted, keys
-        self.watermark_ms = start_ms
-        self.counts = Tally()
+    def __init__(self, plan_digest: bytes, cell_count: int, counted, keys: identity.Keys, start_ms: int, shard=0):
+        self._plan_digest, self._shard, self._cell_count = plan_digest, shard, cell_count
+        self._counted, self._keys, self.watermark_ms, self.counts = counted, keys, start_ms, Tally()
 
     def observe(self, batch: Batch) -> np.ndarray:
         """Return OBSERVATION[m] of those who may be counted; count everyone else in `counts`.
 
-        Raises WireError for a watermark that leaps, RunError for a tap that speaks of another plan.
+        Raises WireError for a shard of others and a watermark that leaps, RunError for a tap of another plan.
         """
+        require(batch.shard == self._shard, f"event batch: shard {batch.shard} at worker {self._shard}")
         if batch.plan_digest != self._plan_digest:
             raise RunError("tap and edge hold different plans; give both the same plan.csv")
-        if batch.watermark_ms > self.watermark_ms + LEAP_MAX_MS:
-            raise WireError("event batch: the watermark leaps by more than 8 days")
+        leap_ms = batch.watermark_ms - self.watermark_ms
+        require(leap_ms <= LEAP_MAX_MS, "event batch: the watermark leaps by more than 8 days")
         self.watermark_ms = max(self.watermark_ms, batch.watermark_ms)
-        latest_ms, events, count = self.watermark_ms + AHEAD_MS, batch.rows.view(), len(batch.rows)
+        latest_ms, events, count = self.watermark_ms + tap.AHEAD_MS, batch.rows.view(), len(batch.rows)
         events.flags.writeable = False  # one signature for arrays from frames and from tests
         self._keys.reach(latest_ms)
         at, person, day = np.empty(count, "i8"), np.empty(count, "u8"), np.empty(count, "i8")
@@ -52,11 +48,10 @@ class Probe:
         admit(events, (self._cell_count, latest_ms), at, self._counted, self._keys.midnights_ms,
               observations, person, day, fates)
         passed, invalid, late, refused = fates.tolist()
-        observations = observations[:passed]
-        observations["pseudonym"] = pseudonyms(person[:passed], day[:passed], self._keys.keys)
+        observations["pseudonym"][:passed] = identity.pseudonyms(person[:passed], day[:passed], self._keys.keys)
         self._keys.forget(self.watermark_ms)
         self.counts += Tally(offered=count, invalid=invalid, late=late, refused=refused)
-        return observations
+        return observations[:passed]
 
 
 @kernel
@@ -68,7 +63,7 @@ def seek(events, counted, at):
     """
     touched = np.uint64(0)
     for i in range(len(events)):
-        at[i] = start(events[i].subscriber, counted)
+        at[i] = consent.start(events[i].subscriber, counted)
         touched ^= counted[at[i]].subscriber
     return touched
 
@@ -88,8 +83,8 @@ def admit(events, limits, at, counted, midnights_ms, observations, person, day, 
     """
     for i in range(len(events)):
         event = events[i]
-        who = counted[find(event.subscriber, counted, at[i])]
-        if not sound(event, limits[0], limits[1]):
+        who = counted[consent.find(event.subscriber, counted, at[i])]
+        if not tap.sound(event, limits[0], limits[1]):
             fates[INVALID] += 1
         elif event.time_ms < midnights_ms[0]:
             fates[LATE] += 1

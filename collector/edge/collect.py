@@ -26,10 +26,8 @@ class Collector:
     """
 
     def __init__(self, slots: Slots, locate: Callable[[np.ndarray, np.ndarray], None], tally):
-        self._slots, self._locate, self._tally = slots, locate, tally
-        self._merge = Merge(slots.start_ms, slots.lateness_ms)
-        self._slot = slots.of(slots.start_ms)
-        self._counts = Tally()
+        self._slots, self._locate, self._tally, self._counts = slots, locate, tally, Tally()
+        self._merge, self._slot = Merge(slots.start_ms, slots.lateness_ms), slots.of(slots.start_ms)
 
     @property
     def counts(self) -> Tally:
@@ -41,7 +39,7 @@ class Collector:
         self._merge.take(observations, watermark_ms)
         closed = []
         while self._merge.bound_ms >= (end_ms := self._slots.end_ms(self._slot)):
-            self._count_before(end_ms)
+            self.drain(end_ms)
             closed.append((self._slot, self._tally.close()))
             if self._slots.ends_day(self._slot):
                 self._tally.end_day()
@@ -50,16 +48,13 @@ class Collector:
             self.drain()
         return closed
 
-    def drain(self) -> None:
-        """Count what cannot become late any more, without waiting for the end of the slot."""
-        self._count_before(self._merge.bound_ms)
-
-    def _count_before(self, time_ms: int) -> None:
-        observations = self._merge.before(time_ms)
+    def drain(self, end_ms: int | None = None) -> None:
+        """Count what happened before end_ms, or all that cannot become late any more."""
+        observations = self._merge.before(end_ms or self._merge.bound_ms)
         fixes = np.zeros(len(observations), FIX)
         self._locate(observations, fixes)
         placed = (fixes["content"] != NONE) | (observations["kind"] == DETACH)
-        if not placed.all():  # heard from a cell that never serves
-            observations, fixes = observations[placed], fixes[placed]
+        if not placed.all():
+            observations, fixes = observations[placed], fixes[placed]  # of cells that serve
         self._counts += Tally(binned=len(observations), invalid=len(placed) - len(observations))
         self._tally.count(observations, fixes)

@@ -17,10 +17,8 @@ class Merge:
     """
 
     def __init__(self, start_ms: int, lateness_ms: int):
-        self._lateness_ms, self._enough = lateness_ms, BATCH_MIN
-        self._chunks = [np.empty(0, RAW)]
-        self.bound_ms = start_ms  # rows before it are late
-        self.waiting = self.late = 0
+        self._lateness_ms, self._enough, self._chunks = lateness_ms, BATCH_MIN, [np.empty(0, RAW)]
+        self.bound_ms, self.waiting, self.late = start_ms, 0, 0  # rows before the bound are late
 
     def take(self, observations: np.ndarray, watermark_ms: int) -> None:
         """Hold OBSERVATION[n], then let time go forward to watermark_ms."""
@@ -40,7 +38,7 @@ class Merge:
         rows = np.concatenate(self._chunks)
         ripe = rows.view(OBSERVATION)["time_ms"] < time_ms
         ripened, self._chunks = rows[ripe], [rows[~ripe]]
-        self.waiting = len(rows) - len(ripened)
+        self.waiting = len(self._chunks[0])
         self._enough = 2 * self.waiting + BATCH_MIN
         return ripened[in_order(ripened.view(OBSERVATION))].view(OBSERVATION)
 

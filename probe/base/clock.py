@@ -6,20 +6,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from probe.base.config import ConfigError
 
-SECOND_MS = 1_000
-HOUR_MS = 3_600_000
+SECOND_MS, HOUR_MS = 1_000, 3_600_000
 
 
 class WallClock:
-    """The one wall clock.  Serves time-outs, never a count."""
+    """The one wall clock.  Serves time-outs, never a count.
 
-    def now_s(self) -> float:
-        """Return monotonic seconds."""
-        return time.monotonic()
+    now_s returns monotonic seconds; cpu_s the core seconds used by this process: what a
+    stage costs, never what it decides.
+    """
 
-    def cpu_s(self) -> float:
-        """Return core seconds used by this process: what a stage costs, never what it decides."""
-        return time.process_time()
+    now_s, cpu_s = staticmethod(time.monotonic), staticmethod(time.process_time)
 
 
 def zone(name: str) -> ZoneInfo:
@@ -27,8 +24,8 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
-        raise ConfigError("time zone", [
-            f'"{name}" is unknown; use a name such as Europe/Berlin (and install tzdata)']) from None
+        remedy = "use a name such as Europe/Berlin (and install tzdata)"
+        raise ConfigError("time zone", [f'"{name}" is unknown; {remedy}']) from None
 
 
 def epoch_ms(local: datetime, zone_name: str) -> int:
@@ -46,9 +43,8 @@ def midnights_ms(start_ms: int, end_ms: int, zone_name: str) -> list[int]:
 
     Local days have 23 or 25 hours twice a year; the list knows.
     """
-    day = local(start_ms, zone_name).date()
-    found: list[int] = []
-    while not found or found[-1] <= end_ms:
-        found.append(epoch_ms(datetime(day.year, day.month, day.day), zone_name))
-        day += timedelta(days=1)
+    day = datetime.combine(local(start_ms, zone_name), datetime.min.time())
+    found = [epoch_ms(day, zone_name)]
+    while found[-1] <= end_ms:
+        found.append(epoch_ms(day := day + timedelta(days=1), zone_name))
     return found

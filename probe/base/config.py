@@ -1,4 +1,4 @@
-"""Settings that name every problem at once: key, value, rule, remedy."""
+"""Settings that name every problem at once: key, value, rule, remedy; and the two faults that end a command."""
 
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -12,9 +12,12 @@ class ConfigError(ValueError):
     """A configuration or an input file says something we cannot run.  Lists every problem."""
 
     def __init__(self, where: str, problems: list[str]):
-        self.where = where
-        self.problems = problems
+        self.where, self.problems = where, problems
         super().__init__(f"{where}: " + "; ".join(problems))
+
+
+class RunError(RuntimeError):
+    """The run failed for a reason outside the input: port in use, disk full, store unreachable."""
 
 
 class Settings(BaseModel):
@@ -47,14 +50,10 @@ def parse(settings_type: type[S], where: str, mapping: dict) -> S:
 
 def problem(error: Any, settings_type: type[Settings]) -> str:
     """Return one pydantic error in our words."""
-    key = ".".join(map(str, error["loc"])) or where_of(settings_type)
+    key = ".".join(map(str, error["loc"])) or settings_type.__name__
     if error["type"] == "extra_forbidden":
         return f'unknown key "{key}"{did_you_mean(key, settings_type.model_fields)}'
     return f"{key} = {error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
-
-
-def where_of(settings_type: type[Settings]) -> str:
-    return settings_type.__name__
 
 
 def did_you_mean(name: str, known) -> str:
@@ -69,7 +68,7 @@ def read_text(path: Path, what: str, size_max: int = 256 << 20) -> str:
         if path.stat().st_size > size_max:
             raise ConfigError(str(path), [f"{what} is larger than {size_max >> 20} MiB"])
         return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(str(path), [f"{what} does not exist; check the path"]) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [f"{what} cannot be read: {error}"]) from None
+        gone = isinstance(error, FileNotFoundError)
+        fault = "does not exist; check the path" if gone else f"cannot be read: {error}"
+        raise ConfigError(str(path), [f"{what} {fault}"]) from None

@@ -18,54 +18,35 @@ import hashlib
 import inspect
 import os
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 os.environ["NUMBA_NUM_THREADS"] = "1"  # cores are used by processes; numba reads it when it is imported
 
 import numba
-from numba import njit, prange
-
-__all__ = ["bare", "kernel", "lanes", "prange"]
 
 FLAGS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False}
-BASE = Path(__file__).parent
-
-
-def cache_root() -> Path:
-    """Return the folder that holds all compile caches."""
-    given = os.environ.get("FOOTFALL_CACHE_DIR")
-    return (Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "footfall")
+prange = numba.prange
 
 
 @cache
 def cache_dir(room: Path) -> Path:
     """Return the cache folder for the kernels of one source folder."""
-    digest = hashlib.sha256(f"{sys.version} {numba.__version__}".encode())
-    for path in [BASE / "jit.py", BASE / "streams.py", *sorted(room.glob("*.py"))]:
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    root = Path(os.environ.get("FOOTFALL_CACHE_DIR") or home / "footfall")
+    base, digest = Path(__file__).parent, hashlib.sha256(f"{sys.version} {numba.__version__}".encode())
+    for path in [base / "jit.py", base / "streams.py", *sorted(room.glob("*.py"))]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return cache_root() / f"{room.parent.name}-{room.name}-{digest.hexdigest()[:16]}"
+    return root / f"{room.parent.name}-{room.name}-{digest.hexdigest()[:16]}"
 
 
-def _compile(function, **flags):
-    numba.config.CACHE_DIR = str(cache_dir(Path(inspect.getfile(function)).parent))  # type: ignore[attr-defined]
-    return njit(**FLAGS, **flags)(function)  # type: ignore[call-overload]
-
-
-def kernel(function):
+def kernel(function, **flags):
     """Compile a plain loop."""
-    return _compile(function)
+    numba.config.CACHE_DIR = str(cache_dir(Path(inspect.getfile(function)).parent))  # type: ignore[attr-defined]
+    return numba.njit(**FLAGS, **flags)(function)  # type: ignore[call-overload]
 
 
-def bare(function):
-    """Compile a plain loop that makes no array.
-
-    It keeps no count of references either: where small functions hand many arrays to each
-    other, counting took two thirds of the time.
-    """
-    return _compile(function, _nrt=False)
-
-
-def lanes(function):
-    """Compile one branch-free prange body to vector code."""
-    return _compile(function, parallel=True)
+# A plain loop that makes no array, and keeps no count of references either: where small
+# functions hand many arrays to each other, counting took two thirds of the time.
+bare = partial(kernel, _nrt=False)
+lanes = partial(kernel, parallel=True)  # one branch-free prange body, to vector code

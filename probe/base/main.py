@@ -5,7 +5,7 @@ from importlib.metadata import entry_points, version
 
 import click
 
-from probe.base.config import ConfigError
+from probe.base.config import ConfigError, RunError
 
 
 class LazyGroup(click.Group):
@@ -16,25 +16,21 @@ class LazyGroup(click.Group):
     """
 
     def commands_known(self) -> dict[str, tuple[str, str, str]]:
-        found: dict[str, tuple[str, str, str]] = {}
-        for entry in sorted(entry_points(group="footfall.commands"), key=lambda e: e.name):
-            found.update(entry.load())
-        return found
+        entries = entry_points(group="footfall.commands")
+        return dict(sorted(command for entry in entries for command in entry.load().items()))
 
     def list_commands(self, ctx):
-        return sorted(self.commands_known())
+        return list(self.commands_known())
 
     def get_command(self, ctx, cmd_name):
         known = self.commands_known()
-        if cmd_name not in known:
-            return None
-        module, attribute, _ = known[cmd_name]
-        return getattr(__import__(module, fromlist=[attribute]), attribute)
+        if cmd_name in known:
+            module, attribute, _ = known[cmd_name]
+            return getattr(__import__(module, fromlist=[attribute]), attribute)
 
     def format_commands(self, ctx, formatter):
-        rows = [(name, help_text) for name, (_, _, help_text) in sorted(self.commands_known().items())]
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl([(name, help_text) for name, (_, _, help_text) in self.commands_known().items()])
 
 
 @click.group(cls=LazyGroup)
@@ -48,20 +44,13 @@ def main() -> None:
     try:
         sys.exit(footfall.main(standalone_mode=False) or 0)
     except ConfigError as error:
-        click.echo(f"{error.where}:", err=True)
-        for line in error.problems:
-            click.echo(f"  {line}", err=True)
-        sys.exit(2)
+        words, code = "\n  ".join([f"{error.where}:", *error.problems]), 2
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+        words, code = "interrupted", 130
     except RunError as error:
-        click.echo(f"footfall: {error}", err=True)
-        sys.exit(1)
-
-
-class RunError(RuntimeError):
-    """The run failed for a reason outside the input: port in use, disk full, store unreachable."""
+        words, code = f"footfall: {error}", 1
+    click.echo(words, err=True)
+    sys.exit(code)

@@ -3,36 +3,25 @@
 A batch of signalling is one frame: a msgpack list of header fields, the last one the raw rows.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import NamedTuple
 
 import msgpack
 import numpy as np
 
-VERSION = 1  # of every format that `opened` opens
-COUNT_MAX = 1 << 18  # rows of a batch
-HEARD = [  # of one event: the same bytes before and behind the probe
-    ("cell", "<u4"),  # row of the plan
-    ("kind", "u1"),
-    ("flags", "u1"),
-    ("ta", "<u2"),  # timing advance, steps of 78.07 m one way
-    ("rsrp", "u1", (8,)),  # serving + 7, TS 36.133 code: dBm = code - 140.5
-    ("neighbour_pci", "<u2", (7,)),
-    ("aoa", "<u2"),  # half degrees
-]
+VERSION, COUNT_MAX = 1, 1 << 18  # of every format that `opened` opens; rows of a batch
+# Of one event, the same bytes before and behind the probe.  cell: row of the plan; ta: timing advance, steps of
+# 78.07 m one way; rsrp: serving + 7, TS 36.133 code: dBm = code - 140.5; aoa: half degrees.
+HEARD = [("cell", "<u4"), ("kind", "u1"), ("flags", "u1"), ("ta", "<u2"), ("rsrp", "u1", (8,)),
+         ("neighbour_pci", "<u2", (7,)), ("aoa", "<u2")]
 
 
 class WireError(ValueError):
     """Bytes from outside do not say what they should.  Whose fault: the sender's."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Rows of one shard; no later frame of it holds a row before watermark_ms."""
-
-    plan_digest: bytes  # 8 bytes
-    watermark_ms: int
-    shard: int
-    rows: np.ndarray
+class Batch(NamedTuple("Batch", [("plan_digest", bytes), ("watermark_ms", int), ("shard", int), ("rows", np.ndarray)])):
+    """Rows of one shard heard under a plan (8 bytes); no later frame of it holds a row before watermark_ms."""
 
 
 def require(holds: bool, words: str) -> None:
@@ -52,48 +41,48 @@ def unpack(data: bytes, types: tuple, what: str, length_max: int = 1 << 20) -> l
     Canonical means packing it again gives the same bytes: no duplicate, over-long or
     trailing encodings, so that one content has one hash.  bool is not an int here.
     """
-    if len(data) > length_max:
-        raise WireError(f"{what}: {len(data)} bytes, at most {length_max} allowed")
+    require(len(data) <= length_max, f"{what}: {len(data)} bytes, at most {length_max} allowed")
     try:
         fields = msgpack.unpackb(data, use_list=True, max_map_len=0, max_ext_len=0, max_array_len=1 << 16)
     except Exception as error:  # msgpack raises at least five classes, all the sender's fault
         raise WireError(f"{what}: not msgpack ({type(error).__name__})") from None
-    if not isinstance(fields, list) or len(fields) != len(types):
-        raise WireError(f"{what}: expected {len(types)} fields")
+    require(isinstance(fields, list) and len(fields) == len(types), f"{what}: expected {len(types)} fields")
     for index, (field, wanted) in enumerate(zip(fields, types, strict=True)):
-        if type(field) is not wanted:
-            raise WireError(f"{what}: field {index} is {type(field).__name__}, expected {wanted.__name__}")
-    if pack(fields) != data:
-        raise WireError(f"{what}: not in canonical form")
+        have = type(field)
+        require(have is wanted, f"{what}: field {index} is {have.__name__}, expected {wanted.__name__}")
+    require(pack(fields) == data, f"{what}: not in canonical form")
     return fields
 
 
 def opened(data: bytes, magic: str, types: tuple, length_max: int) -> list:
     """Return what follows magic and version in data, or raise WireError."""
     found, version, *fields = unpack(data, (str, int, *types), magic, length_max)
-    if (found, version) != (magic, VERSION):
-        raise WireError(f"{magic}: got {found} version {version}, expected version {VERSION}")
+    require((found, version) == (magic, VERSION), f"{magic}: got {found} version {version}, expected {VERSION}")
     return fields
 
 
 def rows_of(raw: bytes, count: int, dtype: np.dtype, what: str) -> np.ndarray:
     """Return dtype[count] of raw bytes, or raise WireError when there are more or fewer."""
-    if len(raw) != count * dtype.itemsize:
-        raise WireError(f"{what}: {count} rows declared, {len(raw)} bytes")
+    require(len(raw) == count * dtype.itemsize, f"{what}: {count} rows declared, {len(raw)} bytes")
     return np.frombuffer(raw, dtype)
 
 
-def encode_batch(batch: Batch, magic: str, dtype: np.dtype) -> bytes:
-    """Return one frame."""
-    digest, watermark_ms, shard, rows = batch.plan_digest, batch.watermark_ms, batch.shard, batch.rows
-    assert rows.dtype == dtype and len(rows) <= COUNT_MAX
-    return pack([magic, VERSION, digest, watermark_ms, len(rows), shard, rows.tobytes()])
+def batches(magic: str, dtype: np.dtype) -> tuple[Callable[[Batch], bytes], Callable[[bytes], Batch]]:
+    """Return (encode, decode): the frame of a batch of dtype[n], and the batch in a frame, or WireError.
 
-
-def decode_batch(frame: bytes, magic: str, dtype: np.dtype) -> Batch:
-    """Return the batch in a frame, or raise WireError.  What the rows say is not checked."""
+    What the rows say is not checked.
+    """
     types, limit = (bytes, int, int, int, bytes), COUNT_MAX * dtype.itemsize + 128
-    digest, watermark_ms, count, shard, raw = opened(frame, magic, types, limit)
-    if len(digest) != 8 or not 0 <= shard < 64 or not 0 <= watermark_ms < 1 << 62 or count > COUNT_MAX:
-        raise WireError(f"{magic}: digest, shard, watermark or count out of range")
-    return Batch(digest, watermark_ms, shard, rows_of(raw, count, dtype, magic))
+
+    def encode(batch: Batch) -> bytes:
+        digest, watermark_ms, shard, rows = batch
+        assert rows.dtype == dtype and len(rows) <= COUNT_MAX
+        return pack([magic, VERSION, digest, watermark_ms, len(rows), shard, rows.tobytes()])
+
+    def decode(frame: bytes) -> Batch:
+        digest, watermark_ms, count, shard, raw = opened(frame, magic, types, limit)
+        require(len(digest) == 8 and 0 <= shard < 64 and 0 <= watermark_ms < 1 << 62 and count <= COUNT_MAX,
+                f"{magic}: digest, shard, watermark or count out of range")
+        return Batch(digest, watermark_ms, shard, rows_of(raw, count, dtype, magic))
+
+    return encode, decode

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-AXIS_M = 6_378_137.0
-FLATTENING = 1 / 298.257222101
+AXIS_M, FLATTENING, BIN_M = 6_378_137.0, 1 / 298.257222101, 100.0
 E2 = FLATTENING * (2 - FLATTENING)
-BIN_M = 100.0
+EP2, E1 = E2 / (1 - E2), (1 - np.sqrt(1 - E2)) / (1 + np.sqrt(1 - E2))
+MERIDIAN_M = [AXIS_M * part for part in (  # by the multiple of the latitude, 0, 2, 4, 6 (Snyder 3-21)
+    1 - E2 / 4 - 3 * E2**2 / 64 - 5 * E2**3 / 256, 3 * E2 / 8 + 3 * E2**2 / 32 + 45 * E2**3 / 1024,
+    15 * E2**2 / 256 + 45 * E2**3 / 1024, 35 * E2**3 / 3072)]
 
 
 @dataclass(frozen=True)
@@ -26,59 +28,45 @@ class LocalFrame:
 
     def to_xy(self, latitude, longitude):
         """Return (x_m, y_m) f8 arrays for WGS 84 degrees (Snyder 8-9, 8-10)."""
-        phi, ep2 = np.radians(latitude), E2 / (1 - E2)
-        n = AXIS_M / np.sqrt(1 - E2 * np.sin(phi) ** 2)
-        t, c = np.tan(phi) ** 2, ep2 * np.cos(phi) ** 2
+        phi = np.radians(latitude)
+        n, t, c = AXIS_M / np.sqrt(1 - E2 * np.sin(phi) ** 2), np.tan(phi) ** 2, EP2 * np.cos(phi) ** 2
         a = np.radians(np.asarray(longitude) - self.longitude) * np.cos(phi)
-        x = n * (a + (1 - t + c) * a**3 / 6 + (5 - 18 * t + t**2 + 72 * c - 58 * ep2) * a**5 / 120)
+        x = n * (a + (1 - t + c) * a**3 / 6 + (5 - 18 * t + t**2 + 72 * c - 58 * EP2) * a**5 / 120)
         y = _meridian_m(phi) - _meridian_m(np.radians(self.latitude))
-        y = y + n * np.tan(phi) * (a**2 / 2 + (5 - t + 9 * c + 4 * c**2) * a**4 / 24)
-        return x, y
+        return x, y + n * np.tan(phi) * (a**2 / 2 + (5 - t + 9 * c + 4 * c**2) * a**4 / 24)
 
     def to_degrees(self, x_m, y_m):
         """Return (latitude, longitude) of local metres (Snyder 8-12 to 8-18)."""
-        ep2 = E2 / (1 - E2)
-        mu = (_meridian_m(np.radians(self.latitude)) + np.asarray(y_m, "f8")) / _meridian_scale()
-        e1 = (1 - np.sqrt(1 - E2)) / (1 + np.sqrt(1 - E2))
-        phi = mu + (3 * e1 / 2 - 27 * e1**3 / 32) * np.sin(2 * mu) + (21 * e1**2 / 16) * np.sin(4 * mu)
-        phi = phi + (151 * e1**3 / 96) * np.sin(6 * mu)
-        n = AXIS_M / np.sqrt(1 - E2 * np.sin(phi) ** 2)
-        r = AXIS_M * (1 - E2) / (1 - E2 * np.sin(phi) ** 2) ** 1.5
-        t, c, d = np.tan(phi) ** 2, ep2 * np.cos(phi) ** 2, np.asarray(x_m, "f8") / n
-        latitude = phi - n * np.tan(phi) / r * (d**2 / 2 - (5 + 3 * t + 10 * c - 4 * c**2 - 9 * ep2) * d**4 / 24)
+        mu = (_meridian_m(np.radians(self.latitude)) + np.asarray(y_m, "f8")) / MERIDIAN_M[0]
+        phi = mu + (3 * E1 / 2 - 27 * E1**3 / 32) * np.sin(2 * mu) + (21 * E1**2 / 16) * np.sin(4 * mu)
+        phi = phi + (151 * E1**3 / 96) * np.sin(6 * mu)
+        bend = 1 - E2 * np.sin(phi) ** 2
+        n, r = AXIS_M / np.sqrt(bend), AXIS_M * (1 - E2) / bend**1.5
+        t, c, d = np.tan(phi) ** 2, EP2 * np.cos(phi) ** 2, np.asarray(x_m, "f8") / n
+        latitude = phi - n * np.tan(phi) / r * (d**2 / 2 - (5 + 3 * t + 10 * c - 4 * c**2 - 9 * EP2) * d**4 / 24)
         longitude = (d - (1 + 2 * t + c) * d**3 / 6 + (5 - 2 * c + 28 * t) * d**5 / 120) / np.cos(phi)
         return np.degrees(latitude), self.longitude + np.degrees(longitude)
 
 
-def _meridian_scale() -> float:
-    return AXIS_M * (1 - E2 / 4 - 3 * E2**2 / 64 - 5 * E2**3 / 256)
-
-
 def _meridian_m(phi):
     """Return the length of the meridian from the equator (Snyder 3-21)."""
-    return (_meridian_scale() * phi - AXIS_M * (3 * E2 / 8 + 3 * E2**2 / 32 + 45 * E2**3 / 1024) * np.sin(2 * phi)
-        + AXIS_M * (15 * E2**2 / 256 + 45 * E2**3 / 1024) * np.sin(4 * phi) - AXIS_M * (35 * E2**3 / 3072) * np.sin(6
-        * phi))
+    m0, m2, m4, m6 = MERIDIAN_M
+    return m0 * phi - m2 * np.sin(2 * phi) + m4 * np.sin(4 * phi) - m6 * np.sin(6 * phi)
 
 
 def _q(phi):
-    e = np.sqrt(E2)
-    s = np.sin(phi)
+    e, s = np.sqrt(E2), np.sin(phi)
     return (1 - E2) * (s / (1 - E2 * s**2) - np.log((1 - e * s) / (1 + e * s)) / (2 * e))
 
 
 def to_laea(latitude, longitude):
     """Return (east_m, north_m) in EPSG:3035 for WGS 84 degrees (Snyder 24-17 to 24-19)."""
-    phi0, qp = np.radians(52.0), _q(np.pi / 2)
-    rq = AXIS_M * np.sqrt(qp / 2)
-    beta0 = np.arcsin(_q(phi0) / qp)
-    beta = np.arcsin(_q(np.radians(latitude)) / qp)
-    lam = np.radians(np.asarray(longitude) - 10.0)
+    phi0, qp, lam = np.radians(52.0), _q(np.pi / 2), np.radians(np.asarray(longitude) - 10.0)
+    rq, beta0, beta = AXIS_M * np.sqrt(qp / 2), np.arcsin(_q(phi0) / qp), np.arcsin(_q(np.radians(latitude)) / qp)
     d = AXIS_M * np.cos(phi0) / np.sqrt(1 - E2 * np.sin(phi0) ** 2) / (rq * np.cos(beta0))
     b = rq * np.sqrt(2 / (1 + np.sin(beta0) * np.sin(beta) + np.cos(beta0) * np.cos(beta) * np.cos(lam)))
     east = 4_321_000 + b * d * np.cos(beta) * np.sin(lam)
-    north = 3_210_000 + b / d * (np.cos(beta0) * np.sin(beta) - np.sin(beta0) * np.cos(beta) * np.cos(lam))
-    return east, north
+    return east, 3_210_000 + b / d * (np.cos(beta0) * np.sin(beta) - np.sin(beta0) * np.cos(beta) * np.cos(lam))
 
 
 def bin_terms(frame: LocalFrame, reach_m: float) -> np.ndarray:
@@ -87,10 +75,8 @@ def bin_terms(frame: LocalFrame, reach_m: float) -> np.ndarray:
     column = t0 + t1 x + t2 y + t3 x^2 + t4 x y + t5 y^2, likewise the row: what a kernel
     evaluates per point.  Fitted within reach_m; the residual is below 0.5 m to 30 km.
     """
-    axis = np.linspace(-reach_m, reach_m, 21)
-    x, y = (a.ravel() for a in np.meshgrid(axis, axis))
-    east, north = to_laea(*frame.to_degrees(x, y))
+    x, y = (a.ravel() for a in np.meshgrid(*2 * [np.linspace(-reach_m, reach_m, 21)]))
     scale = np.array([1, reach_m, reach_m, reach_m**2, reach_m**2, reach_m**2])
     design = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1) / scale
-    solution, *_ = np.linalg.lstsq(design, np.stack([east, north], axis=1) / BIN_M, rcond=None)
+    solution, *_ = np.linalg.lstsq(design, np.stack(to_laea(*frame.to_degrees(x, y)), axis=1) / BIN_M, rcond=None)
     return (solution / scale[:, None]).T.copy()

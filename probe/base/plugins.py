@@ -1,15 +1,13 @@
 """The one door for plugins: entry points, found by group and name, loaded when used."""
 
 from importlib.metadata import entry_points
+from typing import Any
 
 from probe.base.config import ConfigError, Settings, did_you_mean, parse
-
-GROUPS = ("footfall.layouts", "footfall.propagation", "footfall.locators", "footfall.metrics", "footfall.stores")
 
 
 def installed(group: str) -> dict:
     """Return {name: entry point} of a group."""
-    assert group in GROUPS, group
     return {entry.name: entry for entry in entry_points(group=group)}
 
 
@@ -19,19 +17,16 @@ def load(group: str, name: str) -> type[Settings]:
     if name not in found:
         names = ", ".join(sorted(found)) or "none"
         raise ConfigError(group, [f'no plugin "{name}"{did_you_mean(name, found)}; installed: {names}'])
-    entry = found[name]
     try:
-        return entry.load()
+        return found[name].load()
     except Exception as error:
-        owner = entry.dist.name if entry.dist else "?"
+        owner = found[name].dist.name
         raise ConfigError(group, [f'plugin "{name}" of {owner} does not load: {error}']) from error
 
 
-def settings(group: str, section: str, mapping: dict) -> Settings:
+def settings(group: str, section: str, mapping: dict) -> Any:
     """Return the parsed settings of the plugin that mapping["kind"] names."""
-    rest = dict(mapping)
-    kind = rest.pop("kind", None)
+    kind, rest = mapping.get("kind"), {key: value for key, value in mapping.items() if key != "kind"}
     if not isinstance(kind, str):
-        names = ", ".join(sorted(installed(group)))
-        raise ConfigError(f"[{section}]", [f"kind = {kind!r}: name one of {names}"])
+        raise ConfigError(f"[{section}]", [f"kind = {kind!r}: name one of {', '.join(sorted(installed(group)))}"])
     return parse(load(group, kind), f"[{section}]", rest)

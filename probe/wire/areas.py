@@ -7,8 +7,8 @@ bin that it lies in.
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import shapely
@@ -17,33 +17,25 @@ from probe.base.config import ConfigError, read_text
 from probe.base.plane import BIN_M, LocalFrame, bin_terms, to_laea
 
 ELSEWHERE = "elsewhere"
-SIZE_MAX = 64 << 20
-AREAS_MAX = 65_000  # rows are u2
+SIZE_MAX, AREAS_MAX = 64 << 20, 65_000  # rows are u2
 SPAN_MAX_M = 200_000.0  # beyond it the quadratic of bin_terms is off by more than a tenth of a bin
 GRID_OF_USE = np.array([[-16.0, 24.0], [40.0, 84.0]])  # longitude, latitude: from, to; EPSG:3035
 
 
-@dataclass(frozen=True)
-class AreaSet:
+class AreaSet(NamedTuple("AreaSet", [
+        ("frame", LocalFrame), ("area_id", list[str]), ("name", list[str]), ("residents", np.ndarray),
+        ("bins", np.ndarray), ("first", tuple[int, int]), ("terms", np.ndarray), ("digest", bytes)])):
     """A partition: the named areas, and elsewhere (the last row) for the rest of the map.
 
-    name        : list[str]    n + 1 names, the last ELSEWHERE
     area_id     : list[str]    n + 1 public ids
+    name        : list[str]    n + 1 names, the last ELSEWHERE
     residents   : f8[n + 1]    residents by the areas' own file, NaN where not given
     bins        : u2[rows, columns]  area row of each 100 m bin; the row of elsewhere outside all areas.
                   The outermost bins are elsewhere, so that a place off the raster may be clamped to it
     first       : (column, row) of bins[0, 0] in the ETRS89-LAEA grid
     terms       : f8[2, 6]     bin_terms of frame: local metres -> grid column and row
+    digest      : 8 bytes over ids and bins
     """
-
-    frame: LocalFrame
-    area_id: list[str]
-    name: list[str]
-    residents: np.ndarray
-    bins: np.ndarray
-    first: tuple[int, int]
-    terms: np.ndarray
-    digest: bytes  # 8 bytes over ids and bins
 
     @property
     def elsewhere(self) -> int:
@@ -52,8 +44,7 @@ class AreaSet:
 
     def centres(self) -> tuple[np.ndarray, np.ndarray]:
         """Return (x_m, y_m), f8[rows, columns]: local metres of every bin centre, true to 1 m."""
-        row, column = np.indices(self.bins.shape) + 0.5
-        wanted = np.stack([column + self.first[0], row + self.first[1]])
+        wanted = np.indices(self.bins.shape)[::-1] + 0.5 + np.reshape(self.first, (2, 1, 1))
         x, y = at = np.zeros((2, *self.bins.shape))
         for _ in range(4):  # the quadratic part is small: each round gains three digits
             gap = wanted - np.tensordot(self.terms, np.stack([np.ones_like(x), x, y, x * x, x * y, y * y]), 1)
@@ -78,11 +69,11 @@ def from_geojson(text: str, where: str) -> AreaSet:
         ids.append(str(next(value for value in known if value is not None)))
         names.append(str(given.get("name") or ids[-1]))
         residents.append(people := given.get("residents"))
+        sound = people is None or (type(people) in (int, float) and 0 <= people < 1e9)
         polygon, wrong = _polygon(feature.get("geometry"))
         polygons.append(polygon)
-        if people is not None and not (type(people) in (int, float) and 0 <= people < 1e9):
-            wrong = [f"residents = {people!r}; needs a number >= 0", *wrong]
-        problems += [f'area "{ids[-1]}" ({names[-1]}): {words}' for words in wrong]
+        for words in ("" if sound else f"residents = {people!r}; needs a number >= 0", wrong):
+            problems += [f'area "{ids[-1]}" ({names[-1]}): {words}'] if words else []
     problems += [f'area_id "{i}" is given {times} times' for i, times in sorted(Counter(ids).items()) if times > 1]
     if ELSEWHERE in ids:
         problems.append(f'area_id "{ELSEWHERE}" is taken: it means the rest of the map')
@@ -98,30 +89,27 @@ def _features(text: str, where: str) -> list[dict]:
     except (ValueError, RecursionError) as error:
         raise ConfigError(where, [f"is not JSON: {error}"]) from None
     features = document.get("features") if isinstance(document, dict) else None
-    if not isinstance(features, list) or not all(
+    if not isinstance(features, list) or not 1 <= len(features) <= AREAS_MAX or not all(
             isinstance(feature, dict) and isinstance(feature.get("properties") or {}, dict) for feature in features):
-        raise ConfigError(where, ["is no GeoJSON FeatureCollection of polygons"])
-    if not 1 <= len(features) <= AREAS_MAX:
-        raise ConfigError(where, [f"holds {len(features)} polygons; needs 1 to {AREAS_MAX}"])
+        raise ConfigError(where, [f"needs to be a GeoJSON FeatureCollection of 1 to {AREAS_MAX} polygons"])
     return features
 
 
-def _polygon(geometry) -> tuple[shapely.Geometry | None, list[str]]:
+def _polygon(geometry) -> tuple[shapely.Geometry | None, str]:
     """Return a polygon in degrees, and what is wrong with it."""
     kind = geometry.get("type") if isinstance(geometry, dict) else None
     if kind not in ("Polygon", "MultiPolygon"):
-        return None, [f"geometry is {kind or 'missing'}; needs Polygon or MultiPolygon"]
+        return None, f"geometry is {kind or 'missing'}; needs Polygon or MultiPolygon"
     degrees = shapely.force_2d(shapely.from_geojson(json.dumps(geometry), on_invalid="ignore"))
     if degrees is None or degrees.is_empty:
-        return None, ["coordinates are missing or unreadable; needs rings of [longitude, latitude]"]
+        return None, "coordinates are missing or unreadable; needs rings of [longitude, latitude]"
     at = shapely.get_coordinates(degrees)
     straight, swapped = (np.all((a >= GRID_OF_USE[0]) & (a <= GRID_OF_USE[1])) for a in (at, at[:, ::-1]))
     if not straight:
-        return None, ["latitude and longitude are swapped; GeoJSON says [longitude, latitude]" if swapped else
-                      f"position {at[0].tolist()} is outside the grid: {GRID_OF_USE.tolist()}, EPSG:3035"]
-    if not degrees.is_valid:
-        return None, [f"is not valid: {shapely.is_valid_reason(degrees)}; draw its rings without crossings"]
-    return degrees, []
+        return None, ("latitude and longitude are swapped; GeoJSON says [longitude, latitude]" if swapped else
+                      f"position {at[0].tolist()} is outside the grid: {GRID_OF_USE.tolist()}, EPSG:3035")
+    crossed = f"is not valid: {shapely.is_valid_reason(degrees)}; draw its rings without crossings"
+    return degrees, "" if degrees.is_valid else crossed
 
 
 def _burn(ids, names, residents, polygons, where: str) -> AreaSet:
@@ -133,21 +121,19 @@ def _burn(ids, names, residents, polygons, where: str) -> AreaSet:
         raise ConfigError(where, [f"spans more than {SPAN_MAX_M / 1000:g} km; split it"])
     x_m, y_m = ((np.arange(a, b + 1) + 0.5) * BIN_M for a, b in zip(low, high, strict=True))
     bins = np.full((len(y_m), len(x_m)), len(ids), "u2")
-    problems, small = [], []
+    problems, drawn = [], []
     for area, (west, south, east, north) in enumerate(ends - np.tile(low, 2)):
         rows, columns = slice(south, north + 1), slice(west, east + 1)
-        held, inside = bins[rows, columns], shapely.contains_xy(grid[area], x_m[columns], y_m[rows, None])
-        problems += [f'area "{ids[area]}" ({names[area]}) overlaps "{ids[other]}" ({names[other]})'
+        inside = shapely.contains_xy(grid[area], x_m[columns], y_m[rows, None])
+        if small := not inside.any():  # it would be counted as empty for ever: it gets the bin that it lies in
+            column, row = np.floor(shapely.get_coordinates(grid[area].point_on_surface())[0] / BIN_M).astype(int) - low
+            inside[row - south, column - west] = True
+        drawn.append((small, area, bins[rows, columns], inside))
+    for small, area, held, inside in sorted(drawn, key=lambda one: one[:2]):
+        relation = "is smaller than a bin, and lies in one of" if small else "overlaps"
+        problems += [f'area "{ids[area]}" ({names[area]}) {relation} "{ids[other]}" ({names[other]})'
                      for other in np.unique(held[inside]) if other < len(ids)]
         held[inside] = area
-        if not inside.any():
-            small.append(area)
-    for area in small:  # without a bin it would be counted as empty for ever: it gets the one that it lies in
-        point = shapely.get_coordinates(grid[area].point_on_surface())[0]
-        column, row = np.floor(point / BIN_M).astype(int) - low
-        if (other := bins[row, column]) < len(ids):
-            problems.append(f'area "{ids[area]}" ({names[area]}) is smaller than a bin, one of "{ids[other]}"')
-        bins[row, column] = area
     if problems:
         raise ConfigError(where, problems)
     west, south, east, north = shapely.total_bounds(polygons).tolist()

@@ -7,10 +7,9 @@ from enum import IntEnum
 
 import numpy as np
 
-from probe.base.packing import HEARD, Batch, decode_batch, encode_batch
+from probe.base.packing import HEARD, Batch as Batch, batches
 
-MAGIC = "footfall.events"
-EVENT = np.dtype([("time_ms", "<i8"), ("subscriber", "<u8"), *HEARD])  # UTC; 15 digits
+MAGIC, EVENT = "footfall.events", np.dtype([("time_ms", "<i8"), ("subscriber", "<u8"), *HEARD])  # UTC; 15 digits
 NO_CELL, NO_TA, NO_RSRP, NO_PCI, NO_AOA = 0xFFFFFFFF, 0xFFFF, 0xFF, 0xFFFF, 0xFFFF
 RSRP_CODE_MAX, TA_MAX = 97, 1282
 
@@ -23,11 +22,4 @@ class Kind(IntEnum):
     REESTABLISHMENT, REPORT, CALL, SMS = 9, 10, 11, 12
 
 
-def encode(batch: Batch) -> bytes:
-    """Return the frame of a batch of EVENT[n]."""
-    return encode_batch(batch, MAGIC, EVENT)
-
-
-def decode(frame: bytes) -> Batch:
-    """Return the batch in a frame, or raise WireError.  Rows are checked by the tap, one by one."""
-    return decode_batch(frame, MAGIC, EVENT)
+encode, decode = batches(MAGIC, EVENT)  # rows are checked by the tap, one by one

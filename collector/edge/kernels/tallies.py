@@ -15,13 +15,10 @@ import numpy as np
 
 from probe.base.jit import kernel
 
-AREAS_MAX = 6
+AREAS_MAX, CELL_ONLY, DETACH, END = 6, 1, 2, -1
 PERSON = np.dtype([
     ("pseudonym", "<u8"), ("last_ms", "<i8"), ("cell", "<u4"), ("area", "<u2", AREAS_MAX), ("weight", "u1", AREAS_MAX),
-    ("present", "u1"), ("hung", "u1"), ("link", "<i4"),  # hung in a bucket of the wheel, before row `link`
-], align=True)
-CELL_ONLY, DETACH = 1, 2
-END = -1
+    ("present", "u1"), ("hung", "u1"), ("link", "<i4")], align=True)  # hung in a bucket of the wheel, before row `link`
 U8, LOWER, UPPER = np.uint64, np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF00000000)
 
 

@@ -10,9 +10,8 @@ def broken(metric, slots: Slots, area_count: int, crowd, person) -> list[str]:
 
     crowd, person : (OBSERVATION[n], FIX[n])  in order of time; the pseudonym of person is not in crowd
     """
-    both = tuple(np.concatenate(pair) for pair in zip(crowd, person, strict=True))
-    order = np.argsort(both[0]["time_ms"], kind="stable")
-    both = both[0][order], both[1][order]
+    order = np.argsort(np.append(crowd[0]["time_ms"], person[0]["time_ms"]), kind="stable")
+    both = tuple(np.concatenate(pair)[order] for pair in zip(crowd, person, strict=True))
     whole, rest, cut_up = (played(metric, slots, area_count, *one) for one in ((both,), (crowd,), (both, 1)))
     promises = {
         "a tally is i8[areas]": whole.dtype == np.int64 and whole.shape[1] == area_count,

@@ -9,17 +9,15 @@ from collector.edge.kernels import tallies as kernels
 from collector.edge.slots import Slots
 from probe.base.config import Settings
 
-UNITS = 64  # what one person holds at any instant
-DAY_MAX_S = 90_000  # a local day of 25 hours
+UNITS, DAY_MAX_S = 64, 90_000  # what one person holds at any instant; a local day of 25 hours
 LOAD, PERSONS_MIN = 0.85, 1 << 10  # of the table
 
 
 class Presence(Settings):
-    """Person-ms x 64 by slot and area.  Conserved: a person is in one place at a time."""
+    """Units: person-ms x 64 by slot and area.  Conserved: a person is in one place at a time."""
 
     name: ClassVar[str] = "presence"
     table: ClassVar[int] = 1
-    unit: ClassVar[str] = "person-ms x 64"
 
     def bound_l2_units(self, slot_s: int = 900) -> int:
         """Return the L2 norm of the most that one person can add in a local day.
@@ -55,16 +53,14 @@ class PresenceTally:
         begin_ms, length_ms, expiry_ms = self._clock
         kernels.expire(*self._state())
         tally = self._sums + self._occupancy * length_ms
-        self._sums[:] = 0
-        self._clock = begin_ms + length_ms, length_ms, expiry_ms
+        self._sums[:], self._clock = 0, (begin_ms + length_ms, length_ms, expiry_ms)
         return tally
 
     def end_day(self) -> None:
         """Forget everyone: zero the memory, then let it go."""
         for held in (self._persons[: self._used], self._table, self._occupancy):
             held.view("u1")[:] = 0
-        self._wheel[:] = kernels.END
-        self._used = 0
+        self._wheel[:], self._used = kernels.END, 0
         self._make_room(PERSONS_MIN)
 
     def _state(self) -> tuple:

@@ -12,7 +12,7 @@ import zmq
 from collector.edge import agent, gather
 from probe.base.clock import WallClock, epoch_ms
 from probe.base.config import ConfigError
-from probe.base.packing import unpack
+from probe.base.packing import opened
 from probe.wire import cells, events, subscribers
 from probe.wire.consent import YES
 
@@ -60,6 +60,10 @@ def config(folder, **changes):
         "start_ms": START_MS,
         "until_ms": UNTIL_MS,
         "seed": 1,
+        "worker": 0,
+        "workers": 1,
+        "probe": {},
+        "slots": {},
         "collector": {"locator": "serving_cell"},
     }
     return agent.WorkerConfig(**{**known, **changes})
@@ -78,7 +82,7 @@ def frame(folder, watermark_ms, *rows, shard=0):
 
 def partial(message):
     """(slot, i8[areas]) of a partial tally."""
-    _, _, worker, table, slot, raw, _ = unpack(message, gather.FIELDS, "partial tally")
+    worker, table, slot, raw, _ = opened(message, gather.MAGIC, gather.TYPES, gather.SIZE_MAX)
     assert (worker, table) == (0, 1)
     return slot, np.frombuffer(raw, "<i8")
 
