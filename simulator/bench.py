@@ -24,26 +24,24 @@ from simulator.kernels.timeline import HANDSET
 from simulator.report import STAGES
 from simulator.world import Batch, World, place_of
 
-BUSY = "world.start=2026-05-12T15:00"
+BUSY, HALF_AN_HOUR = "world.start=2026-05-12T15:00", "world.hours=0.5"
 
 
 class Chain:
     """World, edge and store one after the other in this process, each stage on its own stopwatch."""
 
     def __init__(self, name: str, sets: list[str], folder: Path):
-        self.stage = checked(name, sets)
-        self._deployment = deployment = Deployment(self.stage, folder)
-        deployment.write_inputs(folder)
-        place = place_of(self.stage.scenario, self.stage.plan)
-        tap.warm(deployment.world_config(0), place)
-        self._clock, self._digest = WallClock(), self.stage.plan.digest()
-        self._world = World(self.stage.scenario, place)
-        self._edge = agent.Work(deployment.worker_config(0, folder, ""), self._clock)
-        settings: Any = plugins.settings("footfall.stores", "[store]", deployment.store_config().store)
+        self.stage = stage = checked(name, sets)
+        self._deployment, self._folder, self._spent_s = Deployment(stage, folder), folder, dict.fromkeys(STAGES, 0.0)
+        self._deployment.write_inputs(folder)
+        place, told = place_of(stage.scenario, stage.plan), self._deployment.store_config()
+        tap.warm(self._deployment.world_config(0), place)
+        self._clock, self._digest, self._world = WallClock(), stage.plan.digest(), World(stage.scenario, place)
+        self._edge = agent.Work(self._deployment.worker_config(0, folder, ""), self._clock)
+        settings: Any = plugins.settings("footfall.stores", "[store]", told.store)
         self._store = settings.build()
-        self._store.register(deployment.store_config().registered)
-        self._intake = Intake(self._store.registered(), {1: self._store.known(1)})
-        self._folder, self._spent_s = folder, dict.fromkeys(STAGES, 0.0)
+        self._store.register(told.registered)
+        self._intake = Intake(told.registered, {1: self._store.known(1)})
 
     def run(self) -> dict[str, float]:
         """Let the hours pass; return core ns an event by stage."""
@@ -80,17 +78,17 @@ class Chain:
                 self._timed("seal", self._seal.delivery.incoming, answer)
 
 
-def measured(*sets: str) -> tuple[dict[str, float], Chain]:
-    """Return (core ns an event by stage, the chain) of one run of the city."""
+def measured(*sets: str) -> tuple[dict[str, float], int, int]:
+    """Return (core ns an event by stage, events, cells) of one run of the city."""
     with tempfile.TemporaryDirectory(prefix="footfall-") as folder:
         chain = Chain("city", [BUSY, *sets], Path(folder))
-        return chain.run(), chain
+        return chain.run(), chain.events, len(chain.stage.plan)
 
 
 def pipeline(small: bool) -> dict[str, Any]:
     """Return what one event costs at each stage; busy hours of the city, or of a part of it."""
-    cost, chain = measured(*(("world.handsets=4000", "world.hours=1") if small else ("world.hours=3",)))
-    return {"core_ns_per_event": cost, "events_per_s": 1e9 / cost["total"], "events": chain.events}
+    cost, events, _ = measured(*(("world.handsets=4000", "world.hours=1") if small else ("world.hours=3",)))
+    return {"core_ns_per_event": cost, "events_per_s": 1e9 / cost["total"], "events": events}
 
 
 def growth(small: bool) -> dict[str, Any]:
@@ -99,20 +97,18 @@ def growth(small: bool) -> dict[str, Any]:
     rings = (2, 4) if small else (2, 7, 23)  # 1 + 3 r (r + 1) sites of 6 cells: 114, 1,014 and 9,942
     by_handsets, by_cells = [], []
     for count in handsets:
-        cost, chain = measured("world.hours=0.5", f"world.handsets={count}")
-        by_handsets.append((count, chain.events * cost["total"] / 1e9))
+        cost, events, _ = measured(HALF_AN_HOUR, f"world.handsets={count}")
+        by_handsets.append((count, events * cost["total"] / 1e9))
     for count in rings:  # with areas of 1 km2 under all sites
-        sets = ("layout.zones=[]", f"layout.rings={count}", f"areas.rings={max(1, round(count / 2.15))}")
-        cost, chain = measured("world.hours=0.5", f"world.handsets={handsets[1]}", *sets)
-        by_cells.append((len(chain.stage.plan), cost["total"]))
-    return {"exponent": {"handsets": slope(by_handsets), "cells": slope(by_cells)},
-            "world_bytes_per_handset": HANDSET.itemsize, "core_s": by_handsets, "core_ns_per_event": by_cells}
-
-
-def slope(points: list[tuple[Any, Any]]) -> float:
-    """Return the exponent of the power law through points, by least squares of the logarithms."""
-    x, y = np.log(np.array(points)).T
-    return float(np.polyfit(x, y, 1)[0])
+        cost, _, cells = measured(HALF_AN_HOUR, f"world.handsets={handsets[1]}", "layout.zones=[]",
+                                  f"layout.rings={count}", f"areas.rings={max(1, round(count / 2.15))}")
+        by_cells.append((cells, cost["total"]))
+    exponent = {}
+    for name, points in (("handsets", by_handsets), ("cells", by_cells)):  # a power law: the slope of the logarithms
+        x, y = np.log(points).T
+        exponent[name] = float(np.polyfit(x, y, 1)[0])
+    return {"exponent": exponent, "world_bytes_per_handset": HANDSET.itemsize, "core_s": by_handsets,
+            "core_ns_per_event": by_cells}
 
 
 BENCHMARKS = {"pipeline": pipeline, "growth": growth}

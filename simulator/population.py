@@ -1,7 +1,8 @@
 """The people of a country: how many, where they live and work, what the operator knows of them."""
 
 import hashlib
-from typing import Annotated, NamedTuple
+from collections import namedtuple
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
@@ -21,21 +22,13 @@ AREAS_MAX = 4_096  # the gravity tables grow with its square
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Country(NamedTuple):
-    """What the kernels know of the country.  Cumulative shares are of 2**32."""
-
-    bin_x_m: np.ndarray  # f4[bins]: centres of the bins, area by area
-    bin_y_m: np.ndarray
-    first_bin: np.ndarray  # i8[areas + 1]: row of each area's first bin
-    home_cum: np.ndarray  # u4[areas]: residents up to each area
-    work_cum: np.ndarray  # u4[areas, areas]: from home area: where people work
-    leisure_cum: np.ndarray  # u4[areas, areas]: from home area: where they go for errands and leisure
-    middle_x_m: float
-    middle_y_m: float
-    reach_m: float  # distance of the edge of the map from its middle
-    minor_share: float
-    worker_share: float  # of adults
-    outside_share: float  # of workers
+# What the kernels know of the country.  bin_x_m, bin_y_m f4[bins], centres of the bins, area by area; first_bin
+# i8[areas + 1], the row of each area's first; cumulative shares of 2**32: home_cum u4[areas], residents up to each
+# area, and by home area work_cum and leisure_cum u4[areas, areas], where people work, and go for errands and leisure;
+# middle_x_m, middle_y_m and reach_m, how far the edge of the map is from the middle; shares of
+# people (minors), of adults (workers) and of workers (outside).
+Country = namedtuple("Country", "bin_x_m bin_y_m first_bin home_cum work_cum leisure_cum middle_x_m middle_y_m reach_m "
+                                "minor_share worker_share outside_share")
 
 
 class PopulationSettings(Settings):

@@ -1,4 +1,4 @@
-"""A scenario: one TOML file that says what world is run and how it is counted."""
+"""A scenario: one TOML file that says what world is run and how it is counted; and the areas it makes up."""
 
 import json
 import re
@@ -8,18 +8,20 @@ from datetime import datetime
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field
 
 from probe.base import clock
 from probe.base.config import ConfigError, Settings, did_you_mean, needs, parse, read_text
+from probe.base.plane import LocalFrame
 from probe.wire import areas as wire
-from simulator.country import AreaSettings, made_areas
+from simulator.layouts import hexagonal
 from simulator.population import PopulationSettings
 from simulator.traffic import GRADES
 
+COMPASS = ("East", "North-east", "North", "North-west", "West", "South-west", "South", "South-east")
 SETTING = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*=.*")
 ON_A_QUARTER = needs(lambda at: not (at.tzinfo or at.minute % 15 or at.second or at.microsecond),
                      'needs a local time on a quarter of an hour, such as "2026-05-12T00:00"')
@@ -38,8 +40,32 @@ class WorldSettings(Settings):
     step_s: Annotated[int, Field(ge=1, le=900), DIVIDES_A_SLOT] = 300
 
 
+class Zone(Settings):
+    """Everything up to a distance from the middle that no smaller zone holds."""
+
+    radius_m: Annotated[float, Field(gt=0)]
+    residents_per_km2: Annotated[float, Field(ge=0)]
+
+
+class AreaSettings(Settings):
+    """Where the areas come from: a GeoJSON file, or (no path) made by the program.
+
+    Made: `rings` rings of cells of `cell_km2` around one in the middle; squares for
+    "squares" (rings = 1: 3 x 3), hexagons for "hexagons" (rings = 1: 7).
+    """
+
+    path: str = ""
+    shape: Literal["squares", "hexagons"] = "squares"
+    rings: Annotated[int, Field(ge=0, le=30)] = 1
+    cell_km2: Annotated[float, Field(ge=0.05, le=100)] = 1.0
+    zones: Annotated[tuple[Zone, ...], Field(min_length=1), hexagonal.OUTWARDS] = (
+        Zone(radius_m=1e6, residents_per_km2=1_000),)
+    latitude: Annotated[float, Field(ge=30, le=70)] = 51.0
+    longitude: Annotated[float, Field(ge=-10, le=30)] = 10.0
+
+
 OURS: dict[str, type[Settings]] = {"world": WorldSettings, "population": PopulationSettings, "areas": AreaSettings}
-OTHERS = ("traffic", "layout", "propagation", "probe", "collector", "slots", "privacy")
+SECTIONS = (*OURS, "traffic", "layout", "propagation", "probe", "collector", "slots", "privacy")
 
 
 @dataclass(frozen=True)
@@ -103,33 +129,29 @@ def load(name_or_path: str, sets: list[str], found: list[str] | None = None) -> 
     Raises ConfigError with every problem of every section at once; or adds them to `found`, for
     whoever goes on to check the sections of other rooms, and puts defaults where they stood.
     """
-    problems = [] if found is None else found
-    sections: dict[str, Any] = {name: {} for name in (*OURS, *OTHERS)}
+    problems, name = [] if found is None else found, Path(name_or_path).stem
     document = changed(name_or_path, sets, problems)
     document.pop("about", None)
-    for key, content in document.items():
-        if key not in sections:
-            problems.append(f'unknown section "{key}"{did_you_mean(key, sections)}')
-        elif not isinstance(content, dict):
-            problems.append(f"{key} = {content!r}: is no section; write [{key}]")
-        else:
-            sections[key] = content
+    problems += [f'unknown section "{key}"{did_you_mean(key, SECTIONS)}' if key not in SECTIONS else
+                 f"{key} = {content!r}: is no section; write [{key}]"
+                 for key, content in document.items() if key not in SECTIONS or not isinstance(content, dict)]
+    sections: dict[str, Any] = {key: document[key] if isinstance(document.get(key), dict) else {} for key in SECTIONS}
     problems += [f"[{key}] names files of a folder that is not given: --set data=DIR"
                  for key, content in sections.items() if "{data}" in str(content)]
-    problems += [f"[{name}] kind is missing; name a plugin" for name in ("layout", "propagation")
-                 if not isinstance(sections[name].get("kind"), str)]
+    problems += [f"[{key}] kind is missing; name a plugin" for key in ("layout", "propagation")
+                 if not isinstance(sections[key].get("kind"), str)]
     grade = str(sections["probe"].get("grade", "trace"))
     if grade not in GRADES:
         problems.append(f'[probe] grade = "{grade}"{did_you_mean(grade, GRADES)}: use one of {", ".join(GRADES)}')
-    for name, settings_type in OURS.items():
+    for key, settings_type in OURS.items():
         try:
-            sections[name] = parse(settings_type, name, sections[name])
+            sections[key] = parse(settings_type, key, sections[key])
         except ConfigError as error:
-            problems += [f"[{name}] {problem}" for problem in error.problems]
-            sections[name] = settings_type()
+            problems += [f"[{key}] {problem}" for problem in error.problems]
+            sections[key] = settings_type()
     if problems and found is None:
-        raise ConfigError(f"scenario {Path(name_or_path).stem}", problems)
-    return Scenario(Path(name_or_path).stem, area=sections.pop("areas"), **sections)
+        raise ConfigError(f"scenario {name}", problems)
+    return Scenario(name, area=sections.pop("areas"), **sections)
 
 
 def text_of(name_or_path: str) -> str:
@@ -175,8 +197,30 @@ def merge(into: dict[str, Any], new: dict[str, Any]) -> None:
     """Put new values into a document, deeply.  Another kind of plugin starts its section afresh."""
     for key, value in new.items():
         old = into.get(key)
-        if (isinstance(value, dict) and isinstance(old, dict)
-                and value.get("kind", old.get("kind")) == old.get("kind")):
+        if isinstance(value, dict) and isinstance(old, dict) and value.get("kind", old.get("kind")) == old.get("kind"):
             merge(old, value)
         else:
             into[key] = value
+
+
+def made_areas(settings: AreaSettings) -> str:
+    """Return GeoJSON text of the made-up areas, row by row from the south."""
+    corners = 6 if settings.shape == "hexagons" else 4
+    side_m = 1_000 * np.sqrt(settings.cell_km2 * (2 / np.sqrt(3) if corners == 6 else 1))  # from middle to middle
+    rows = slice(-settings.rings, settings.rings + 1)
+    middles: Any = (hexagonal.rings(settings.rings, side_m) if corners == 6 else
+                    np.mgrid[rows, rows][::-1].reshape(2, -1) * side_m)
+    corner_m = 1_000 * np.sqrt(settings.cell_km2 / (corners / 2 * np.sin(2 * np.pi / corners)))
+    angle = 2 * np.pi / corners * (np.arange(corners + 1) % corners + 0.5)  # the ring ends where it begins
+    frame = LocalFrame(settings.latitude, settings.longitude)
+    features = []
+    for number, (x, y) in enumerate(zip(*middles, strict=True), 1):
+        latitude, longitude = frame.to_degrees(x + corner_m * np.cos(angle), y + corner_m * np.sin(angle))
+        ring = [[round(at, 7) for at in place] for place in np.stack([longitude, latitude], axis=1).tolist()]
+        far_m, eighth = float(np.hypot(x, y)), round(np.arctan2(y, x) / (np.pi / 4)) % 8
+        zone = next((zone for zone in settings.zones if far_m <= zone.radius_m), settings.zones[-1])
+        properties = {"area_id": f"{number:02d}", "name": f"{COMPASS[eighth]} {number:02d}" if far_m >= 1 else "Middle",
+                      "residents": round(zone.residents_per_km2 * settings.cell_km2)}
+        features.append({"type": "Feature", "properties": properties,
+                         "geometry": {"type": "Polygon", "coordinates": [ring]}})
+    return json.dumps({"type": "FeatureCollection", "features": features})

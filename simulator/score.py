@@ -7,9 +7,10 @@ fix: the point of a fix - where the handset truly was, in metres.
 """
 
 import sqlite3
+from collections import namedtuple
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -26,16 +27,12 @@ CONTENTS = ("cell", "ta", "ta_levels", "levels")
 CONTENT_OF = np.array([0, 1, 3, 2])  # row of CONTENTS, by timing + 2 * levels
 
 
-class Counts(NamedTuple):
-    """Person-seconds by whole period of a level and area (elsewhere left out), f8[periods, areas]."""
+class Counts(namedtuple("Counts", "span_ms warming sigma_s released tally everyone counted")):
+    """Person-seconds by whole period of a level and area (elsewhere left out).
 
-    span_ms: np.ndarray  # i8[periods, 2]: when each begins and ends
-    warming: np.ndarray  # bool[periods]
-    sigma_s: np.ndarray  # f8[periods]
-    released: np.ndarray  # NaN = not stored
-    tally: np.ndarray
-    everyone: np.ndarray  # truth of everyone
-    counted: np.ndarray  # truth of the people counted
+    span_ms : i8[periods, 2], when each begins and ends;  warming : bool[periods];  sigma_s : f8[periods]
+    released, tally, everyone, counted : f8[periods, areas]; the last two are the truth; NaN = not stored
+    """
 
     def shown(self) -> np.ndarray:
         """Return bool[periods, areas]: whether the noisy sum is published, of counted handsets."""

@@ -130,15 +130,6 @@ def stay_ms(place, job, key, index):
 
 
 @bare
-def begins_ms(number, to_job, job, key, index):
-    """Return when tour `number` of the day leaves home (draws index and index + 1)."""
-    u = share(key, index + 1)
-    shift = (7.6, 0.9) if u < 0.8 else (12.8, 1.0) if u < 0.92 else (5.2, 0.4)
-    mean, spread = TOUR_HOUR[number] if not to_job else (7.45, 0.25) if job == SCHOOL else shift
-    return int((mean + spread * bell(key, index)) * HOUR_MS)
-
-
-@bare
 def day_plan(seed, person, day, length_ms, country, legs):
     """Write the local day of a person; return the number of legs.
 
@@ -150,8 +141,7 @@ def day_plan(seed, person, day, length_ms, country, legs):
     who = person_of(seed, person, country)
     key, n = bits(seed, DAY, person, day), 0
     put(legs, LEGS_MAX - 1, 0, who[1], STAY, HOME)  # legs[-1], before the first: the night before
-    weekday = (day + 3) % 7  # 1970-01-01 was a Thursday
-    free = weekday > 4
+    free, weekday = (day + 3) % 7 > 4, (day + 3) % 7  # 1970-01-01 was a Thursday
     working = not free and who[2] != NO_JOB and share(key, 1) < 0.85
     if share(key, 0) < (0.72 if weekday == 6 else 0.87):  # the others stay at home
         for number in range(3):
@@ -172,7 +162,10 @@ def tour(legs, n, length_ms, number, working, free, who, country, key, index):
     to_job = working and number == 0
     what = LEISURE if share(key, index) < (0.65 if number == 2 else 0.4) else ERRAND
     place, to = (job, job_at) if to_job else place_for(what, home, area, free, country, key, index + 1)
-    leaves = max(begins_ms(number, to_job, job, key, index + 5), legs[n - 1].end_ms + 10 * MINUTE_MS)
+    u = share(key, index + 6)
+    shift = (7.6, 0.9) if u < 0.8 else (12.8, 1.0) if u < 0.92 else (5.2, 0.4)
+    mean, spread = TOUR_HOUR[number] if not to_job else (7.45, 0.25) if job == SCHOOL else shift
+    leaves = max(int((mean + spread * bell(key, index + 5)) * HOUR_MS), legs[n - 1].end_ms + 10 * MINUTE_MS)
     if leaves + 2 * slowest_ms(home, to) + 2 * MINUTE_MS > length_ms:
         return n
     n = visit(legs, put(legs, n, leaves, home, STAY, HOME), length_ms, home, to, place, who, key, index + 7)

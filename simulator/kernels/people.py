@@ -71,26 +71,17 @@ def buckets(count):
 
 
 @kernel
-def feistel(keys, x):
-    """Return a permutation of 34 bits: a Feistel network, one round for each of keys, u8[rounds]."""
-    half = U8((1 << 17) - 1)
-    left, right = x >> U8(17), x & half
-    for key in keys:
-        left, right = right, left ^ (mix64(right ^ key) & half)
-    return (left << U8(17)) | right
-
-
-@kernel
 def numbers(keys, count):
     """Return ten-digit numbers i8[n] of the persons, no two alike.
 
-    The permutation is walked until it lands below 10**10
-    (Black and Rogaway, Ciphers with Arbitrary Finite Domains, CT-RSA 2002).
+    A permutation of 34 bits, a Feistel network of one round for each of keys, u8[rounds], is walked until it lands
+    below 10**10 (Black and Rogaway, Ciphers with Arbitrary Finite Domains, CT-RSA 2002).
     """
-    number = np.empty(count, "i8")
+    half, number = U8((1 << 17) - 1), np.full(count, 10_000_000_000, "i8")
     for i in range(count):
-        x = feistel(keys, U8(i))
-        while x >= U8(10_000_000_000):
-            x = feistel(keys, x)
-        number[i] = np.int64(x)
+        left, right = U8(i) >> U8(17), U8(i) & half
+        while number[i] >= 10_000_000_000:
+            for key in keys:
+                left, right = right, left ^ (mix64(right ^ key) & half)
+            number[i] = np.int64((left << U8(17)) | right)
     return number
