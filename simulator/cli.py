@@ -93,8 +93,7 @@ def progress(length_ms: int, label: str):
 @json_option
 def score(run_dir: Path, as_json: bool):
     """Print the errors of a run by level, each held against what it is named after."""
-    from simulator import report
-    from simulator import score as judge
+    from simulator import report, score as judge
 
     found: dict[str, Any] = json.loads(read_text(run_dir / "run.json", "the run"))
     if found.get("state") != "done":

@@ -2,45 +2,35 @@
 
 import shutil
 import tempfile
+from collections import namedtuple
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from collector.centre.receiver import StoreConfig
-from collector.centre.stores import Registered
-from collector.edge.agent import WorkerConfig
-from collector.edge.collect import CollectorSettings
-from collector.edge.ledger import PrivacySettings, epsilon, promise
+from collector.centre import receiver, stores
+from collector.edge import agent, collect, ledger, sealer, slots
 from collector.edge.metrics.presence import DAY_MAX_S, UNITS, Presence
-from collector.edge.sealer import SealerConfig
-from collector.edge.slots import SlotSettings
 from probe.base import plugins
 from probe.base.clock import SECOND_MS, WallClock
 from probe.base.config import ConfigError, parse
 from probe.probe import ProbeSettings
 from probe.wire import cells, subscribers
-from simulator import population
-from simulator.layouts.complete import Report, complete
+from simulator import population, tap, traffic
+from simulator.layouts.complete import complete
 from simulator.processes import Processes
-from simulator.scenario import Scenario, load
-from simulator.tap import WorldConfig
-from simulator.traffic import TrafficSettings
+from simulator.scenario import load
 
 DRAIN_S = 2.0  # after Ctrl-C, for what is under way at each stage
-SECTIONS: dict[str, Any] = {"traffic": TrafficSettings, "probe": ProbeSettings, "collector": CollectorSettings,
-                            "slots": SlotSettings, "privacy": PrivacySettings}
+SECTIONS = {"traffic": traffic.TrafficSettings, "probe": ProbeSettings, "collector": collect.CollectorSettings,
+            "slots": slots.SlotSettings, "privacy": ledger.PrivacySettings}
 
 
-class Stage(NamedTuple):
-    """A scenario whose every section has been checked, and the network that it gives."""
+class Stage(namedtuple("Stage", "scenario collector slots privacy plan report")):
+    """A scenario whose every section has been checked, and the network that it gives.
 
-    scenario: Scenario
-    collector: CollectorSettings
-    slots: SlotSettings
-    privacy: PrivacySettings
-    plan: cells.Plan
-    report: Report  # what of the plan was imputed and dropped
+    collector, slots and privacy are settings; report says what of the plan was imputed and dropped.
+    """
 
     @property
     def persons(self) -> int:
@@ -59,10 +49,10 @@ class Stage(NamedTuple):
     def privacy_spent(self) -> dict[str, Any]:
         """Return what a local day costs a subscriber at most, by what every release states."""
         slot_s, privacy = self.slots.slot_s, self.privacy
-        stated = promise(privacy, Presence.name, slot_s, DAY_MAX_S // slot_s, SECOND_MS * UNITS)
+        stated = ledger.promise(privacy, Presence.name, slot_s, DAY_MAX_S // slot_s, SECOND_MS * UNITS)
         rho = Fraction(stated.rho_numerator, stated.rho_denominator)
         return {"basis": privacy.basis, "purpose": privacy.purpose, "unit": "subscriber-day", "rho": float(rho),
-                "rho_day": float(privacy.rho_day), "epsilon_at_1e_6": epsilon(rho), "seeded": True}
+                "rho_day": float(privacy.rho_day), "epsilon_at_1e_6": ledger.epsilon(rho), "seeded": True}
 
 
 def checked(name_or_path: str, sets: list[str]) -> Stage:
@@ -160,11 +150,11 @@ class Deployment:
         start("world-0", "simulator.tap:world_main", self.world_config(0))
         start("store", "collector.centre.receiver:store_main", self.store_config())
         start("sealer", "collector.edge.sealer:sealer_main", self.sealer_config(ready("store")))
-        sealer = ready("sealer")
+        endpoint = ready("sealer")
         for shard, (world, worker) in enumerate(zip(self.worlds, self.workers, strict=True)):
             if shard:
                 start(world, "simulator.tap:world_main", self.world_config(shard))
-            start(worker, "collector.edge.agent:worker_main", self.worker_config(shard, private, sealer))
+            start(worker, "collector.edge.agent:worker_main", self.worker_config(shard, private, endpoint))
             if not shard:
                 ready(worker, world)
         ready(*self.workers, *self.worlds)
@@ -185,11 +175,11 @@ class Deployment:
         self.processes.pipes["store"].send(("stop",))
         until("done", ["store"])
 
-    def world_config(self, shard: int) -> WorldConfig:
+    def world_config(self, shard: int) -> tap.WorldConfig:
         """Return what a world is told."""
         privacy, lateness_ms = self.stage.privacy, self.stage.slots.lateness_s * SECOND_MS
-        return WorldConfig(self.scenario, str(self.out / "plan.csv"), shard, self.shards, privacy.purpose,
-                           privacy.basis, self.speed, lateness_ms)
+        return tap.WorldConfig(self.scenario, str(self.out / "plan.csv"), shard, self.shards, privacy.purpose,
+                               privacy.basis, self.speed, lateness_ms)
 
     def _edge(self) -> dict[str, Any]:
         """Return what both processes of an edge are told."""
@@ -197,25 +187,26 @@ class Deployment:
         return {"zone": scenario.world.zone, "start_ms": scenario.start_ms, "until_ms": scenario.end_ms,
                 "seed": scenario.world.seed, "slots": scenario.slots, "workers": self.shards}
 
-    def worker_config(self, worker: int, private: Path, sealer_endpoint: str) -> WorkerConfig:
+    def worker_config(self, worker: int, private: Path, sealer_endpoint: str) -> agent.WorkerConfig:
         """Return what an edge worker is told."""
         privacy, scenario = self.stage.privacy, self.scenario
         plan, areas, people = (str(path) for path in (
             self.out / "plan.csv", self.out / "areas.geojson", private / "subscribers"))
-        return WorkerConfig(plan, areas, people, sealer_endpoint, privacy.purpose, privacy.basis, worker=worker,
-                            probe=scenario.probe, collector=scenario.collector, **self._edge())
+        return agent.WorkerConfig(plan, areas, people, sealer_endpoint, privacy.purpose, privacy.basis, worker=worker,
+                                  probe=scenario.probe, collector=scenario.collector, **self._edge())
 
-    def sealer_config(self, store_endpoint: str) -> SealerConfig:
+    def sealer_config(self, store_endpoint: str) -> sealer.SealerConfig:
         """Return what the sealer is told; the run is a seeded simulation, so the judge may see its tallies."""
         areas, judge_path = self.scenario.areas, str(self.out / "judge.db")
-        return SealerConfig(str(self.out / "spool.db"), store_endpoint, axes=areas.digest, rows=len(areas.area_id),
-                            judge_path=judge_path, privacy=self.scenario.privacy, **self._edge())
+        return sealer.SealerConfig(str(self.out / "spool.db"), store_endpoint, axes=areas.digest,
+                                   rows=len(areas.area_id), judge_path=judge_path,
+                                   privacy=self.scenario.privacy, **self._edge())
 
-    def store_config(self) -> StoreConfig:
+    def store_config(self) -> receiver.StoreConfig:
         """Return what the store is told."""
-        scenario, slots = self.scenario, self.stage.slots
-        first, until = (ms // (slots.slot_s * SECOND_MS) for ms in (scenario.start_ms, scenario.end_ms))
+        scenario, grid = self.scenario, self.stage.slots
+        first, until = (ms // (grid.slot_s * SECOND_MS) for ms in (scenario.start_ms, scenario.end_ms))
         areas = list(zip(scenario.areas.area_id, scenario.areas.name, strict=True))
-        expected = Registered(1, Presence.table, Presence.name, slots.slot_s, first, until, slots.lateness_s,
-                              scenario.world.zone, scenario.areas.digest, areas)
-        return StoreConfig({"kind": "sqlite", "path": str(self.out / "store.db")}, [expected], self.address)
+        expected = stores.Registered(1, Presence.table, Presence.name, grid.slot_s, first, until, grid.lateness_s,
+                                     scenario.world.zone, scenario.areas.digest, areas)
+        return receiver.StoreConfig({"kind": "sqlite", "path": str(self.out / "store.db")}, [expected], self.address)

@@ -3,8 +3,7 @@
 import base64
 import hashlib
 import json
-from importlib.metadata import version
-from importlib.resources import files
+from importlib import metadata, resources
 from math import cos, radians
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ CONTENT_WORDS = {"ta": "timing advance", "ta_levels": "timing and levels", "leve
 def begun(stage, out: Path) -> dict[str, Any]:
     """Return what run.json says from the first moment on."""
     scenario, world = stage.scenario, stage.scenario.world
-    return {"state": "running", "scenario": scenario.name, "seed": world.seed, "version": version("footfall"),
+    return {"state": "running", "scenario": scenario.name, "seed": world.seed, "version": metadata.version("footfall"),
             "handsets": scenario.handsets, "persons": stage.persons, "hours": world.hours,
             "start": local(scenario.start_ms, world.zone).isoformat(), "cells": len(stage.plan),
             "areas": scenario.areas.elsewhere, "extrapolation": stage.extrapolation, "out": str(out)}
@@ -49,7 +48,8 @@ def judged(stage, out: Path, begun: dict[str, Any], reports: dict[str, Any]) -> 
     errors = score.errors(hours, found["extrapolation"])
     found["presence_error"] = {name: errors[name] for name in JUDGED}
     write_json(out, found)
-    page, script = ((files("simulator") / name).read_text(encoding="utf-8") for name in ("map.html", "map.js"))
+    folder = resources.files("simulator")
+    page, script = ((folder / name).read_text(encoding="utf-8") for name in ("map.html", "map.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     data = json.dumps(map_data(scenario, hours, found), allow_nan=False).replace("<", "\\u003c")
     page = page.replace("{{HASH}}", f"sha256-{digest}").replace("{{SCRIPT}}", script).replace("{{DATA}}", data)
