@@ -18,7 +18,7 @@ def counted(subscribers: Subscribers, purpose: str, basis: str, shard: int = 0, 
     entry with subscriber 0 is empty; at least one in five is.
     """
     rows = subscribers.rows
-    rows = rows[countable(rows["consent"], rows["age"] == MINOR, purpose, basis)]
+    rows = rows[countable(rows["consent"], rows["age"] == MINOR, rows["person"], purpose, basis)]
     rows = rows[of_shard(np.ascontiguousarray(rows["person"]), shard, shards)]
     table = np.zeros(1 << int(len(rows) / LOAD).bit_length(), COUNTED)
     fill(rows, table)

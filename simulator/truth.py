@@ -28,7 +28,7 @@ COLUMNS = {"presence": ("?, ?, ?, ?", "slot INTEGER, area_id TEXT, everyone_ms I
 def counted_persons(subscribers: np.ndarray, persons: int, purpose: str, basis: str) -> np.ndarray:
     """Return bool[persons]: adults who own a handset of ours and may be counted for the purpose."""
     counted = np.zeros(persons, bool)
-    may = countable(subscribers["consent"], subscribers["age"] == MINOR, purpose, basis)
+    may = countable(subscribers["consent"], subscribers["age"] == MINOR, subscribers["person"], purpose, basis)
     counted[subscribers["person"][may]] = True
     return counted
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from collector.edge.locators.fixes import FIX, NONE
+from collector.edge.locators.fixes import FIX
 from collector.edge.merge import Merge
 from collector.edge.slots import Slots
 from probe.base.config import Settings
@@ -53,7 +53,7 @@ class Collector:
         observations = self._merge.before(end_ms or self._merge.bound_ms)
         fixes = np.zeros(len(observations), FIX)
         self._locate(observations, fixes)
-        placed = (fixes["content"] != NONE) | (observations["kind"] == DETACH)
+        placed = self._tally.takes(fixes) | (observations["kind"] == DETACH)
         if not placed.all():
             observations, fixes = observations[placed], fixes[placed]  # of cells that serve
         self._counts += Tally(binned=len(observations), invalid=len(placed) - len(observations))

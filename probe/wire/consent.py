@@ -7,12 +7,14 @@ YES = {name: np.uint8(1 << index) for index, name in enumerate(PURPOSES)}
 NO = {name: np.uint8(8 << index) for index, name in enumerate(PURPOSES)}  # an objection
 
 
-def countable(flags, minor, purpose: str, basis: str):
-    """Return bool[n]: who may be counted for purpose.  A yes and a no together mean no.
+def countable(flags, minor, person, purpose: str, basis: str):
+    """Return bool[n]: who may be counted for purpose.  A yes and a no of one person mean no.
 
-    flags : u1[n]   yes bits (0-2) and objection bits (3-5) by purpose
-    minor : bool[n] minors are never counted
-    basis : "consent" counts who said yes, "anonymous" everyone who did not object
+    flags  : u1[n]   yes bits (0-2) and objection bits (3-5) by purpose
+    minor  : bool[n] minors are never counted
+    person : u8[n]   who: the no of one handset holds for all handsets of the person
+    basis  : "consent" counts who said yes, "anonymous" everyone who did not object
     """
     agreed = (flags & YES[purpose] != 0) | (basis != "consent")
-    return agreed & (flags & NO[purpose] == 0) & ~minor
+    refused = (flags & NO[purpose] != 0) | minor
+    return agreed & ~np.isin(person, person[refused])

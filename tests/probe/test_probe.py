@@ -133,6 +133,12 @@ def test_no_is_exact(consent, age, basis, passes):
     assert one.counts["refused"] == (not passes)
 
 
+def test_the_no_of_one_handset_holds_for_all_handsets_of_the_person():
+    rows = people(AGREED, AGREED | int(NO["market_research"]), AGREED, AGREED, ages=[3, 3, 3, MINOR])
+    rows["person"] = [7, 7, 8, 8]
+    assert not len(probe(rows).observe(batch(*[event(who=who) for who in range(4)])))
+
+
 def test_a_refusal_leaves_the_observations_of_a_tap_without_that_person():
     heard = [event(NOON_MS + k, who=k % 4, cell=k % CELLS) for k in range(100)]
     agreed = [row for row in heard if row["subscriber"][0] != FIRST + 3]

@@ -53,7 +53,7 @@ def test_shares_are_those_of_the_settings():
 def test_minors_are_never_counted():
     minor = ROWS["age"] == MINOR
     assert np.all(ROWS["consent"][minor] == 0)
-    assert not np.any(countable(ROWS["consent"], minor, "market_research", "anonymous")[minor])
+    assert not np.any(countable(ROWS["consent"], minor, ROWS["person"], "market_research", "anonymous")[minor])
 
 
 def test_people_live_where_the_residents_are():

@@ -44,6 +44,18 @@ def find_rows(named, table, persons, used):
 
 
 @kernel
+def sound(fixes, area_count, units):
+    """Return bool[n]: which fixes spread just `units` over areas that exist; the bound of a table rests on it."""
+    found = np.empty(len(fixes), np.bool_)
+    for i in range(len(fixes)):
+        total, k = 0, 0
+        while k < AREAS_MAX and fixes[i].weight[k] > 0 and fixes[i].area[k] < area_count:
+            total, k = total + fixes[i].weight[k], k + 1
+        found[i] = total == units and (k == AREAS_MAX or fixes[i].weight[k] == 0)
+    return found
+
+
+@kernel
 def move(observations, fixes, rows, clock, persons, wheel, sums, occupancy):
     """Count observations of one slot, in order of time.
 

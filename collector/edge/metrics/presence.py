@@ -41,6 +41,10 @@ class PresenceTally:
         self._persons, self._table, self._used = np.zeros(0, kernels.PERSON), np.zeros(0, "u8"), 0
         self.end_day()
 
+    def takes(self, fixes: np.ndarray) -> np.ndarray:
+        """Return bool[n]: which of FIX[n] hold what one person holds; a locator may be a stranger's."""
+        return kernels.sound(fixes, len(self._sums), UNITS)
+
     def count(self, observations: np.ndarray, fixes: np.ndarray) -> None:
         """Count OBSERVATION[n] with FIX[n], in order of time, all in the open slot."""
         while self._used + len(observations) > len(self._persons):

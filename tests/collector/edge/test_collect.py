@@ -50,6 +50,22 @@ def observation(row):
 DAYS_MS = midnights_ms(START_MS, START_MS + 30 * 3_600_000, ZONE)
 
 
+def test_a_fix_that_holds_more_than_one_person_is_invalid():
+    """The bound of a table rests on what a locator, perhaps a stranger's, says of weights and areas."""
+    def wrong(observations, fixes):
+        located(observations, fixes)
+        fixes["weight"][:1], fixes["area"][1:2, 0], fixes["weight"][2:3] = 255, AREAS, [32, 0, 32, 0, 0, 0]
+
+    grid = Slots(SlotSettings(zone=ZONE), START_MS)
+    one = Collector(grid, wrong, Presence().build(AREAS, grid))
+    found = np.zeros(4, OBSERVATION)
+    found["time_ms"], found["pseudonym"] = START_MS + np.arange(4), 1 + np.arange(4)
+    found["kind"], found["ta"] = 5, 2
+    (_, tally), *_ = one.push(found, START_MS + 3 * SLOT_MS)
+    assert (one.counts["invalid"], one.counts["binned"]) == (3, 1)
+    assert tally.sum() <= 64 * SLOT_MS
+
+
 @st.composite
 def rows(draw, persons=3):
     """Events of few persons, some seconds to hours apart, some delayed beyond the lateness."""
