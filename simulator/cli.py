@@ -1,6 +1,7 @@
 """The simulator's commands.  Nothing heavy is imported before one runs: numba is behind it, and --help is quick."""
 
 import json
+import signal
 import sys
 import tomllib
 from contextlib import contextmanager, nullcontext
@@ -26,7 +27,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One object o
 @click.command()
 @click.argument("scenario", default="city")
 @sets_option
-@click.option("--handsets", type=int, help="How many handsets of our network.")
+@click.option("--handsets", type=click.IntRange(1), help="How many handsets of our network.")
 @click.option("--hours", type=float, help="The first hours of the scenario only.")
 @click.option("--days", type=float, help="How many days.")
 @click.option("--seed", type=int, help="Another seed, another world.")
@@ -43,24 +44,26 @@ def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, 
 
     rules = {f"--shards {shards}: use 1, 2, 4, 8, 16, 32 or 64": shards < 1 or 64 % max(shards, 1),
              "--hours and --days: give one of them": hours is not None and days is not None,
-             f"--speed {speed}: is negative; use 0 for as fast as possible": speed < 0}
+             f"--speed {speed}: use simulated seconds a second, 0 for as fast as possible": not speed >= 0}
     if problems := [words for words, broken in rules.items() if broken]:
         raise ConfigError("usage", problems)
     loopback(address)
     given = {"handsets": handsets, "seed": seed, "hours": hours if days is None else days * 24}
     sets = [*sets, *(f"world.{key}={value}" for key, value in given.items() if value is not None)]
     stage = deployment.checked(scenario, sets)
-    click.echo(report.layout_in_words(stage.report), err=True)
     begun = report.begun(stage, out)
     report.write_json(deployment.fresh(out, force), begun)
+    click.echo(f"{report.layout_in_words(stage.report)}\nstarting; the first run compiles, a minute or two", err=True)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: what was sealed arrives, nothing private stays
+        signal.signal(number, signal.default_int_handler)
     try:
-        with progress(stage.scenario.end_ms - stage.scenario.start_ms, scenario) as tell:
+        with progress(stage.scenario.end_ms - stage.scenario.start_ms, begun["scenario"]) as tell:
             reports = deployment.Deployment(stage, out, shards, address, speed).run(tell)
+        found = report.judged(stage, out, begun, reports)
     except BaseException as error:
         state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         report.write_json(out, {**begun, "state": state})
         raise
-    found = report.judged(stage, out, {**begun, "state": "done"}, reports)
     click.echo(json.dumps(found) if as_json else report.summary(found))
 
 
@@ -95,9 +98,14 @@ def score(run_dir: Path, as_json: bool):
     """Print the errors of a run by level, each held against what it is named after."""
     from simulator import report, score as judge
 
-    found: dict[str, Any] = json.loads(read_text(run_dir / "run.json", "the run"))
-    if found.get("state") != "done":
-        raise ConfigError(str(run_dir), [f"the run is {found.get('state')}; only a finished one can be judged"])
+    try:
+        found: dict[str, Any] = json.loads(read_text(run_dir / "run.json", "the run"))
+        state = found["state"]
+    except (ValueError, TypeError, LookupError) as error:
+        words = error.problems if isinstance(error, ConfigError) else ["run.json is damaged, or of another program"]
+        raise ConfigError(str(run_dir), words) from None
+    if state != "done":
+        raise ConfigError(str(run_dir), [f"the run is {state}; only a finished one can be judged"])
     levels = {level: judge.errors(counts, found["extrapolation"]) for level, counts in judge.read(run_dir).items()}
     fixes = found["fix_error_m"]
     click.echo(json.dumps({"presence": levels, "fix_error_m": fixes}) if as_json else report.scores(levels, fixes))

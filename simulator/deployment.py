@@ -5,6 +5,7 @@ import tempfile
 from collections import namedtuple
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from collector.centre import receiver, stores
 from collector.edge import agent, collect, ledger, sealer, slots
 from collector.edge.metrics.presence import DAY_MAX_S, UNITS, Presence
 from probe.base import plugins
-from probe.base.clock import SECOND_MS, WallClock
+from probe.base.clock import SECOND_MS, WallClock, midnights_ms
 from probe.base.config import ConfigError, parse
 from probe.probe import ProbeSettings
 from probe.wire import cells, subscribers
@@ -21,6 +22,9 @@ from simulator.layouts.complete import complete
 from simulator.processes import Processes
 from simulator.scenario import load
 
+RUN_FILES = ("run.json", "plan.csv", "areas.geojson", "spool.db", "store.db", "truth.db", "judge.db", "map.html",
+             "logs")
+SLOT_S = 900
 DRAIN_S = 2.0  # after Ctrl-C, for what is under way at each stage
 SECTIONS = {"traffic": traffic.TrafficSettings, "probe": ProbeSettings, "collector": collect.CollectorSettings,
             "slots": slots.SlotSettings, "privacy": ledger.PrivacySettings}
@@ -68,7 +72,14 @@ def checked(name_or_path: str, sets: list[str]) -> Stage:
             file = f"{error.where}: " if Path(error.where).suffix and "footfall." not in error.where else ""
             problems.extend(f"{place} {file}{problem}" for problem in error.problems)
 
-    given = {**vars(scenario), "slots": {"zone": scenario.world.zone, **scenario.slots}}
+    given = {**vars(scenario), "slots": {**scenario.slots, "zone": scenario.world.zone}}
+    if "zone" in scenario.slots:
+        problems.append("[slots] zone: is that of [world]; set world.zone")
+    if scenario.slots.get("slot_s", SLOT_S) != SLOT_S:
+        problems.append(f"[slots] slot_s = {scenario.slots['slot_s']}: the truth of a world is kept by 900 s; use that")
+    days = midnights_ms(scenario.start_ms, scenario.end_ms, scenario.world.zone)
+    if any(end - begin > DAY_MAX_S * SECOND_MS for begin, end in pairwise(days)):
+        problems.append("[world] zone: has a day of more than 25 hours in this time; no bound is proven for it")
     found = {name: attempt(f"[{name}]", parse, kind, name, given[name]) for name, kind in SECTIONS.items()}
     if found["collector"]:
         attempt("[collector] locator:", plugins.load, "footfall.locators", found["collector"].locator)
@@ -86,14 +97,28 @@ def checked(name_or_path: str, sets: list[str]) -> Stage:
 
 def fresh(out: Path, force: bool) -> Path:
     """Return an empty folder at out; an earlier run there is replaced only by force, anything else never."""
+    try:
+        return emptied(out, force)
+    except OSError as error:
+        raise ConfigError("--out", [f"{out}: {error.strerror}; name a folder that can be written"]) from None
+
+
+def emptied(out: Path, force: bool) -> Path:
+    """Return the folder of a new run, or raise what the system or the rule says."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if not (out / "run.json").exists():
+        if not ours(out):
             raise ConfigError("--out", [f"{out} is not empty and holds no run; name a new or empty folder"])
         if not force:
             raise ConfigError("--out", [f"{out} holds a run; name a new folder, or --force to replace it"])
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
+    (out / "logs").mkdir()
     return out
+
+
+def ours(out: Path) -> bool:
+    """Return whether a folder holds a run and nothing that no run leaves."""
+    return (out / "run.json").exists() and all(path.name.startswith(RUN_FILES) for path in out.iterdir())
 
 
 class Deployment:
@@ -198,9 +223,9 @@ class Deployment:
     def sealer_config(self, store_endpoint: str) -> sealer.SealerConfig:
         """Return what the sealer is told; the run is a seeded simulation, so the judge may see its tallies."""
         areas, judge_path = self.scenario.areas, str(self.out / "judge.db")
-        return sealer.SealerConfig(str(self.out / "spool.db"), store_endpoint, axes=areas.digest,
-                                   rows=len(areas.area_id), judge_path=judge_path,
-                                   privacy=self.scenario.privacy, **self._edge())
+        rows, privacy = len(areas.area_id), self.scenario.privacy
+        return sealer.SealerConfig(str(self.out / "spool.db"), store_endpoint, axes=areas.digest, rows=rows,
+                                   judge_path=judge_path, privacy=privacy, **self._edge())
 
     def store_config(self) -> receiver.StoreConfig:
         """Return what the store is told."""

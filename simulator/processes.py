@@ -46,7 +46,6 @@ class Processes:
     """
 
     def __init__(self, log_dir: Path):
-        log_dir.mkdir()
         self._log_dir, self._clock = log_dir, WallClock()
         self._running: list[Any] = []
         self.pipes: dict[str, connection.Connection] = {}
@@ -57,7 +56,9 @@ class Processes:
         ours, theirs = CONTEXT.Pipe()
         given = (name, target, config, theirs, str(self._log_dir / f"{name}.log"))
         self._running.append(CONTEXT.Process(target=child, args=given, name=name, daemon=True))
+        heed = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the child is deaf to Ctrl-C from its first moment
         self._running[-1].start()
+        signal.signal(signal.SIGINT, heed)
         theirs.close()
         self.pipes[name], self.said[name] = ours, {}
 
@@ -70,7 +71,7 @@ class Processes:
             for name in (name for name in speaking if self.pipes[name] in heard):
                 try:
                     said, content = self.pipes[name].recv()
-                except EOFError:
+                except (EOFError, OSError):
                     raise RunError(f"{name} ended without a word; see {self._log_dir / name}.log") from None
                 if said == "failed":
                     raise RunError(content)

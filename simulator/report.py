@@ -42,11 +42,11 @@ def judged(stage, out: Path, begun: dict[str, Any], reports: dict[str, Any]) -> 
     cells, pages = (np.concatenate([world["load"][name] for world in worlds]) for name in ("cells", "pages"))
     true = scenario.areas, scenario.start_ms, presence
     truth.write(out / "truth.db", *true, meta, cell_load=cells, tracking_load=pages)
-    found = {**begun, **figures(stage, reports, truth.digest(*true))}
+    found = {**begun, "state": "judging", **figures(stage, reports, truth.digest(*true))}
     write_json(out, found)  # the run stands, whatever the judge says
     hours, found["fix_error_m"] = score.read(out)["hour"], score.fix_errors(stage)
     errors = score.errors(hours, found["extrapolation"])
-    found["presence_error"] = {name: errors[name] for name in JUDGED}
+    found |= {"presence_error": {name: errors[name] for name in JUDGED}, "state": "done"}
     write_json(out, found)
     folder = resources.files("simulator")
     page, script = ((folder / name).read_text(encoding="utf-8") for name in ("map.html", "map.js"))
@@ -94,7 +94,7 @@ def map_data(scenario, hours: score.Counts, run: dict[str, Any]) -> dict[str, An
     return {
         "words": WORDS, "title": f"footfall: {run['scenario']}, {run['start'][:10]}", "viewBox": box,
         "subtitle": f"{run['handsets']:,} handsets stand for {run['persons']:,} people; "
-        f"the noise hides every one of them (rho {run['privacy']['rho']:.3g} a {run['privacy']['unit']})",
+        f"noise for anyone's day (rho {run['privacy']['rho']:.3g} a {run['privacy']['unit']})",
         "footer": f"Seed {run['seed']}, footfall {run['version']}. "
         "A seeded run protects nobody: whoever knows the seed can take the noise off again.",
         "hours": [f"{local(t, zone):%a %d %b, %H:%M}–{local(t + HOUR_MS, zone):%H:%M}"
@@ -140,7 +140,7 @@ def located(fixes: dict[str, Any]) -> str:
     """Return the median errors of fixes in words."""
     parts = [f"{CONTENT_WORDS[name]} {row['median']:.0f} m (serving cell {row['serving_cell_median']:.0f} m)"
              for name, row in fixes["by_content"].items() if row["events"]]
-    return f"located   median error {fixes['median']:.0f} m; " + ", ".join(parts)
+    return f"located   median error {fixes['median']:.0f} m; " + ", ".join(parts) if parts else "located   nothing"
 
 
 def summary(run: dict[str, Any]) -> str:
@@ -151,7 +151,7 @@ def summary(run: dict[str, Any]) -> str:
     return f"""{click.style(f"{run['scenario']}, seed {run['seed']}", bold=True)}: \
 {run['handsets']:,} handsets, {run['cells']:,} cells, {run['areas']} areas, {run['hours']:g} h
 events    {run['events']:,} in {run['wall_s']:.0f} s; {account['binned']:,} counted, \
-{account['refused']:,} of people who did not agree, {lost:,} late, invalid or shed
+{account['refused']:,} of people who are not counted, {lost:,} late, invalid or shed
 {located(run["fix_error_m"])}
 sealed    {releases['stored']} of {releases['due']} releases stored, {releases['lost']} lost; \
 rho {privacy['rho']:.4g} a {privacy['unit']}, epsilon {privacy['epsilon_at_1e_6']:.2f} at 1e-6

@@ -21,7 +21,7 @@ def test_a_strangers_layout_is_installed_and_run(tmp_path):
     assert said.returncode == 0, said.stderr
     assert json.loads(said.stdout)["cells"] == 36
     assert "crossroads" in footfall("layout", "list", env=environment).stdout
-    wrong = footfall("run", "village", "--out", tmp_path / "x", *words[:2], "--set", "layout.spacing=1", env=environment)
+    wrong = footfall("scenario", "check", "village", *words[:2], "--set", "layout.spacing=1", env=environment)
     assert wrong.returncode == 2 and "spacing_m" in wrong.stderr
 
 
