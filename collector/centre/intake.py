@@ -33,8 +33,9 @@ class Intake:
             if source not in self._sessions:
                 return nack(Code.BUSY, inc)
             if isinstance(message, Beat):
-                passed_ms = max(message.watermark_ms, self._known[probe].watermark_ms)
-                self._known[probe] = self._known[probe]._replace(watermark_ms=passed_ms, inc=inc)
+                last_ms = max(one.due_ms(one.until_slot) for (of, _), one in self._registered.items() if of == probe)
+                passed_ms = max(min(message.watermark_ms, last_ms), self._known[probe].watermark_ms)
+                self._known[probe] = self._known[probe]._replace(watermark_ms=passed_ms)
                 return Decision(Beaten(probe, inc, message), None)
             if isinstance(message, Rel):
                 return self._release(probe, inc, Offered(release.decode(message.frame), message.frame))
@@ -61,6 +62,7 @@ class Intake:
             return nack(Code.UNKNOWN_SCHEMA, hello.inc)
         if known.frozen or known.inc not in (b"", hello.inc):
             return nack(Code.CONFLICT, hello.inc)  # a new spool needs a person
+        self._known[hello.probe] = known._replace(inc=hello.inc)
         self._sessions[source] = (hello.probe, hello.inc)
         last = envelope.pairs(known.last_slots)
         return Decision(None, envelope.encode(Welcome(release.PROTO, release.SCHEMA, WINDOW, known.inc, last)))

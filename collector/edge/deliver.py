@@ -4,6 +4,7 @@ from importlib.metadata import version
 from itertools import islice
 from math import inf
 
+from collector.edge.gather import SLOT_MAX
 from collector.edge.spool import Spool
 from probe.base.main import RunError
 from probe.base.packing import WireError
@@ -19,8 +20,9 @@ RETRY_S = 2.0
 class Delivery:
     """Says HELLO until it is welcome, then sends what waits in the spool until it is acknowledged."""
 
-    def __init__(self, spool: Spool, probe: int):
-        self._spool, self._probe, self._welcome, self._asked_s = spool, probe, False, -inf
+    def __init__(self, spool: Spool, probe: int, last_slot: int = SLOT_MAX):
+        self._spool, self._probe, self._last_slot = spool, probe, last_slot
+        self.welcome, self._asked_s = False, -inf
         self._sent_s: dict[int, float] = {}  # by sequence number, of the window
         self._beat: Beat | None = None  # the last one said
         self.watermark_ms, self.tally = 0, Tally()
@@ -28,12 +30,12 @@ class Delivery:
     @property
     def settled(self) -> bool:
         """Return whether everything sealed is acknowledged, and the store was told how far time has come."""
-        return self._welcome and not self._spool.waiting and self._beat == self._beat_now()
+        return self.welcome and not self._spool.waiting and self._beat == self._beat_now()
 
     def outgoing(self, now_s: float) -> list[bytes]:
         """Return the frames to send now.  A beat goes before the releases that it makes due."""
         spool = self._spool
-        if not self._welcome:
+        if not self.welcome:
             if now_s - self._asked_s < RETRY_S:
                 return []
             self._asked_s = now_s
@@ -64,14 +66,16 @@ class Delivery:
         except WireError:
             return self.tally.count("bad_answers")
         if isinstance(answer, Welcome):
-            self._welcome, self._beat = True, None
+            self.welcome, self._beat = True, None
             for table, slot in zip(answer.last_slots[::2], answer.last_slots[1::2], strict=True):
-                self._spool.close_upto(table, slot)
+                ahead = slot - self._spool.closed.get(table, slot)  # what this spool, perhaps a copy, never sealed
+                self.tally.count("held_by_store", max(ahead, 0) if slot <= self._last_slot else 0)
+                self._spool.close_upto(table, min(slot, self._last_slot))
         elif isinstance(answer, Ack) and answer.inc == self._spool.inc:
             self.tally.count("acked", self._spool.acknowledge(answer.seq, answer.sha256))
         elif isinstance(answer, Nack):
             self.tally.count(f"nack_{answer.code}")
-            self._welcome &= answer.code != Code.BUSY
+            self.welcome &= answer.code != Code.BUSY
             if answer.code not in envelope.LATER and answer.inc == self._spool.inc:
                 raise RunError(f"the store refused table {answer.table}, slot {answer.slot} ({answer.code}); "
                                "the spool keeps it, look at both")

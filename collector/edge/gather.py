@@ -7,6 +7,7 @@ import numpy as np
 from probe.base.packing import VERSION, opened, pack, require
 
 MAGIC, TYPES, SIZE_MAX = "footfall.partial", (int, int, int, bytes, int), 1 << 20
+SLOT_MAX = (1 << 32) - 1
 
 
 def encode(worker: int, table: int, slot: int, tally: np.ndarray, watermark_ms: int) -> bytes:
@@ -17,8 +18,8 @@ def encode(worker: int, table: int, slot: int, tally: np.ndarray, watermark_ms: 
 class Gather:
     """The parts of one table's slots.  A slot is whole once every worker has come to its end."""
 
-    def __init__(self, workers: int, rows: int, table: int, first_slot: int):
-        self._rows, self._table, self._next = rows, table, first_slot
+    def __init__(self, workers: int, rows: int, table: int, first_slot: int, last_slot: int = SLOT_MAX):
+        self._rows, self._table, self._next, self._last_slot = rows, table, first_slot, last_slot
         self._last, self._passed_ms = [first_slot - 1] * workers, [0] * workers
         self.watermark_ms = 0  # event time that every worker has passed
         self._parts: dict[int, list[np.ndarray]] = defaultdict(list)
@@ -27,7 +28,7 @@ class Gather:
         """Take one part, or raise WireError: foreign, twice, or out of order."""
         worker, table, slot, raw, watermark_ms = opened(frame, MAGIC, TYPES, SIZE_MAX)
         require((table, len(raw)) == (self._table, 8 * self._rows), "partial tally: not of this table or area set")
-        in_order = 0 <= worker < len(self._last) and slot > self._last[worker]
+        in_order = 0 <= worker < len(self._last) and self._last[worker] < slot <= self._last_slot
         require(in_order, f"partial tally: worker {worker} or slot {slot} out of order")
         self._last[worker], self._passed_ms[worker] = slot, max(watermark_ms, self._passed_ms[worker])
         self.watermark_ms = min(self._passed_ms)

@@ -14,7 +14,7 @@ BLOCKS = 8  # of 32 bytes, for a cell of a seeded run; doubled for the few that 
 
 
 class OsBits:
-    """Bits of the operating system, in bulk; all are overwritten after the draw, none is kept or told."""
+    """Bits of the operating system, in bulk; the pool is overwritten after the draw, none is kept or told."""
 
     seeded = False
 

@@ -61,7 +61,7 @@ def sealer_main(config: SealerConfig, pipe: Connection) -> None:
         begin_s, give_up_s = watch.cpu_s(), inf
         while watch.now_s() < give_up_s and not (work.delivery.settled and (work.closed or give_up_s < inf)):
             stop = process.wait(pipe, parts, store)
-            for frames in process.received(parts):
+            for frames in process.received(parts) if work.fresh or work.delivery.welcome else ():
                 work.take(frames)
             for frames in process.received(store):
                 work.delivery.incoming(b"".join(frames))
@@ -87,12 +87,14 @@ class Work:
             return noise.OsBits() if seed is None else noise.SeededBits(seed, table, slot)
 
         source(0, 0).noise(1, 1, 1)  # compile before the first slot waits
+        self.fresh = not kept.closed  # else the store may hold more than a spool restored from a copy: hear it first
         self._spool, self._zone, self._slots = kept, grid.zone, slots.Slots(grid, config.start_ms)
         self._last_slot = self._slots.of(config.until_ms) - 1
-        self._gather = gather.Gather(config.workers, config.rows, PRESENCE, self._slots.of(config.start_ms))
+        self._gather = gather.Gather(config.workers, config.rows, PRESENCE, self._slots.of(config.start_ms),
+                                     self._last_slot)
         self._witness = Witness(config.judge_path) if config.judge_path else None
         self._sealer = seal.Sealer(kept, {PRESENCE: stated}, PROBE, config.axes, source, self._witness)
-        self.delivery = deliver.Delivery(kept, PROBE)
+        self.delivery = deliver.Delivery(kept, PROBE, self._last_slot)
         self.delivery.tally.count("lost", self._sealer.recover())
 
     @property

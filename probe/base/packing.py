@@ -57,7 +57,7 @@ def unpack(data: bytes, types: tuple, what: str, length_max: int = 1 << 20) -> l
 def opened(data: bytes, magic: str, types: tuple, length_max: int) -> list:
     """Return what follows magic and version in data, or raise WireError."""
     found, version, *fields = unpack(data, (str, int, *types), magic, length_max)
-    require((found, version) == (magic, VERSION), f"{magic}: got {found} version {version}, expected {VERSION}")
+    require((found, version) == (magic, VERSION), f"{magic}: of another format or version, expected {VERSION}")
     return fields
 
 

@@ -49,6 +49,17 @@ def test_a_greeting_is_refused(case):
     assert entry is None and isinstance(answer, Nack) and answer.code == code
 
 
+def test_a_second_spool_of_one_probe_is_refused_from_the_first_greeting_on():
+    one = intake()
+    assert isinstance(say(one, HELLO)[1], Welcome)
+    assert say(one, HELLO._replace(inc=bytes(16)), b"clone")[1].code == "conflict"
+
+
+def test_a_watermark_beyond_all_that_is_expected_makes_no_future_slot_due():
+    one = greeted(watermark_ms=(1 << 62) - 1)
+    assert one._known[1].watermark_ms <= registered().due_ms(registered().until_slot)
+
+
 def test_a_release_is_answered_only_when_it_is_settled():
     frame = release.encode(a_release())
     one = greeted()

@@ -187,6 +187,17 @@ def test_the_window_sends_the_oldest_again_and_again_until_answered(memory, monk
     assert delivery.due(RETRY_S + 0.1) == [2]
 
 
+def test_what_the_store_holds_and_this_spool_never_sealed_is_closed_and_counted(memory):
+    """A spool restored from a copy draws none of it again; a store that claims the future closes nothing beyond."""
+    spool = Spool(memory, INC)
+    sealer(spool).seal(1, FIRST, DAY, TALLY)
+    delivery = Delivery(spool, 1, FIRST + 9)
+    delivery.incoming(envelope.encode(Welcome(1, 1, 32, INC, [1, FIRST + 3])))
+    assert spool.closed[1] == FIRST + 3 and delivery.tally["held_by_store"] == 3
+    delivery.incoming(envelope.encode(Welcome(1, 1, 32, INC, [1, (1 << 32) - 1])))
+    assert spool.closed[1] <= FIRST + 9 and delivery.tally["held_by_store"] == 3
+
+
 def test_a_damaged_release_is_never_sent(memory):
     spool = Spool(memory, INC)
     sealer(spool).seal(1, FIRST, DAY, TALLY)
