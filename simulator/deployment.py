@@ -86,7 +86,7 @@ def checked(name_or_path: str, sets: list[str]) -> Stage:
     attempt("[propagation]", plugins.settings, "footfall.propagation", "propagation", scenario.propagation)
     areas = sound and attempt("[areas]", lambda: (scenario.areas, scenario.handsets))
     settings = attempt("[layout]", plugins.settings, "footfall.layouts", "layout", scenario.layout)
-    layout = attempt("[layout]", settings.build) if settings else None
+    layout = attempt("[layout]", plugins.build, settings) if settings else None
     made = attempt("[layout]", complete, layout, areas[0].frame) if areas and layout is not None else ()
     if made and not made[0].serving().any():
         problems.append("[layout] no cell serves: handsets attach to LTE cells, and not to band B32")

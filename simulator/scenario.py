@@ -138,8 +138,7 @@ def load(name_or_path: str, sets: list[str], found: list[str] | None = None) -> 
     sections: dict[str, Any] = {key: document[key] if isinstance(document.get(key), dict) else {} for key in SECTIONS}
     problems += [f"[{key}] names files of a folder that is not given: --set data=DIR"
                  for key, content in sections.items() if "{data}" in str(content)]
-    problems += [f"[{key}] kind is missing; name a plugin" for key in ("layout", "propagation")
-                 if not isinstance(sections[key].get("kind"), str)]
+    sections["propagation"].setdefault("kind", "uma")
     grade = str(sections["probe"].get("grade", "trace"))
     if grade not in GRADES:
         problems.append(f'[probe] grade = "{grade}"{did_you_mean(grade, GRADES)}: use one of {", ".join(GRADES)}')

@@ -2,7 +2,8 @@
 
 noise: release - tally before noise.  place: tally - truth of the people counted.
 total: published and extrapolated - truth of everyone.  All relative, by area and
-period, over what is published (noisy sum at the threshold or above) and not warming up.
+period, over what is published (noisy sum at the threshold or above) and not warming up; the share
+that is published is of all person-time that was due.
 fix: the point of a fix - where the handset truly was, in metres.
 """
 
@@ -80,11 +81,11 @@ def errors(counts: Counts, extrapolation: float) -> dict[str, Any]:
     found: dict[str, Any] = {"published": int(shown.sum())}
     for name, guess, truth in (("noise", counts.released, tally), ("place", tally, counts.counted),
                                ("total", counts.released * extrapolation, counts.everyone)):
-        judged = shown & (truth > 0)
-        relative = np.abs(guess[judged] / truth[judged] - 1)
+        least = np.maximum(truth, np.diff(counts.span_ms) / SECOND_MS)  # where nobody was: against one person
+        relative = np.abs((guess - truth) / least)[shown]
         found |= {f"{name}_median": quantile(relative, 0.5), f"{name}_p95": quantile(relative, 0.95)}
-    time = np.where(settled & np.isfinite(counts.released), tally, 0.0)
-    return {**found, "published_share": float(time[shown].sum() / time.sum()) if time.sum() else None}
+    time = np.where(np.isfinite(tally), tally, counts.counted)  # of all that is due, the lost slots too
+    return {**found, "published_share": float(time[counts.shown()].sum() / time.sum()) if time.sum() else None}
 
 
 def fix_errors(stage) -> dict[str, Any]:

@@ -18,10 +18,24 @@ def load(group: str, name: str) -> type[Settings]:
         names = ", ".join(sorted(found)) or "none"
         raise ConfigError(group, [f'no plugin "{name}"{did_you_mean(name, found)}; installed: {names}'])
     try:
-        return found[name].load()
+        loaded = found[name].load()
+        if not issubclass(loaded, Settings):
+            raise TypeError("it is no subclass of probe.base.config.Settings")
+        return loaded
     except Exception as error:
         owner = found[name].dist.name
         raise ConfigError(group, [f'plugin "{name}" of {owner} does not load: {error}']) from error
+
+
+def build(settings: Any, *given) -> Any:
+    """Return what a plugin builds; whatever goes wrong in it is a problem with its name."""
+    try:
+        return settings.build(*given)
+    except ConfigError:
+        raise
+    except Exception as error:
+        name = type(settings).__name__
+        raise ConfigError(name, [f"{name} does not build: {type(error).__name__}: {error}"]) from error
 
 
 def settings(group: str, section: str, mapping: dict) -> Any:

@@ -4,13 +4,14 @@ import numpy as np
 
 from probe.base.config import ConfigError, Settings
 from probe.base.plane import LocalFrame
+from probe.base.plugins import build
 from simulator.layouts.complete import complete
 from simulator.layouts.layout import Layout
 
 
 def broken(settings: Settings) -> list[str]:
     """Return the promises that a layout breaks, in words; none is good."""
-    layout, again = settings.build(), settings.build()  # type: ignore[attr-defined]
+    layout, again = build(settings), build(settings)
     if not isinstance(layout, Layout):
         return [f"build() returns a {type(layout).__name__}, not a simulator.layouts.layout.Layout"]
     try:

@@ -40,6 +40,8 @@ def complete(layout: Layout, frame: LocalFrame, where: str = "[layout]") -> tupl
     Raises ConfigError with every problem: no cells, lengths that differ, values out of range,
     positions far from the areas (and whether swapping latitude and longitude would help).
     """
+    if not isinstance(layout, Layout):
+        raise ConfigError(where, [f"build() returns a {type(layout).__name__}, not a simulator.layouts.layout.Layout"])
     given, lengths = dict(layout.columns), {name: len(column) for name, column in layout.columns.items()}
     degrees = {"latitude", "longitude"} <= given.keys()
     if not (degrees or {"x_m", "y_m"} <= given.keys()):

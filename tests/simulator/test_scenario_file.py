@@ -70,14 +70,13 @@ def test_every_problem_of_every_section_is_named_at_once():
     found = problems_of(
         "village", "world.step_s=7", "world.handsets=-3", "world.hour=2", "world.zone=Mars", "nonsense",
         "world.start=2026-05-12T00:07", "population.share=0", "areas.shape=circles", "probe.grade=mtd",
-        "wrld.seed=1", "world.hours=1.3", "propagation.kind=3", "slots=5", "areas.zones=[]",
+        "wrld.seed=1", "world.hours=1.3", "slots=5", "areas.zones=[]",
         "data=/no/such/folder", "wor ld.x=1", "slots.a..b=1",
     )  # fmt: skip
     words = [
         "step_s = 7: does not divide 900", "handsets = -3", '"hour" (did you mean "hours"?)', "Mars",
         "--set nonsense", "quarter of an hour", "share = 0", "circles", '(did you mean "mdt"?)',
-        '(did you mean "world"?)', "multiple of 0.25", "[propagation] kind is missing", "slots = 5", "zones",
-        "is no folder", "--set wor ld.x", "--set slots.a..b",
+        '(did you mean "world"?)', "multiple of 0.25", "slots = 5", "zones", "is no folder", "--set wor ld.x", "--set slots.a..b",
     ]  # fmt: skip
     for word in words:
         assert sum(word in problem for problem in found) == 1, (word, found)
