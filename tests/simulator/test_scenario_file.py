@@ -76,7 +76,8 @@ def test_every_problem_of_every_section_is_named_at_once():
     words = [
         "step_s = 7: does not divide 900", "handsets = -3", '"hour" (did you mean "hours"?)', "Mars",
         "--set nonsense", "quarter of an hour", "share = 0", "circles", '(did you mean "mdt"?)',
-        '(did you mean "world"?)', "multiple of 0.25", "slots = 5", "zones", "is no folder", "--set wor ld.x", "--set slots.a..b",
+        '(did you mean "world"?)', "multiple of 0.25", "slots = 5", "zones", "is no folder",
+        "--set wor ld.x", "--set slots.a..b",
     ]  # fmt: skip
     for word in words:
         assert sum(word in problem for problem in found) == 1, (word, found)
