@@ -141,7 +141,7 @@ SQUARE = (
         (["--set", "layout.kind=table", "--set", "layout.path=swapped.csv"], ["swapped"]),
         (["--set", "world.step=60"], ["step", "step_s"]),
         (["--set", "world.step_s=7", "--set", "world.handsets=-5"], ["step_s = 7", "handsets = -5"]),
-        (["--handsets=-5"], ["handsets = -5"]),
+        (["--handsets=-5"], ["--handsets", "-5"]),
         (["--set", "layout.kind=hexagon"], ["hexagonal"]),
         (["--set", "collector.locator=range"], ["ranges"]),
         (["--set", "traffic.sessions=3"], ["sessions_per_day"]),
