@@ -14,7 +14,8 @@ for (let k = 1; k < RAMP.length && densities.length; k++) {
   const step = rounded(densities[Math.floor((densities.length - 1) * k / RAMP.length)]);
   if (!steps.length || step >= steps.at(-1) * 1.17) steps.push(step);
 }
-const colour = (density) => RAMP[steps.filter((s) => density >= s).length];
+const shade = (k) => RAMP[Math.round(k * (RAMP.length - 1) / Math.max(steps.length, 1))];
+const colour = (density) => shade(steps.filter((s) => density >= s).length);
 
 function element(name, attributes, parent) {
   const made = document.createElementNS(SVG, name);
@@ -76,9 +77,9 @@ function show() {
 
 function legend() {
   const box = byId("legend");
-  RAMP.slice(0, steps.length + 1).forEach((c, k) => {
+  ["", ...steps].forEach((_, k) => {
     const item = document.createElement("span");
-    item.style.setProperty("--c", c);
+    item.style.setProperty("--c", shade(k));
     item.textContent = k === 0 ? "below " + number(steps[0] || 1) : "from " + number(steps[k - 1]);
     box.append(item);
   });

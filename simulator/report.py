@@ -150,7 +150,8 @@ def summary(run: dict[str, Any]) -> str:
     lost = account["late"] + account["invalid"] + account["shed"]
     return f"""{click.style(f"{run['scenario']}, seed {run['seed']}", bold=True)}: \
 {run['handsets']:,} handsets, {run['cells']:,} cells, {run['areas']} areas, {run['hours']:g} h
-events    {run['events']:,} in {run['wall_s']:.0f} s; {account['binned']:,} counted, \
+events    {run['events']:,} in {run['events'] / run['events_per_s']:.0f} s, {run['wall_s']:.0f} s with the start; \
+{account['binned']:,} counted, \
 {account['refused']:,} of people who are not counted, {lost:,} late, invalid or shed
 {located(run["fix_error_m"])}
 sealed    {releases['stored']} of {releases['due']} releases stored, {releases['lost']} lost; \

@@ -99,19 +99,24 @@ def test_the_map_asks_nobody_for_anything(village):
     assert "{{" not in text and "Content-Security-Policy" in text
 
 
-def test_ctrl_c_leaves_a_readable_run_and_nothing_running(tmp_path):
-    out = tmp_path / "run"
+@pytest.mark.parametrize("word", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_an_end_from_outside_leaves_a_readable_run_and_nothing_running(tmp_path, word):
+    out, private = tmp_path / "run", tmp_path / "tmp"
+    private.mkdir()
     command = [FOOTFALL, "run", "village", "--days", "3", "--speed", "7200", "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    environment = {**os.environ, "TMPDIR": str(private)}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, env=environment)
     while not (out / "store.db").exists() or not stored(out):
         assert process.poll() is None
         time.sleep(0.2)
     began_s = time.monotonic()
-    os.killpg(process.pid, signal.SIGINT)
+    assert list(private.iterdir())  # the subscribers, while the edge may need them
+    (os.killpg if word == signal.SIGINT else os.kill)(process.pid, word)
     assert process.wait(10) == 130
     while subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True).stdout:
         time.sleep(0.1)
         assert time.monotonic() - began_s < 10, "something is still running"
+    assert not list(private.iterdir()), "what the operator knows of its subscribers is still on the disk"
     assert json.loads((out / "run.json").read_text())["state"] == "interrupted"
     assert footfall("ask", out, "presence", "--partial").returncode == 0
     assert footfall("score", out).returncode == 2

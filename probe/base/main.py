@@ -7,6 +7,8 @@ import click
 
 from probe.base.config import ConfigError, RunError
 
+LINES_MAX = 60  # of problems; nobody reads more at once
+
 
 class LazyGroup(click.Group):
     """Commands from the entry-point group footfall.commands.
@@ -44,7 +46,8 @@ def main() -> None:
     try:
         sys.exit(footfall.main(standalone_mode=False) or 0)
     except ConfigError as error:
-        words, code = "\n  ".join([f"{error.where}:", *error.problems]), 2
+        rest = [f"and {len(error.problems) - LINES_MAX} more"] if len(error.problems) > LINES_MAX else []
+        words, code = "\n  ".join([f"{error.where}:", *error.problems[:LINES_MAX], *rest]), 2
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
