@@ -34,8 +34,7 @@ def of_shard(person, shard, shards):
 @kernel
 def fill(rows, table):
     """Put SUBSCRIBER[n] with distinct numbers into an empty table."""
-    for i in range(len(rows)):
-        one = rows[i]
+    for one in rows:
         entry = table[find(one.subscriber, table, start(one.subscriber, table))]
         entry.subscriber, entry.person, entry.home = one.subscriber, one.person, one.home
         entry.klass = min(one.age, UNKNOWN_AGE) * (UNKNOWN_GENDER + 1) + min(one.gender, UNKNOWN_GENDER)

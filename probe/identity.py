@@ -37,29 +37,22 @@ class Keys:
         self._source, self._zone, self._lateness_ms = source, zone, lateness_ms
         self.midnights_ms = np.array(midnights_ms(start_ms, start_ms, zone)[:1], "i8")  # days and their end
         self.keys = np.zeros((0, 2), "u8")
-        self.reach(start_ms)
+        self.hold(start_ms, start_ms)
 
-    def reach(self, until_ms: int) -> None:
-        """Make keys for every day that begins by until_ms."""
-        last_ms, known = int(self.midnights_ms[-1]), len(self.keys)
-        if until_ms >= last_ms:
-            later_ms = midnights_ms(last_ms, until_ms, self._zone)
-            self._keep(0, np.append(self.midnights_ms, later_ms[1:]))
-            for midnight_ms, key in zip(later_ms, self.keys[known:], strict=False):
-                self._source(midnight_ms, memoryview(key).cast("B"))
+    def hold(self, watermark_ms: int, until_ms: int) -> None:
+        """Make keys for every day that begins by until_ms; destroy those of days that the watermark made late.
 
-    def forget(self, watermark_ms: int) -> None:
-        """Destroy the keys of the days that ended so long ago that whatever is left of them is late."""
+        Late is a day that ended so long ago that whatever is left of it is.  No copy of a key stays in freed memory.
+        """
         gone = int(np.sum(self.midnights_ms[1:-1] + self._lateness_ms < watermark_ms))
-        if gone:
-            self._keep(gone, self.midnights_ms[gone:].copy())
-
-    def _keep(self, gone: int, midnights_ms: np.ndarray) -> None:
-        """Let the first keys go and make room for new ones; leave no copy of a key in freed memory."""
-        keys = np.zeros((len(midnights_ms) - 1, 2), "u8")
-        keys[: len(self.keys) - gone] = self.keys[gone:]
-        self.keys[:] = 0
-        self.keys, self.midnights_ms = keys, midnights_ms
+        later_ms, kept = midnights_ms(int(self.midnights_ms[-1]), until_ms, self._zone), self.keys[gone:]
+        if gone or len(later_ms) > 1:
+            keys = np.zeros((len(kept) + len(later_ms) - 1, 2), "u8")
+            keys[: len(kept)] = kept
+            for midnight_ms, key in zip(later_ms, keys[len(kept):], strict=False):
+                self._source(midnight_ms, memoryview(key).cast("B"))
+            self.keys[:] = 0
+            self.keys, self.midnights_ms = keys, np.append(self.midnights_ms[gone:-1], later_ms)
 
 
 @kernel

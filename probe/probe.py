@@ -41,7 +41,7 @@ class Probe:
         self.watermark_ms = max(self.watermark_ms, batch.watermark_ms)
         latest_ms, events, count = self.watermark_ms + tap.AHEAD_MS, batch.rows.view(), len(batch.rows)
         events.flags.writeable = False  # one signature for arrays from frames and from tests
-        self._keys.reach(latest_ms)
+        self._keys.hold(0, latest_ms)
         at, person, day = np.empty(count, "i8"), np.empty(count, "u8"), np.empty(count, "i8")
         observations, fates = np.empty(count, OBSERVATION), np.zeros(4, "i8")
         seek(events, self._counted, at)
@@ -49,7 +49,7 @@ class Probe:
               observations, person, day, fates)
         passed, invalid, late, refused = fates.tolist()
         observations["pseudonym"][:passed] = identity.pseudonyms(person[:passed], day[:passed], self._keys.keys)
-        self._keys.forget(self.watermark_ms)
+        self._keys.hold(self.watermark_ms, latest_ms)
         self.counts += Tally(offered=count, invalid=invalid, late=late, refused=refused)
         return observations[:passed]
 
@@ -84,22 +84,14 @@ def admit(events, limits, at, counted, midnights_ms, observations, person, day, 
     for i in range(len(events)):
         event = events[i]
         who = counted[consent.find(event.subscriber, counted, at[i])]
-        if not tap.sound(event, limits[0], limits[1]):
-            fates[INVALID] += 1
-        elif event.time_ms < midnights_ms[0]:
-            fates[LATE] += 1
-        elif who.subscriber == 0:
-            fates[REFUSED] += 1
-        else:
-            out = fates[PASSED]
-            fates[PASSED] += 1
-            one = observations[out]
-            one.time_ms, one.home, one.klass = event.time_ms, who.home, who.klass
+        fate = (INVALID if not tap.sound(event, limits[0], limits[1]) else LATE if event.time_ms < midnights_ms[0] else
+                REFUSED if who.subscriber == 0 else PASSED)
+        out, fates[fate] = fates[PASSED], fates[fate] + 1
+        if fate == PASSED:
+            one, person[out], day[out] = observations[out], who.person, 0
+            one.time_ms, one.home, one.klass, one.rsrp[7] = event.time_ms, who.home, who.klass, event.rsrp[7]
             one.cell, one.kind, one.flags, one.ta, one.aoa = event.cell, event.kind, event.flags, event.ta, event.aoa
-            for k in range(8):
-                one.rsrp[k] = event.rsrp[k]
             for k in range(7):
-                one.neighbour_pci[k] = event.neighbour_pci[k]
-            person[out], day[out] = who.person, 0
+                one.rsrp[k], one.neighbour_pci[k] = event.rsrp[k], event.neighbour_pci[k]
             while event.time_ms >= midnights_ms[day[out] + 1]:
                 day[out] += 1

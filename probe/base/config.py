@@ -69,6 +69,5 @@ def read_text(path: Path, what: str, size_max: int = 256 << 20) -> str:
             raise ConfigError(str(path), [f"{what} is larger than {size_max >> 20} MiB"])
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        gone = isinstance(error, FileNotFoundError)
-        fault = "does not exist; check the path" if gone else f"cannot be read: {error}"
+        fault = "does not exist; check the path" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
         raise ConfigError(str(path), [f"{what} {fault}"]) from None

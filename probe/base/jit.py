@@ -15,7 +15,6 @@ the sources of both; an edit anywhere in them starts a fresh cache.
 """
 
 import hashlib
-import inspect
 import os
 import sys
 from functools import cache, partial
@@ -42,7 +41,7 @@ def cache_dir(room: Path) -> Path:
 
 def kernel(function, **flags):
     """Compile a plain loop."""
-    numba.config.CACHE_DIR = str(cache_dir(Path(inspect.getfile(function)).parent))  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = str(cache_dir(Path(function.__code__.co_filename).parent))  # type: ignore[attr-defined]
     return numba.njit(**FLAGS, **flags)(function)  # type: ignore[call-overload]
 
 

@@ -18,17 +18,14 @@ class LazyGroup(click.Group):
     """
 
     def commands_known(self) -> dict[str, tuple[str, str, str]]:
-        entries = entry_points(group="footfall.commands")
-        return dict(sorted(command for entry in entries for command in entry.load().items()))
+        return dict(sorted(pair for entry in entry_points(group="footfall.commands") for pair in entry.load().items()))
 
     def list_commands(self, ctx):
         return list(self.commands_known())
 
     def get_command(self, ctx, cmd_name):
-        known = self.commands_known()
-        if cmd_name in known:
-            module, attribute, _ = known[cmd_name]
-            return getattr(__import__(module, fromlist=[attribute]), attribute)
+        module, attribute, _ = self.commands_known().get(cmd_name, ("", "", ""))
+        return getattr(__import__(module, fromlist=[attribute]), attribute) if module else None
 
     def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):

@@ -47,8 +47,7 @@ def unpack(data: bytes, types: tuple, what: str, length_max: int = 1 << 20) -> l
     except Exception as error:  # msgpack raises at least five classes, all the sender's fault
         raise WireError(f"{what}: not msgpack ({type(error).__name__})") from None
     require(isinstance(fields, list) and len(fields) == len(types), f"{what}: expected {len(types)} fields")
-    for index, (field, wanted) in enumerate(zip(fields, types, strict=True)):
-        have = type(field)
+    for index, (have, wanted) in enumerate(zip(map(type, fields), types, strict=True)):
         require(have is wanted, f"{what}: field {index} is {have.__name__}, expected {wanted.__name__}")
     require(pack(fields) == data, f"{what}: not in canonical form")
     return fields

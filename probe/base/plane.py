@@ -7,7 +7,7 @@ Source: J. P. Snyder, Map Projections - A Working Manual, USGS PP 1395 (1987),
 equations 8-9 to 8-15 (transverse Mercator) and 24-17 to 24-26 (LAEA).
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,12 +19,8 @@ MERIDIAN_M = [AXIS_M * part for part in (  # by the multiple of the latitude, 0,
     15 * E2**2 / 256 + 45 * E2**3 / 1024, 35 * E2**3 / 3072)]
 
 
-@dataclass(frozen=True)
-class LocalFrame:
+class LocalFrame(NamedTuple("LocalFrame", [("latitude", float), ("longitude", float)])):
     """Metres east (x) and north (y) of a middle point."""
-
-    latitude: float
-    longitude: float
 
     def to_xy(self, latitude, longitude):
         """Return (x_m, y_m) f8 arrays for WGS 84 degrees (Snyder 8-9, 8-10)."""

@@ -23,8 +23,7 @@ def load(group: str, name: str) -> type[Settings]:
             raise TypeError("it is no subclass of probe.base.config.Settings")
         return loaded
     except Exception as error:
-        owner = found[name].dist.name
-        raise ConfigError(group, [f'plugin "{name}" of {owner} does not load: {error}']) from error
+        raise ConfigError(group, [f'plugin "{name}" of {found[name].dist.name} does not load: {error}']) from error
 
 
 def build(settings: Any, *given) -> Any:

@@ -12,8 +12,7 @@ import zmq
 from probe.base.config import ConfigError
 
 LOOPBACK = re.compile(r"tcp://(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\]):(\d{1,5}|\*)")
-GROUP_MAX = 64  # messages taken at once
-POLL_S = 0.1
+GROUP_MAX, POLL_S = 64, 0.1  # messages taken at once
 
 
 def loopback(address: str) -> str:

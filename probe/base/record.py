@@ -14,8 +14,7 @@ def prepare(db: sqlite3.Connection, application_id: int, schema: str) -> None:
         db.executescript(f"BEGIN IMMEDIATE; {schema}; {marks}; COMMIT")
     if marked(db) != (application_id, USER_VERSION):
         raise RunError(f"the file is of another program or version {marked(db)}")
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
-        db.execute(f"PRAGMA {pragma}")
+    db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON")
 
 
 def marked(db: sqlite3.Connection) -> tuple[int, int]:

@@ -48,8 +48,7 @@ def uniform(seed, purpose, entity, index):
 def normal(seed, purpose, entity, index):
     """Return a standard normal f8 for one name (Box and Muller, 1958)."""
     x = bits(seed, purpose, entity, index)
-    radius = sqrt(-2.0 * log(1.0 - unit(x)))
-    return radius * cos(2.0 * pi * unit(mix64(x)))
+    return sqrt(-2.0 * log(1.0 - unit(x))) * cos(2.0 * pi * unit(mix64(x)))
 
 
 @kernel

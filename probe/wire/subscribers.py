@@ -6,14 +6,13 @@ import numpy as np
 
 from probe.base.packing import VERSION, opened, pack, require, rows_of
 
-MAGIC = "footfall.subscribers"
+MAGIC, MINOR, COUNT_MAX = "footfall.subscribers", 0xFF, 1 << 24
 SUBSCRIBER = np.dtype([
     ("subscriber", "<u8"), ("person", "<u8"),  # a number of 15 digits, and whose it is
     ("home", "<u2"), ("country", "<u2"),  # home area (row of the area set) or 0xFFFF; MCC
     ("age", "u1"), ("gender", "u1"),  # 18-24, 25-34, 35-44, 45-54, 55-64, 65+, unknown, or MINOR; women, men, unknown
     ("contract", "u1"), ("consent", "u1"),  # 0 private, 1 business, 2 prepaid; bits of probe.wire.consent
 ])
-MINOR, COUNT_MAX = 0xFF, 1 << 24
 
 
 class Subscribers(NamedTuple("Subscribers", [("epoch", int), ("rows", np.ndarray)])):

@@ -179,12 +179,12 @@ def test_two_handsets_of_a_person_are_one_and_the_next_day_another():
 
 def test_a_key_lives_until_its_day_is_late_and_is_zeroed_then():
     keys = Keys(seeded_key(1), ZONE, NOON_MS, LATENESS_MS)
-    keys.reach(MIDNIGHT_MS)
+    keys.hold(NOON_MS, MIDNIGHT_MS)
     assert len(keys.keys) == 2 and keys.keys.all()
-    keys.forget(MIDNIGHT_MS + LATENESS_MS)
+    keys.hold(MIDNIGHT_MS + LATENESS_MS, MIDNIGHT_MS)
     held = keys.keys
     assert len(held) == 2, "an event of the day before may still come"
-    keys.forget(MIDNIGHT_MS + LATENESS_MS + 1)
+    keys.hold(MIDNIGHT_MS + LATENESS_MS + 1, MIDNIGHT_MS)
     assert not held.any() and len(keys.keys) == 1 and keys.midnights_ms[0] == MIDNIGHT_MS
 
 
