@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import zmq
 
-from collector.edge import collect, gather, slots
+from collector.edge import collect, seal, slots
 from probe import consent, identity, probe
 from probe.base import plugins, process
 from probe.base.clock import WallClock
@@ -69,8 +69,7 @@ class Work:
         self._table, self._end_ms, self.finished = metric.table, told.until_ms + grid.lateness_ms, False
         self._core_s, self._poisoned, self._why = dict.fromkeys(("tap", "triangulate", "count"), 0.0), 0, ""
         nothing = self._probe.observe(Batch(plan_digest, told.start_ms, told.worker, np.zeros(0, events.EVENT)))
-        closing_ms = told.start_ms + grid.length_ms + grid.lateness_ms
-        collect.Collector(grid, locate, tally()).push(nothing, closing_ms)  # compiles
+        collect.Collector(grid, locate, tally()).push(nothing, grid.start_ms + grid.length_ms + grid.lateness_ms)
 
     def take(self, frames: list[bytes]) -> list[bytes]:
         """Take one message; return the partial tallies it closes.  A poisoned one is counted and skipped."""
@@ -83,7 +82,7 @@ class Work:
         self.finished = watermark_ms >= self._end_ms
         closed = self._timed("count", self._collector.push, observations, watermark_ms)
         self.account()
-        return [gather.encode(self._worker, self._table, slot, tally, watermark_ms) for slot, tally in closed]
+        return [seal.encode(self._worker, self._table, slot, tally, watermark_ms) for slot, tally in closed]
 
     def _timed(self, stage: str, do: Any, *given) -> Any:
         begin_s = self._clock.cpu_s()
@@ -94,15 +93,14 @@ class Work:
     def account(self) -> dict[str, int]:
         """Return what became of every event offered; exact at any time."""
         both = self._probe.counts + self._collector.counts
-        names = ("offered", "binned", "late", "invalid", "refused", "shed", "waiting")
         assert both.total() == 2 * both["offered"], "every event ends under one name"
-        return {name: both[name] for name in names}
+        return {name: both[name] for name in ("offered", "binned", "late", "invalid", "refused", "shed", "waiting")}
 
     def report(self) -> dict:
         """Return the account, what the stages cost, and what was poisoned."""
         self._timed("count", self._collector.drain)
-        core_s = {**self._core_s, "count": self._core_s["count"] - self._core_s["triangulate"]}
-        return {"account": self.account(), "core_s": core_s, "peak_rss_mb": process.peak_rss_mb(),
+        self._core_s["count"] -= self._core_s["triangulate"]  # which ran inside it
+        return {"account": self.account(), "core_s": self._core_s, "peak_rss_mb": process.peak_rss_mb(),
                 "poisoned": self._poisoned, "poisoned_last": self._why}
 
 
@@ -111,8 +109,7 @@ def read_subscribers(path: str) -> subscribers.Subscribers:
     try:
         return subscribers.decode(Path(path).read_bytes())
     except (OSError, WireError) as error:
-        reason = getattr(error, "strerror", error)
-        raise ConfigError(path, [f"the subscribers file cannot be read: {reason}"]) from None
+        raise ConfigError(path, [f"the subscribers file cannot be read: {getattr(error, 'strerror', error)}"]) from None
 
 
 def keep_memory_private() -> None:

@@ -57,10 +57,9 @@ def sigma_for(bound: int, slots_a_day: int, tally_units: int, share: Fraction) -
 
 def promise(privacy: PrivacySettings, table: str, slot_s: int, slots_a_day: int, tally_units: int) -> Statement:
     """Return the statement of a table of person-time: at most the whole slot in each slot of a day."""
-    bound = slot_s * tally_units
-    sigma = sigma_for(bound, slots_a_day, tally_units, privacy.share(table))
-    rho = Fraction(slots_a_day * bound**2, 2 * sigma**2)
-    numbers = tally_units, slot_s, slots_a_day, bound, sigma, 1, *rho.as_integer_ratio()
+    sigma = sigma_for(bound := slot_s * tally_units, slots_a_day, tally_units, privacy.share(table))
+    rho = Fraction(slots_a_day * bound**2, 2 * sigma**2).as_integer_ratio()
+    numbers = tally_units, slot_s, slots_a_day, bound, sigma, 1, *rho
     return Statement(table, "area", "person-seconds", *numbers, privacy.basis, privacy.purpose, 0, False)
 
 
@@ -76,8 +75,7 @@ class Ledger:
 
     def left(self, table: int, day: int) -> Fraction:
         """Return what is left of a table's share on a day."""
-        spent = (one.rho for one in self._charges.values() if (one.table, one.day) == (table, day))
-        return self._shares[table] - sum(spent)
+        return self._shares[table] - sum(one.rho for one in self._charges.values() if one[::2] == (table, day))
 
     def spend(self, charge: Charge) -> None:
         """Take a charge, or raise RunError: it does not fit, or its slot was charged before."""

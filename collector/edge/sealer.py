@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import zmq
 
-from collector.edge import deliver, gather, ledger, noise, seal, slots, spool
+from collector.edge import ledger, noise, seal, slots, spool
 from collector.edge.metrics import presence
 from probe.base import clock, packing, process
 from probe.base.config import ConfigError, parse
@@ -18,7 +18,7 @@ from probe.base.config import ConfigError, parse
 PROBE, PRESENCE = 1, presence.Presence.table
 PATIENCE_S = 5.0  # after a stop, for what is sealed to be acknowledged
 PARTS = {zmq.RCVHWM: 64, zmq.MAXMSGSIZE: 1 << 20, zmq.LINGER: 0}
-STORE = {zmq.IMMEDIATE: 1, zmq.SNDHWM: deliver.WINDOW, zmq.LINGER: 1_000, zmq.MAXMSGSIZE: 64 << 10,
+STORE = {zmq.IMMEDIATE: 1, zmq.SNDHWM: spool.WINDOW, zmq.LINGER: 1_000, zmq.MAXMSGSIZE: 64 << 10,
          zmq.RECONNECT_IVL: 250, zmq.RECONNECT_IVL_MAX: 30_000, zmq.CONNECT_TIMEOUT: 5_000, zmq.HANDSHAKE_IVL: 5_000,
          zmq.HEARTBEAT_IVL: 2_000, zmq.HEARTBEAT_TIMEOUT: 6_000, zmq.HEARTBEAT_TTL: 6_000}
 
@@ -90,11 +90,11 @@ class Work:
         self.fresh = not kept.closed  # else the store may hold more than a spool restored from a copy: hear it first
         self._spool, self._zone, self._slots = kept, grid.zone, slots.Slots(grid, config.start_ms)
         self._last_slot = self._slots.of(config.until_ms) - 1
-        self._gather = gather.Gather(config.workers, config.rows, PRESENCE, self._slots.of(config.start_ms),
-                                     self._last_slot)
+        self._gather = seal.Gather(config.workers, config.rows, PRESENCE, self._slots.of(config.start_ms),
+                                   self._last_slot)
         self._witness = Witness(config.judge_path) if config.judge_path else None
         self._sealer = seal.Sealer(kept, {PRESENCE: stated}, PROBE, config.axes, source, self._witness)
-        self.delivery = deliver.Delivery(kept, PROBE, self._last_slot)
+        self.delivery = spool.Delivery(kept, PROBE, self._last_slot)
         self.delivery.tally.count("lost", self._sealer.recover())
 
     @property

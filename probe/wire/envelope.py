@@ -47,9 +47,8 @@ class Beat(NamedTuple("Beat", [("watermark_ms", int), ("last_seq", int), ("last_
 
 Message = Hello | Welcome | Rel | Ack | Nack | Beat
 TYPES = (Hello, Welcome, Rel, Ack, Nack, Beat)
-SHORT, PAIRS = range(513), range(0, 513, 2)
-LENGTHS = {"inc": (16,), "known_inc": (0, 16), "sha256": (32,), "build": range(65), "protos": SHORT, "schemas": SHORT,
-           "last_slots": PAIRS}
+LENGTHS = {"inc": (16,), "known_inc": (0, 16), "sha256": (32,), "build": range(65), "protos": range(513),
+           "schemas": range(513), "last_slots": range(0, 513, 2)}
 
 
 def encode(message: Message) -> bytes:

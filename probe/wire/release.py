@@ -17,11 +17,9 @@ import numpy as np
 from probe.base.packing import pack, require, unpack
 from probe.wire.consent import BASES, PURPOSES
 
-PROTO, SCHEMA, MAGIC = 1, 1, b"PRL1"
-SIZE_MAX = (1 << 20) - 64  # with its envelope below the 1 MiB of a message
-FIXED = struct.Struct("!4sHHI16sQHI8sBHHI")
+PROTO, SCHEMA, MAGIC, NAME_MAX = 1, 1, b"PRL1", 64
+SIZE_MAX, FIXED = (1 << 20) - 64, struct.Struct("!4sHHI16sQHI8sBHHI")  # with its envelope below the 1 MiB of a message
 HEADER_BYTES = FIXED.size + 32
-NAME_MAX = 64
 # What became of the slot.  VOID: sealed, but its bytes were damaged before they were delivered.
 Kind = IntEnum("Kind", "RELEASE LOST VOID")
 # What befell the system while it counted; nothing here depends on a person.  SEEDED: the noise can be computed
@@ -87,9 +85,8 @@ def encode(release: Release) -> bytes:
 
 def decode(frame: bytes) -> Release:
     """Return the release in a frame, or raise WireError.  Header and hash come before the body."""
-    sizes = f"expected {HEADER_BYTES} to {SIZE_MAX}"
+    body, sizes = frame[HEADER_BYTES:], f"expected {HEADER_BYTES} to {SIZE_MAX}"
     require(HEADER_BYTES <= len(frame) <= SIZE_MAX, f"release: {len(frame)} bytes, {sizes}")
-    body = frame[HEADER_BYTES:]
     magic, proto, schema, *named, kind, flags, mechanism, size = FIXED.unpack(frame[: FIXED.size])
     known = (magic, proto, schema) == (MAGIC, PROTO, SCHEMA)
     require(known, f"release: {magic!r} protocol {proto} schema {schema} is unknown")
@@ -98,8 +95,7 @@ def decode(frame: bytes) -> Release:
     require(fit, "release: kind, flags, mechanism or sequence number out of range")
     head = *named, Kind(kind), Flag(flags)
     if kind != Kind.RELEASE:
-        (reason,) = unpack(body, (str,), "release body", 4 * NAME_MAX)
-        return Release._make([*head, None, None, reason])
+        return Release._make([*head, None, None, *unpack(body, (str,), "release body", 4 * NAME_MAX)])
     *given, raw = unpack(body, STATED, "release body", SIZE_MAX)
     require(len(raw) > 0 and len(raw) % 8 == 0, f"release body: {len(raw)} bytes of values")
     stated = Statement(*given)
@@ -107,8 +103,7 @@ def decode(frame: bytes) -> Release:
     require(fit, "release body: a number that must be positive is not, or a name has no fit length")
     paid = stated.slots_a_day * stated.slot_rho == stated.rho
     require(paid, "release body: the budget stated is not that of the noise stated")
-    known = stated.basis in BASES and stated.purpose in PURPOSES
-    require(known, "release body: basis or purpose is unknown")
+    require(stated.basis in BASES and stated.purpose in PURPOSES, "release body: basis or purpose is unknown")
     return Release._make([*head, stated, np.frombuffer(raw, "<i8"), ""])
 
 

@@ -17,11 +17,10 @@ from collector.centre import receiver
 from collector.centre.completeness import account
 from collector.centre.intake import Intake
 from collector.centre.stores.sqlite import APPLICATION_ID, SCHEMA, Sqlite
-from collector.edge.deliver import Delivery
 from collector.edge.ledger import Ledger
 from collector.edge.noise import SeededBits
 from collector.edge.seal import Sealer
-from collector.edge.spool import Spool
+from collector.edge.spool import Delivery, Spool
 from probe.base import record
 from probe.base.tally import Tally
 from probe.wire import envelope, release

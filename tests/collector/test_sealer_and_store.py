@@ -9,7 +9,7 @@ import pytest
 import zmq
 
 from collector.centre.receiver import StoreConfig, store_main
-from collector.edge import gather
+from collector.edge import seal
 from collector.edge.sealer import SealerConfig, sealer_main
 from probe.base import process
 from probe.base.config import ConfigError
@@ -68,7 +68,7 @@ def store_config(folder, address="tcp://127.0.0.1:*"):
 
 def part(worker, slot):
     tally = np.array([slot - FIRST, worker, 5], "i8") * 64_000 * 900
-    return gather.encode(worker, 1, slot, tally, registered().due_ms(slot))
+    return seal.encode(worker, 1, slot, tally, registered().due_ms(slot))
 
 
 def carried(folder, order=(0, 1), slots=SLOTS, **changes):

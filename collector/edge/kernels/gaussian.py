@@ -16,8 +16,7 @@ import numpy as np
 
 from probe.base.jit import kernel
 
-U8 = np.uint64
-LIMIT = 1 << 55  # of p + d, and of both sides of a Bernoulli: 256 n stays below 2^63
+U8, LIMIT = np.uint64, 1 << 55  # LIMIT of p + d, and of both sides of a Bernoulli: 256 n stays below 2^63
 PARITY = U8(0x1BD11BDAA9FC1A22)
 ROTATIONS = np.array([[14, 16], [52, 57], [23, 40], [5, 37], [25, 33], [46, 12], [58, 22], [32, 32]], np.uint64)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zmq
 
-from collector.edge import agent, gather
+from collector.edge import agent, seal
 from probe.base.clock import WallClock, epoch_ms
 from probe.base.config import ConfigError
 from probe.base.packing import opened
@@ -82,7 +82,7 @@ def frame(folder, watermark_ms, *rows, shard=0):
 
 def partial(message):
     """(slot, i8[areas]) of a partial tally."""
-    worker, table, slot, raw, _ = opened(message, gather.MAGIC, gather.TYPES, gather.SIZE_MAX)
+    worker, table, slot, raw, _ = opened(message, seal.MAGIC, seal.TYPES, seal.SIZE_MAX)
     assert (worker, table) == (0, 1)
     return slot, np.frombuffer(raw, "<i8")
 

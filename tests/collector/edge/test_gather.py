@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.edge import gather
-from collector.edge.gather import Gather
+from collector.edge import seal
+from collector.edge.seal import Gather
 from probe.base.packing import WireError, pack
 
 ROWS = 3
 
 
 def part(worker, slot, first=1):
-    return gather.encode(worker, 1, slot, np.array([first, slot, -worker], "i8"), (slot + 1) * 900_000)
+    return seal.encode(worker, 1, slot, np.array([first, slot, -worker], "i8"), (slot + 1) * 900_000)
 
 
 @given(st.integers(1, 4), st.randoms(use_true_random=False))
@@ -49,8 +49,8 @@ WRONG = {
     "twice": part(0, 10),
     "before the start": part(1, 9),
     "unknown worker": part(2, 12),
-    "other table": gather.encode(0, 2, 12, np.zeros(ROWS, "i8"), 0),
-    "other area set": gather.encode(0, 1, 12, np.zeros(ROWS + 1, "i8"), 0),
+    "other table": seal.encode(0, 2, 12, np.zeros(ROWS, "i8"), 0),
+    "other area set": seal.encode(0, 1, 12, np.zeros(ROWS + 1, "i8"), 0),
     "other version": pack(["footfall.partial", 2, 0, 1, 12, bytes(8 * ROWS), 0]),
     "other format": pack(["footfall.events", 1, 0, 1, 12, bytes(8 * ROWS), 0]),
     "no message": b"",

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from collector.edge import spool as spools
-from collector.edge.deliver import RETRY_S, Delivery
 from collector.edge.ledger import Charge
 from collector.edge.noise import SeededBits
 from collector.edge.seal import Sealer
-from collector.edge.spool import Spool
+from collector.edge.spool import RETRY_S, Delivery, Spool
 from probe.base.main import RunError
 from probe.wire import envelope, release
 from probe.wire.envelope import Beat, Welcome
@@ -176,7 +175,7 @@ def test_an_answer_settles_a_release_once_and_another_hash_settles_nothing(memor
 
 
 def test_the_window_sends_the_oldest_again_and_again_until_answered(memory, monkeypatch):
-    monkeypatch.setattr("collector.edge.deliver.WINDOW", 2)
+    monkeypatch.setattr("collector.edge.spool.WINDOW", 2)
     spool = Spool(memory, INC)
     one = sealer(spool)
     frames = [one.seal(1, slot, DAY, TALLY) for slot in range(FIRST, FIRST + 4)]
