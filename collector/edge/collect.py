@@ -44,7 +44,7 @@ class Collector:
             if self._slots.ends_day(self._slot):
                 self._tally.end_day()
             self._slot += 1
-        if self._merge.enough():
+        if self._merge.waiting >= self._merge.enough:
             self.drain()
         return closed
 

@@ -13,33 +13,27 @@ class Merge:
     """Holds observations until nothing older can come.  What comes even later is counted, and dropped.
 
     Rows leave at the latest when the collector asks for all before an instant; before that
-    only when the buffer has doubled, so that each row is moved about twice however full it is.
+    only when `enough` are waiting: the buffer has doubled, so that each row is moved about twice however full it is.
     """
 
     def __init__(self, start_ms: int, lateness_ms: int):
-        self._lateness_ms, self._enough, self._chunks = lateness_ms, BATCH_MIN, [np.empty(0, RAW)]
+        self._lateness_ms, self.enough, self._chunks = lateness_ms, BATCH_MIN, [np.empty(0, RAW)]
         self.bound_ms, self.waiting, self.late = start_ms, 0, 0  # rows before the bound are late
 
     def take(self, observations: np.ndarray, watermark_ms: int) -> None:
         """Hold OBSERVATION[n], then let time go forward to watermark_ms."""
         timely = np.ascontiguousarray(observations).view(RAW)[observations["time_ms"] >= self.bound_ms]
         self._chunks.append(timely)
-        self.late += len(observations) - len(timely)
-        self.waiting += len(timely)
+        self.late, self.waiting = self.late + len(observations) - len(timely), self.waiting + len(timely)
         self.bound_ms = max(self.bound_ms, watermark_ms - self._lateness_ms)
-
-    def enough(self) -> bool:
-        """Return whether it pays to let rows go now."""
-        return self.waiting >= self._enough
 
     def before(self, time_ms: int) -> np.ndarray:
         """Return the OBSERVATION[m] before time_ms, in order of time; ties by content, not by arrival."""
         assert time_ms <= self.bound_ms, "what is let go can no longer be joined"
         rows = np.concatenate(self._chunks)
         ripe = rows.view(OBSERVATION)["time_ms"] < time_ms
-        ripened, self._chunks = rows[ripe], [rows[~ripe]]
-        self.waiting = len(self._chunks[0])
-        self._enough = 2 * self.waiting + BATCH_MIN
+        ripened, kept = rows[ripe], rows[~ripe]
+        self._chunks, self.waiting, self.enough = [kept], len(kept), 2 * len(kept) + BATCH_MIN
         return ripened[in_order(ripened.view(OBSERVATION))].view(OBSERVATION)
 
 

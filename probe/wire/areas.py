@@ -65,18 +65,17 @@ def from_geojson(text: str, where: str) -> AreaSet:
     ids, names, residents, polygons, problems = [], [], [], [], []
     for number, feature in enumerate(_features(text, where)):
         given = feature.get("properties") or {}
+        people, (polygon, wrong) = given.get("residents"), _polygon(feature.get("geometry"))
         known = (given.get("area_id"), given.get("id"), feature.get("id"), number)
         ids.append(str(next(value for value in known if value is not None)))
         names.append(str(given.get("name") or ids[-1]))
-        residents.append(people := given.get("residents"))
-        sound = people is None or (type(people) in (int, float) and 0 <= people < 1e9)
-        polygon, wrong = _polygon(feature.get("geometry"))
+        residents.append(people)
         polygons.append(polygon)
-        for words in ("" if sound else f"residents = {people!r}; needs a number >= 0", wrong):
-            problems += [f'area "{ids[-1]}" ({names[-1]}): {words}'] if words else []
+        sound = people is None or (type(people) in (int, float) and 0 <= people < 1e9)
+        problems += [f'area "{ids[-1]}" ({names[-1]}): {words}' for words in (
+            "" if sound else f"residents = {people!r}; needs a number >= 0", wrong) if words]
     problems += [f'area_id "{i}" is given {times} times' for i, times in sorted(Counter(ids).items()) if times > 1]
-    if ELSEWHERE in ids:
-        problems.append(f'area_id "{ELSEWHERE}" is taken: it means the rest of the map')
+    problems += [f'area_id "{ELSEWHERE}" is taken: it means the rest of the map'] if ELSEWHERE in ids else []
     if problems:
         raise ConfigError(where, problems)
     return _burn(ids, names, np.array([*residents, None], "f8"), polygons, where)
@@ -108,8 +107,8 @@ def _polygon(geometry) -> tuple[shapely.Geometry | None, str]:
     if not straight:
         return None, ("latitude and longitude are swapped; GeoJSON says [longitude, latitude]" if swapped else
                       f"position {at[0].tolist()} is outside the grid: {GRID_OF_USE.tolist()}, EPSG:3035")
-    crossed = f"is not valid: {shapely.is_valid_reason(degrees)}; draw its rings without crossings"
-    return degrees, "" if degrees.is_valid else crossed
+    return degrees, "" if degrees.is_valid else (
+        f"is not valid: {shapely.is_valid_reason(degrees)}; draw its rings without crossings")
 
 
 def _burn(ids, names, residents, polygons, where: str) -> AreaSet:
@@ -139,6 +138,6 @@ def _burn(ids, names, residents, polygons, where: str) -> AreaSet:
     west, south, east, north = shapely.total_bounds(polygons).tolist()
     frame = LocalFrame((south + north) / 2, (west + east) / 2)
     terms = bin_terms(frame, max(float(np.max(high - low)) * BIN_M, 10_000.0) / 2)
-    named = json.dumps([ids, low.tolist(), bins.shape]).encode()
-    digest = hashlib.sha256(named + bins.astype("<u2").tobytes()).digest()[:8]
+    said = json.dumps([ids, low.tolist(), bins.shape]).encode() + bins.astype("<u2").tobytes()
+    digest = hashlib.sha256(said).digest()[:8]
     return AreaSet(frame, [*ids, ELSEWHERE], [*names, ELSEWHERE], residents, bins, tuple(low.tolist()), terms, digest)

@@ -30,14 +30,12 @@ def find_rows(named, table, persons, used):
     """
     rows, mask = np.empty(len(named), np.int32), U8(len(table) - 1)
     for i in range(len(rows)):
-        pseudonym = named[i].pseudonym
-        at = pseudonym & mask
+        pseudonym, at = named[i].pseudonym, named[i].pseudonym & mask
         while table[at] != U8(0) and ((table[at] ^ pseudonym) & UPPER != U8(0) or
                                       persons[np.int64(table[at] & LOWER) - 1].pseudonym != pseudonym):
             at = (at + U8(1)) & mask
         if table[at] == U8(0):
-            persons[used].pseudonym = pseudonym
-            used += 1
+            persons[used].pseudonym, used = pseudonym, used + 1
             table[at] = (pseudonym & UPPER) | U8(used)
         rows[i] = np.int64(table[at] & LOWER) - 1
     return rows, used
@@ -88,9 +86,8 @@ def shift(person, sign, at_ms, sums, occupancy):
     for k in range(AREAS_MAX):
         if person.weight[k] == 0:
             break
-        units = sign * np.int64(person.weight[k])
-        sums[person.area[k]] -= units * at_ms
-        occupancy[person.area[k]] += units
+        area, units = person.area[k], sign * np.int64(person.weight[k])
+        sums[area], occupancy[area] = sums[area] - units * at_ms, occupancy[area] + units
 
 
 @kernel
