@@ -45,8 +45,7 @@ def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) 
 
 def as_csv(rows: list[dict]) -> str:
     """Return CSV; a name that a spreadsheet would take for a formula is quoted with an apostrophe."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
+    writer = csv.DictWriter(out := io.StringIO(), FIELDS, lineterminator="\n")
     writer.writeheader()
     writer.writerows({**row, "area": "'" * row["area"].startswith(FORMULA) + row["area"]} for row in rows)
     return out.getvalue().rstrip("\n")

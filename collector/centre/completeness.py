@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
 
-from collector.centre.stores import Registered, Store
+from collector.centre.stores import Registered, Store, whole
 from probe.wire.release import Kind
 
 # The state of one expected release.  DUE: its time has come, and it is not here.
@@ -23,7 +23,7 @@ def account(store: Store) -> dict[str, int]:
     """Return how many releases are due by now, and how many of them are stored or declared lost."""
     cells: Counter[Cell] = Counter()
     for one in store.registered():
-        kinds, known = store.kinds(one.probe, one.table), store.known(one.probe)
-        cells.update(completeness(one, kinds, known.watermark_ms).values())
+        kinds = {its.slot: its.kind for its in whole(store, one.table) if its.probe == one.probe}
+        cells.update(completeness(one, kinds, store.known(one.probe).watermark_ms).values())
     stored, lost = cells[Cell.STORED], cells[Cell.LOST]
     return {"due": stored + lost + cells[Cell.DUE], "stored": stored, "lost": lost}

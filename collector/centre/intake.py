@@ -7,8 +7,7 @@ from probe.base.packing import WireError
 from probe.wire import envelope, release
 from probe.wire.envelope import Ack, Beat, Code, Hello, Nack, Rel, Welcome
 
-WINDOW = 32
-RETRY_AFTER_S = 2
+WINDOW, RETRY_AFTER_S = 32, 2
 
 
 class Decision(NamedTuple("Decision", [("entry", Entry | None), ("answer", bytes | None)])):
@@ -19,8 +18,7 @@ class Intake:
     """The store's half of delivery."""
 
     def __init__(self, registered: list[Registered], known: dict[int, Known]):
-        self._registered = {(one.probe, one.table): one for one in registered}
-        self._known = known
+        self._registered, self._known = {(one.probe, one.table): one for one in registered}, known
         self._sessions: dict[bytes, tuple[int, bytes]] = {}  # connection: (probe, inc)
 
     def take(self, source: bytes, frame: bytes) -> Decision:
@@ -64,8 +62,8 @@ class Intake:
             return nack(Code.CONFLICT, hello.inc)  # a new spool needs a person
         self._known[hello.probe] = known._replace(inc=hello.inc)
         self._sessions[source] = (hello.probe, hello.inc)
-        last = envelope.pairs(known.last_slots)
-        return Decision(None, envelope.encode(Welcome(release.PROTO, release.SCHEMA, WINDOW, known.inc, last)))
+        stands = WINDOW, known.inc, envelope.pairs(known.last_slots)
+        return Decision(None, envelope.encode(Welcome(release.PROTO, release.SCHEMA, *stands)))
 
     def _release(self, probe: int, inc: bytes, offered: Offered) -> Decision:
         one, known = offered.release, self._known[probe]
@@ -81,11 +79,9 @@ class Intake:
 
 def fits(one: release.Release, expected: Registered) -> bool:
     """Return whether a release is one of those expected: its rows, its slot, its table."""
-    stated, wanted = None, (expected.name, expected.slot_s, len(expected.areas))
-    if one.statement is not None and one.values is not None:
-        stated = one.statement.table, one.statement.slot_s, len(one.values)
-    in_time = expected.first_slot <= one.slot < expected.until_slot
-    return one.axes == expected.axes and in_time and stated in (None, wanted)
+    its, wanted = one.statement, (expected.name, expected.slot_s, len(expected.areas))
+    stated = its is None or one.values is None or (its.table, its.slot_s, len(one.values)) == wanted
+    return stated and one.axes == expected.axes and expected.first_slot <= one.slot < expected.until_slot
 
 
 def named(offered: Offered) -> tuple[int, int, int, bytes]:

@@ -10,12 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from collector.centre.estimate import Slots, estimate
-from collector.centre.stores import Registered, Store
+from collector.centre.stores import Registered, Store, whole
 from collector.centre.stores.sqlite import SqliteStore
 from probe.base.clock import HOUR_MS, SECOND_MS, epoch_ms, local, midnights_ms
 from probe.base.config import ConfigError, did_you_mean
-from probe.base.packing import WireError
-from probe.wire import release
 
 LEVELS, AXES = ["slot", "hour", "day"], ["area"]
 
@@ -61,8 +59,8 @@ def answer(store: Store, question: Question, factor: float = 1.0) -> list[dict]:
     for period in periods(first, question.level, begin_ms, end_ms):
         slots = np.arange(*(ms // (first.slot_s * SECOND_MS) for ms in period)) - first.first_slot
         at = np.clip(slots, 0, len(loaded.stored) - 1)  # what lies outside of the registered is not stored
-        stored = loaded.stored[at] & (at == slots)
-        some = Slots(loaded.values[at], loaded.sigma[at], stored, loaded.warming[at], first.slot_s)
+        some = Slots(loaded.values[at], loaded.sigma[at], loaded.stored[at] & (at == slots), loaded.warming[at],
+                     first.slot_s)
         start, end = (local(ms, first.zone).isoformat(timespec="minutes") for ms in period)
         for names, found in zip(first.areas, estimate(some, question.partial, factor), strict=True):
             if question.area in (None, *names):
@@ -122,20 +120,14 @@ def periods(expected: Registered, level: str, begin_ms: int, end_ms: int) -> lis
 
 
 def load(store: Store, expected: list[Registered]) -> Slots:
-    """Return every registered slot of a table, added over its probes.
-
-    A frame that no longer is what was sealed counts as not stored.
-    """
-    first = expected[0]
-    count = first.until_slot - first.first_slot
+    """Return every registered slot of a table, added over its probes."""
+    first, count = expected[0], expected[0].until_slot - expected[0].first_slot
     values, warming = np.zeros((count, len(first.areas)), np.int64), np.zeros(count, bool)
     variance, parts = sums = np.zeros((2, count))
-    for frame in store.frames(first.table):
-        with suppress(WireError):
-            one = release.decode(frame)
-            if one.statement is not None:
-                slot = one.slot - first.first_slot
-                values[slot] += one.values
-                sums[:, slot] += one.statement.sigma**2, 1
-                warming[slot] |= one.statement.warming
+    for one in whole(store, first.table):
+        if one.statement is not None:
+            slot = one.slot - first.first_slot
+            values[slot] += one.values
+            sums[:, slot] += one.statement.sigma**2, 1
+            warming[slot] |= one.statement.warming
     return Slots(values, np.sqrt(variance), parts == len(expected), warming, first.slot_s)

@@ -49,9 +49,7 @@ def handle(group: list[tuple[bytes, bytes]], intake: Intake, store: Store, tally
     """Return (connection, answer) for a group of messages, everything of it durable."""
     decided = [(source, intake.take(source, frame)) for source, frame in group]
     pending = [(source, one.entry) for source, one in decided if one.entry is not None]
-    verdicts = store.write([entry for _, entry in pending]) if pending else []
-    tally.update(verdicts)
-    settled = zip(pending, verdicts, strict=True)
+    tally.update(verdicts := store.write([entry for _, entry in pending]) if pending else [])
     answers = [(source, one.answer) for source, one in decided]
-    answers += [(source, intake.settle(entry, verdict)) for (source, entry), verdict in settled]
+    answers += [(one[0], intake.settle(one[1], verdict)) for one, verdict in zip(pending, verdicts, strict=True)]
     return [(source, answer) for source, answer in answers if answer is not None]

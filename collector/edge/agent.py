@@ -78,15 +78,13 @@ class Work:
         except WireError as error:
             self._poisoned, self._why = self._poisoned + 1, str(error)
             return []
-        watermark_ms = self._probe.watermark_ms
-        self.finished = watermark_ms >= self._end_ms
+        self.finished = (watermark_ms := self._probe.watermark_ms) >= self._end_ms
         closed = self._timed("count", self._collector.push, observations, watermark_ms)
         self.account()
         return [seal.encode(self._worker, self._table, slot, tally, watermark_ms) for slot, tally in closed]
 
     def _timed(self, stage: str, do: Any, *given) -> Any:
-        begin_s = self._clock.cpu_s()
-        found = do(*given)
+        begin_s, found = self._clock.cpu_s(), do(*given)
         self._core_s[stage] += self._clock.cpu_s() - begin_s
         return found
 

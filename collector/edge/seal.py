@@ -9,14 +9,13 @@ from collections.abc import Callable
 import numpy as np
 
 from collector.edge.ledger import Charge, Ledger
-from collector.edge.noise import OsBits, SeededBits
 from collector.edge.spool import SLOT_MAX, Spool
 from probe.base.packing import VERSION, opened, pack, require
 from probe.wire import release
 from probe.wire.release import Flag, Kind, Release, Statement
 
 MAGIC, TYPES, SIZE_MAX = "footfall.partial", (int, int, int, bytes, int), 1 << 20
-Source = Callable[[int, int], OsBits | SeededBits]  # of the noise of (table, slot)
+Source = Callable[[int, int, int, int, int], np.ndarray]  # of (table, slot, count, p, d): noise, sigma = p/d
 Witness = Callable[[int, int, np.ndarray], None]  # (table, slot, tally): only a seeded simulation has one
 
 
@@ -58,10 +57,11 @@ class Sealer:
     """
 
     def __init__(self, spool: Spool, tables: dict[int, Statement], probe: int, axes: bytes, source: Source,
-                 witness: Witness | None = None):
+                 seeded: bool, witness: Witness | None = None):
         self._spool, self._tables, self._probe, self._axes = spool, tables, probe, axes
         self._ledger = Ledger({table: stated.rho for table, stated in tables.items()}, spool.charges())
-        self._source, self._witness = source, witness
+        assert seeded or witness is None, "a tally before noise is for seeded simulations only"
+        self._source, self._flags, self._witness = source, Flag.SEEDED if seeded else Flag(0), witness
 
     def recover(self) -> int:
         """Declare lost what a crash left between intent and release; return how many slots."""
@@ -76,12 +76,10 @@ class Sealer:
         stated = self._tables[table]._replace(warming=warming)
         self._ledger.spend(charge := Charge(table, slot, day, stated.slot_rho))
         self._spool.intend(charge)
-        bits, half = self._source(table, slot), stated.tally_units // 2
-        noised = tally + bits.noise(len(tally), stated.sigma_p, stated.sigma_d)
-        flags = Flag.SEEDED if bits.seeded else Flag(0)
-        frame = self._keep(table, slot, Kind.RELEASE, flags, stated, (noised + half) // stated.tally_units, "")
+        noised = tally + self._source(table, slot, len(tally), stated.sigma_p, stated.sigma_d)
+        values = (noised + stated.tally_units // 2) // stated.tally_units
+        frame = self._keep(table, slot, Kind.RELEASE, self._flags, stated, values, "")
         if self._witness:
-            assert bits.seeded, "a tally before noise is for seeded simulations only"
             self._witness(table, slot, tally)
         return frame
 

@@ -83,17 +83,18 @@ class Work:
         a_day, units, seed = presence.DAY_MAX_S // grid.slot_s, clock.SECOND_MS * presence.UNITS, config.seed
         stated = ledger.promise(privacy, presence.Presence.name, grid.slot_s, a_day, units)
 
-        def source(table: int, slot: int) -> noise.OsBits | noise.SeededBits:
-            return noise.OsBits() if seed is None else noise.SeededBits(seed, table, slot)
+        def source(table: int, slot: int, count: int, p: int, d: int) -> np.ndarray:
+            return noise.drawn(count, p, d) if seed is None else noise.named(seed, table, slot, count, p, d)
 
-        source(0, 0).noise(1, 1, 1)  # compile before the first slot waits
+        source(0, 0, 1, 1, 1)  # compile before the first slot waits
         self.fresh = not kept.closed  # else the store may hold more than a spool restored from a copy: hear it first
         self._spool, self._zone, self._slots = kept, grid.zone, slots.Slots(grid, config.start_ms)
         self._last_slot = self._slots.of(config.until_ms) - 1
         self._gather = seal.Gather(config.workers, config.rows, PRESENCE, self._slots.of(config.start_ms),
                                    self._last_slot)
         self._witness = Witness(config.judge_path) if config.judge_path else None
-        self._sealer = seal.Sealer(kept, {PRESENCE: stated}, PROBE, config.axes, source, self._witness)
+        self._sealer = seal.Sealer(kept, {PRESENCE: stated}, PROBE, config.axes, source, seed is not None,
+                                   self._witness)
         self.delivery = spool.Delivery(kept, PROBE, self._last_slot)
         self.delivery.tally.count("lost", self._sealer.recover())
 

@@ -55,7 +55,8 @@ class Spool:
 
     def charges(self) -> list[Charge]:
         """Return every charge ever made, drawn or not."""
-        return [Charge(*named, Fraction(int(n), int(d))) for *named, n, d in self._db.execute("SELECT * FROM intent")]
+        rows = self._db.execute("SELECT * FROM intent")
+        return [Charge(tab, slot, day, Fraction(int(n), int(d))) for tab, slot, day, n, d in rows]
 
     def intend(self, charge: Charge) -> None:
         """Make an intent and its charge durable; the draw comes after."""

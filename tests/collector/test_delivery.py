@@ -17,8 +17,8 @@ from collector.centre import receiver
 from collector.centre.completeness import account
 from collector.centre.intake import Intake
 from collector.centre.stores.sqlite import APPLICATION_ID, SCHEMA, Sqlite
+from collector.edge import noise
 from collector.edge.ledger import Ledger
-from collector.edge.noise import SeededBits
 from collector.edge.seal import Sealer
 from collector.edge.spool import Delivery, Spool
 from probe.base import record
@@ -105,7 +105,7 @@ class Rehearsal:
         self.edge_db.revive()
         self.lives += 1
         self.spool = Spool(self.edge_db, INC)
-        self.sealer = Sealer(self.spool, {1: STATEMENT}, 1, AXES, self.source)
+        self.sealer = Sealer(self.spool, {1: STATEMENT}, 1, AXES, self.source, True)
         self.sealer.recover()
         self.delivery = Delivery(self.spool, 1)
         self.delivery.watermark_ms = registered().due_ms(self.next_slot - 1)
@@ -115,11 +115,11 @@ class Rehearsal:
         self.store = Sqlite(self.store_db)
         self.intake = Intake(self.store.registered(), {1: self.store.known(1)})
 
-    def source(self, table, slot):
+    def source(self, table, slot, *draws):
         durable = self.edge_db.db.execute("SELECT count(*) FROM intent WHERE slot = ?", (slot,)).fetchone()
         assert durable == (1,) and not self.edge_db.in_transaction, "I11"
         self.draws[slot] = self.draws.get(slot, 0) + 1
-        return SeededBits(self.lives, table, slot)  # a second draw would show as another value
+        return noise.named(self.lives, table, slot, *draws)  # a second draw would show as another value
 
     # steps
 

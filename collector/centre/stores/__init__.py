@@ -1,11 +1,13 @@
 """Plugins: where releases are kept.  What every store must offer stands here; check.py tests it."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from probe.base.packing import WireError
 from probe.wire.envelope import Beat
-from probe.wire.release import Kind, Release
+from probe.wire.release import Release, decode
 
 
 class Registered(NamedTuple("Registered", [
@@ -62,11 +64,15 @@ class Store(Protocol):
     def write(self, entries: list[Entry]) -> list[Verdict]:
         """Return what became of each entry, in order."""
 
-    def kinds(self, probe: int, table: int) -> dict[int, Kind]:
-        """Return the kind of what is stored, by slot."""
-
     def frames(self, table: int) -> Iterator[bytes]:
         """Yield the stored frames of a table, by slot and probe."""
 
     def close(self) -> None:
         """Leave the record whole."""
+
+
+def whole(store: Store, table: int) -> Iterator[Release]:
+    """Yield the stored releases of a table; a frame that no longer is what was sealed counts as not stored."""
+    for frame in store.frames(table):
+        with suppress(WireError):
+            yield decode(frame)

@@ -12,8 +12,7 @@ from probe.base.main import RunError
 from probe.wire import release
 
 APPLICATION_ID = 0x46465354  # "FFST"
-HEAD_BYTES = 4096  # of what was refused
-QUARANTINE_MAX = 1_000  # rows a probe; conflicts always
+HEAD_BYTES, QUARANTINE_MAX = 4096, 1_000  # of what was refused; rows a probe, conflicts always
 SCHEMA = """
 CREATE TABLE release(probe INTEGER, tab INTEGER, slot INTEGER, seq INTEGER, inc BLOB, sha256 BLOB, kind INTEGER,
                      frame BLOB, PRIMARY KEY(probe, tab, slot), UNIQUE(probe, inc, seq));
@@ -71,15 +70,14 @@ class Sqlite:
 
     def registered(self) -> list[Registered]:
         """Return what is expected, by probe and table."""
-        rows = self._db.execute("SELECT content FROM registry ORDER BY probe, tab")
-        found = [json.loads(content) for (content,) in rows]
+        found = [json.loads(row[0]) for row in self._db.execute("SELECT content FROM registry ORDER BY probe, tab")]
         return [Registered(**{**one, "axes": bytes.fromhex(one["axes"])}) for one in found]
 
     def known(self, probe: int) -> Known:
         """Return what was ever stored of a probe."""
         ask = self._db.execute
         beat = ask("SELECT inc, watermark_ms FROM beat WHERE probe = ?", (probe,)).fetchone() or (b"", 0)
-        last = ask("SELECT tab, max(slot) FROM release WHERE probe = ? GROUP BY tab", (probe,)).fetchall()
+        last = ask("SELECT tab, max(slot) FROM release WHERE probe = ? GROUP BY tab", (probe,))
         conflict = ask("SELECT * FROM quarantine WHERE probe = ? AND why = ?", (probe, Verdict.CONFLICT)).fetchone()
         return Known(beat[0], beat[1], dict(last), conflict is not None)
 
@@ -112,15 +110,10 @@ class Sqlite:
         self._db.execute(SET_APART, (probe, why, release.sha256_of(frame), frame[:HEAD_BYTES]))
         return Verdict.CONFLICT if why == Verdict.CONFLICT else Verdict.QUARANTINED
 
-    def kinds(self, probe: int, table: int) -> dict[int, release.Kind]:
-        """Return the kind of what is stored, by slot."""
-        rows = self._db.execute("SELECT slot, kind FROM release WHERE probe = ? AND tab = ?", (probe, table))
-        return {slot: release.Kind(kind) for slot, kind in rows}
-
     def frames(self, table: int) -> Iterator[bytes]:
         """Yield the stored frames of a table, by slot and probe."""
-        rows = self._db.execute("SELECT frame FROM release WHERE tab = ? ORDER BY slot, probe", (table,))
-        return (frame for (frame,) in rows)
+        for row in self._db.execute("SELECT frame FROM release WHERE tab = ? ORDER BY slot, probe", (table,)):
+            yield from row
 
     def close(self) -> None:
         """Leave one plain file behind; a reader leaves it as it was."""

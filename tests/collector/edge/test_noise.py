@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from collector.edge import noise
 from collector.edge.kernels import gaussian
-from collector.edge.noise import OsBits, SeededBits
 from tests import oracles_seal as oracle
 
 SOURCE = Path(gaussian.__file__).read_text()
@@ -189,16 +189,16 @@ def test_mutants_are_caught(mutant):
 
 @pytest.mark.parametrize("sigma", [Fraction(1, 2), Fraction(7, 3), Fraction(5), Fraction(187, 5)], ids=str)
 def test_a_million_draws_follow_the_law(sigma):
-    draws = OsBits(stream(sigma)).noise(1_000_000, sigma.numerator, sigma.denominator)
+    draws = noise.drawn(1_000_000, sigma.numerator, sigma.denominator, stream(sigma))
     assert oracle.chi_square_z(draws, sigma) < 3.72  # p > 1e-4
 
 
 def test_seeded_draws_follow_the_law_too():
-    assert oracle.chi_square_z(SeededBits(5, 1, 9).noise(200_000, 5, 1), Fraction(5)) < 3.72
+    assert oracle.chi_square_z(noise.named(5, 1, 9, 200_000, 5, 1), Fraction(5)) < 3.72
 
 
 def test_noise_of_presence_follows_the_law():
-    draws = SeededBits(1, 1, 1).noise(50_000, PRESENCE_P, 1)
+    draws = noise.named(1, 1, 1, 50_000, PRESENCE_P, 1)
     assert oracle.ks_against_normal(draws, float(PRESENCE_P)) < 2.225  # p > 1e-4
 
 
@@ -208,7 +208,7 @@ def test_opendp_draws_the_same():
     dp.enable_features("contrib")
     space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T="f64")
     theirs = np.array(dp.m.make_gaussian(*space, scale=34_017.0)(np.zeros(20_000, np.int64)))
-    ours = OsBits(stream("opendp")).noise(20_000, 34_017, 1)
+    ours = noise.drawn(20_000, 34_017, 1, stream("opendp"))
     assert oracle.ks_between(ours, theirs) < 2.7  # p > 1e-6: theirs has no seed
 
 
@@ -229,25 +229,24 @@ def test_threefry_answers_as_published(key, cell, block, wanted):
 
 def test_noise_has_a_name_and_nothing_else_moves_it():
     """More cells, another order of tables, other draws in between: the same noise."""
-    few, many = SeededBits(1, 1, 7).noise(5, 187, 5), SeededBits(1, 1, 7).noise(500, 187, 5)
-    SeededBits(1, 2, 7).noise(3, 7, 3)
+    few, many = noise.named(1, 1, 7, 5, 187, 5), noise.named(1, 1, 7, 500, 187, 5)
+    noise.named(1, 2, 7, 3, 7, 3)
     assert np.array_equal(few, many[:5])
-    assert np.array_equal(few, SeededBits(1, 1, 7).noise(5, 187, 5))
-    for other in (SeededBits(2, 1, 7), SeededBits(1, 2, 7), SeededBits(1, 1, 8)):
-        assert not np.array_equal(other.noise(500, 187, 5), many)
+    assert np.array_equal(few, noise.named(1, 1, 7, 5, 187, 5))
+    for other in ((2, 1, 7), (1, 2, 7), (1, 1, 8)):
+        assert not np.array_equal(noise.named(*other, 500, 187, 5), many)
 
 
 def test_a_cell_that_needs_more_bits_gets_its_own(monkeypatch):
-    wanted = SeededBits(3, 1, 1).noise(300, PRESENCE_P, 1)
+    wanted = noise.named(3, 1, 1, 300, PRESENCE_P, 1)
     monkeypatch.setattr("collector.edge.noise.BLOCKS", 1)
-    assert np.array_equal(SeededBits(3, 1, 1).noise(300, PRESENCE_P, 1), wanted)
+    assert np.array_equal(noise.named(3, 1, 1, 300, PRESENCE_P, 1), wanted)
 
 
 @pytest.mark.parametrize("bulk_bytes", [1, 2, 3, 5, 7, 64, 1000])
 def test_the_end_of_the_buffer_changes_nothing(bulk_bytes):
-    wanted = OsBits(long_stream("end", 1 << 14), 1 << 14).noise(100, 187, 5)
-    bits = OsBits(long_stream("end", 1 << 14), bulk_bytes)
-    assert np.array_equal(bits.noise(100, 187, 5), wanted)
+    wanted = noise.drawn(100, 187, 5, long_stream("end", 1 << 14), 1 << 14)
+    assert np.array_equal(noise.drawn(100, 187, 5, long_stream("end", 1 << 14), bulk_bytes), wanted)
 
 
 def test_bits_are_overwritten_once_used(monkeypatch):
@@ -259,10 +258,9 @@ def test_bits_are_overwritten_once_used(monkeypatch):
         return fill(noise, cell, p, d, pool, at)
 
     monkeypatch.setattr(gaussian, "fill", looks)
-    OsBits(stream("used"), 64).noise(100, 7, 3)
+    noise.drawn(100, 7, 3, stream("used"), 64)
     assert sum(held) > 2 and not any(pool.any() for pool in pools)
 
 
 def test_the_system_never_draws_the_same_twice():
-    assert not np.array_equal(OsBits().noise(50, PRESENCE_P, 1), OsBits().noise(50, PRESENCE_P, 1))
-    assert (OsBits.seeded, SeededBits.seeded) == (False, True)
+    assert not np.array_equal(noise.drawn(50, PRESENCE_P, 1), noise.drawn(50, PRESENCE_P, 1))

@@ -6,9 +6,9 @@ import sqlite3
 import numpy as np
 import pytest
 
+from collector.edge import noise
 from collector.edge import spool as spools
 from collector.edge.ledger import Charge
-from collector.edge.noise import SeededBits
 from collector.edge.seal import Sealer
 from collector.edge.spool import RETRY_S, Delivery, Spool
 from probe.base.main import RunError
@@ -25,12 +25,12 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-def seeded(table, slot):
-    return SeededBits(1, table, slot)
+def by_name(*named):
+    return noise.named(1, *named)
 
 
-def sealer(spool, source=seeded, **more):
-    return Sealer(spool, {1: STATEMENT}, 1, AXES, source, **more)
+def sealer(spool, source=by_name, seeded=True, **more):
+    return Sealer(spool, {1: STATEMENT}, 1, AXES, source, seeded, **more)
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def memory():
 
 def test_a_sealed_slot_is_tally_plus_its_noise_rounded_to_person_seconds(memory):
     one = release.decode(sealer(Spool(memory, INC)).seal(1, FIRST, DAY, TALLY, warming=True))
-    noise = SeededBits(1, 1, FIRST).noise(3, STATEMENT.sigma_p, 1)
-    assert one.values.tolist() == [round((t + n) / 64_000) for t, n in zip(TALLY.tolist(), noise.tolist(), strict=True)]
+    drawn = by_name(1, FIRST, 3, STATEMENT.sigma_p, 1)
+    assert one.values.tolist() == [round((t + n) / 64_000) for t, n in zip(TALLY.tolist(), drawn.tolist(), strict=True)]
     assert (one.seq, one.inc, one.slot, one.kind, one.flags) == (0, INC, FIRST, Kind.RELEASE, Flag.SEEDED)
     assert one.statement.warming and one.statement.slot_rho == STATEMENT.slot_rho
 
@@ -57,7 +57,7 @@ def test_a_slot_is_closed_once_and_numbers_have_no_gap(memory):
 
 
 def test_a_crash_between_intent_and_release_loses_the_slot_and_keeps_the_charge(memory):
-    def dies(table, slot):
+    def dies(*named):
         raise Killed
 
     spool = Spool(memory, INC)
@@ -78,10 +78,10 @@ def test_a_crash_between_intent_and_release_loses_the_slot_and_keeps_the_charge(
 def test_the_charge_is_durable_before_the_first_bit_is_drawn(memory):
     seen = []
 
-    def looks(table, slot):
+    def looks(table, slot, *draws):
         seen.append(memory.execute("SELECT count(*) FROM intent WHERE slot = ?", (slot,)).fetchone()[0])
         assert not memory.in_transaction
-        return SeededBits(1, table, slot)
+        return by_name(table, slot, *draws)
 
     sealer(Spool(memory, INC), looks).seal(1, FIRST, DAY, TALLY)
     assert seen == [1]
@@ -92,7 +92,7 @@ def test_an_overspent_day_draws_nothing(memory):
     for slot in range(100):
         spool.intend(Charge(1, slot, DAY, STATEMENT.slot_rho))
 
-    def never(table, slot):
+    def never(*named):
         raise AssertionError("drawn")
 
     with pytest.raises(RunError, match="share"):
@@ -109,12 +109,10 @@ def test_a_store_that_knows_more_closes_slots_here(memory):
 
 
 def test_a_witness_needs_seeded_noise(memory):
-    class Unseeded(SeededBits):
-        seeded = False
-
-    one = sealer(Spool(memory, INC), lambda table, slot: Unseeded(1, table, slot), witness=lambda *seen: None)
     with pytest.raises(AssertionError, match="seeded simulations only"):
-        one.seal(1, FIRST, DAY, TALLY)
+        sealer(Spool(memory, INC), seeded=False, witness=lambda *seen: None)
+    one = sealer(Spool(memory, INC), lambda table, slot, *draws: noise.drawn(*draws), seeded=False)
+    assert release.decode(one.seal(1, FIRST, DAY, TALLY)).flags == 0
 
 
 def test_every_flipped_byte_of_a_row_is_noticed(memory):
