@@ -1,35 +1,32 @@
 """The plan as the edge reads it: cells and masts in local metres, the area raster, and a prior of people."""
 
+from collections import namedtuple
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from collector.edge.kernels import footprint, match
-from collector.edge.kernels.bins import normal_points
+from collector.edge.kernels import bins, footprint
 from collector.edge.locators.fixes import FIX, NO_AREA
 from probe.base.plane import BIN_M
 from probe.wire.areas import AreaSet
 from probe.wire.cells import Plan
 
 CELL = np.dtype([
-    ("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"),
-    ("east", "f4"), ("north", "f4"),  # the azimuth as a unit vector
-    ("level_dbm", "f4"),  # median level 1 m along the boresight
-    ("pattern_db", "f4"),  # loss = pattern_db * (angle off the azimuth [rad])^2; 0 = all around
-    ("reach_m", "f4"),  # nobody farther away is looked for
-    ("mast", "i4"), ("slot", "i4"),  # row of MAST, -1 = never serves; place among the cells by mast
-    ("carrier", "i4"),
-])
+    ("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("east", "f4"), ("north", "f4"),  # azimuth as a unit vector
+    ("level_dbm", "f4"), ("pattern_db", "f4"),  # median level 1 m along the boresight, less pattern_db * off^2 [rad]
+    # nobody beyond the reach is looked for; row of MAST, -1 = never serves; place among the cells by mast
+    ("reach_m", "f4"), ("mast", "i4"), ("slot", "i4"), ("carrier", "i4")])
 MAST = np.dtype(  # what stands within one square of MAST_M on one carrier
     [("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("first", "i4"), ("end", "i4"), ("carrier", "i4")])
 PER_HERTZ_DB = 13.54  # TR 38.901 table 7.4.1-1, UMa NLOS, at 1 m and 1 GHz
 MAST_M = 50.0  # a site of the plan may hold radio heads kilometres apart: places count, not names
-REACH_M = (1_500.0, 5_000.0)
-MARGIN_M = 3_000.0
-GRID_BINS_MAX = 4_000_000
-AT_HOME = 0.6  # people stay where people live about so much of the time; the rest is spread evenly
-OUTSIDE = 0.05  # density of people outside all areas, of the mean inside
+REACH_M, MARGIN_M, GRID_BINS_MAX = (1_500.0, 5_000.0), 3_000.0, 4_000_000
+# People stay where people live about so much of the time, the rest is spread evenly; and the density of
+# people outside all areas, of the mean inside.
+AT_HOME, OUTSIDE = 0.6, 0.05
+# The squares that footprints are made of: the corner and the side in local metres.
+Grid = namedtuple("Grid", "x_m y_m step_m")
 
 
 class Ground(NamedTuple):
@@ -39,14 +36,6 @@ class Ground(NamedTuple):
     first: tuple[int, int]  # column and row of bins[0, 0] in the grid
     terms: np.ndarray  # f8[2, 6]
     points: np.ndarray  # f8[64, 2] standard normal
-
-
-class Grid(NamedTuple):
-    """The squares that footprints are made of: the corner and the side in local metres."""
-
-    x_m: float
-    y_m: float
-    step_m: float
 
 
 class Believed(NamedTuple):
@@ -69,7 +58,14 @@ class Believed(NamedTuple):
 
 def read(plan: Plan, areas: AreaSet) -> Believed:
     """Return the plan in local metres; GSM, NR and downlink-only cells never serve."""
-    cells = cell_rows(plan, areas)
+    cells, omni = np.zeros(len(plan), CELL), np.isnan(plan["azimuth_deg"])
+    cells["x_m"], cells["y_m"] = areas.frame.to_xy(np.asarray(plan["latitude"]), np.asarray(plan["longitude"]))
+    azimuth_rad = np.radians(np.where(omni, 0.0, plan["azimuth_deg"]))
+    cells["height_m"], cells["east"] = np.maximum(plan["height_m"], 3.0), np.sin(azimuth_rad)
+    cells["north"], cells["mast"], cells["carrier"] = np.cos(azimuth_rad), -1, -1
+    cells["pattern_db"] = np.where(omni, 0.0, 12 / np.radians(np.maximum(plan["beamwidth_h_deg"], 5.0)) ** 2)
+    ghz = np.asarray(plan["frequency_mhz"], "f8") / 1_000
+    cells["level_dbm"] = plan["power_dbm"] + plan["gain_dbi"] - PER_HERTZ_DB - 20 * np.log10(ghz)
     serving = np.flatnonzero(plan.serving())
     carrier = np.unique(np.asarray(plan["arfcn"])[serving], return_inverse=True)[1]
     cells["carrier"][serving] = carrier
@@ -83,24 +79,9 @@ def read(plan: Plan, areas: AreaSet) -> Believed:
     cells["mast"][serving], cells["slot"][order] = mast.ravel(), np.arange(len(order))
     carrier_first = np.searchsorted(masts["carrier"], np.arange(carrier.max(initial=-1) + 2))
     cells["reach_m"][order] = reaches(masts, carrier_first)[cells["mast"][order]]
-    ground = Ground(areas.bins, areas.first, areas.terms, normal_points())
+    ground = Ground(areas.bins, areas.first, areas.terms, bins.normal_points())
     return Believed(cells, masts, order.astype("i8"), carrier_first.astype("i8"), np.asarray(plan["pci"], "i8"),
                     ground, people_density(areas))
-
-
-def cell_rows(plan: Plan, areas: AreaSet) -> np.ndarray:
-    """Return CELL[n] without what depends on other cells."""
-    cells = np.zeros(len(plan), CELL)
-    cells["x_m"], cells["y_m"] = areas.frame.to_xy(np.asarray(plan["latitude"]), np.asarray(plan["longitude"]))
-    cells["height_m"] = np.maximum(plan["height_m"], 3.0)
-    omni = np.isnan(plan["azimuth_deg"])
-    azimuth_rad = np.radians(np.where(omni, 0.0, plan["azimuth_deg"]))
-    cells["east"], cells["north"] = np.sin(azimuth_rad), np.cos(azimuth_rad)
-    cells["pattern_db"] = np.where(omni, 0.0, 12 / np.radians(np.maximum(plan["beamwidth_h_deg"], 5.0)) ** 2)
-    ghz = np.asarray(plan["frequency_mhz"], "f8") / 1_000
-    cells["level_dbm"] = plan["power_dbm"] + plan["gain_dbi"] - PER_HERTZ_DB - 20 * np.log10(ghz)
-    cells["mast"], cells["carrier"] = -1, -1
-    return cells
 
 
 def reaches(masts: np.ndarray, carrier_first: np.ndarray) -> np.ndarray:
@@ -110,8 +91,7 @@ def reaches(masts: np.ndarray, carrier_first: np.ndarray) -> np.ndarray:
         x, y = masts["x_m"][first:end].astype("f8"), masts["y_m"][first:end].astype("f8")
         for m in range(first, end):
             gap = np.hypot(x - masts["x_m"][m], y - masts["y_m"][m])
-            gap = gap[gap > 100.0]
-            if len(gap):
+            if len(gap := gap[gap > 100.0]):
                 reach[m] = 2.5 * np.sort(np.partition(gap, min(5, len(gap) - 1))[:6]).mean()
     return np.clip(reach, *REACH_M)
 
@@ -152,28 +132,16 @@ def tables(known: Believed) -> Tables:
     made = Tables(first, np.zeros(first[-1], FIX), np.zeros((len(cells), 3), "f4"))
     made.fixes["area"] = NO_AREA
     grid, shape = grid_over(known.masts)
-    top_dbm, area = np.empty((len(known.carrier_first) - 1, *shape), "f4"), np.empty(shape, "u2")
-    weight = np.empty_like(top_dbm)
-    footprint.rivals(known, grid, top_dbm, weight)
-    footprint.weigh(known, grid, top_dbm, weight, area)
-    footprint.fill(known, grid, top_dbm, weight, area, made)
+    footprint.fill(known, grid, footprint.weigh(known, grid, *shape), made)
     return made
 
 
 def grid_over(masts: np.ndarray) -> tuple[Grid, tuple[int, int]]:
     """Return squares of 50 m over all masts and a margin, coarser where that would be too many."""
-    x, y = masts["x_m"].astype("f8"), masts["y_m"].astype("f8")
+    x, y, step_m = masts["x_m"].astype("f8"), masts["y_m"].astype("f8"), 50.0
     size_x, size_y = np.ptp(x) + 2 * MARGIN_M, np.ptp(y) + 2 * MARGIN_M
-    step_m = 50.0
     while size_x * size_y / step_m**2 > GRID_BINS_MAX:
         step_m *= 1.25
     tile_m = step_m * footprint.TILE_BINS
     shape = (int(size_y / tile_m) + 1) * footprint.TILE_BINS, (int(size_x / tile_m) + 1) * footprint.TILE_BINS
     return Grid(float(x.min() - MARGIN_M), float(y.min() - MARGIN_M), step_m), shape
-
-
-def matches(known: Believed) -> np.ndarray:
-    """Return u4[masts, 504]: the cell that a PCI means to a handset on a mast."""
-    table = np.empty((len(known.masts), match.PCI_COUNT), "u4")
-    match.match(known, table)
-    return table

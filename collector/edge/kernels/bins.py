@@ -4,9 +4,7 @@ import numpy as np
 
 from probe.base.jit import kernel
 
-AREAS_MAX = 6
-UNITS = 64
-NO_AREA = 0xFFFF
+AREAS_MAX, UNITS, NO_AREA = 6, 64, 0xFFFF
 TIE = 1e-9  # remainders closer than this are equal: they come from divisions
 
 
@@ -59,7 +57,7 @@ def grid_lines(ground, axis, x_m, y_m, forward_x, forward_y):
 @kernel
 def area_at(x_m, y_m, ground):
     """Return the area row of a point in local metres; off the raster its border counts."""
-    east, north = grid_lines(ground, 0, x_m, y_m, 0.0, 1.0)[0], grid_lines(ground, 1, x_m, y_m, 0.0, 1.0)[0]
+    (east, _, _), (north, _, _) = grid_lines(ground, 0, x_m, y_m, 0.0, 1.0), grid_lines(ground, 1, x_m, y_m, 0.0, 1.0)
     return bin_at(east, north, ground.bins)
 
 

@@ -12,14 +12,11 @@ from collector.edge.kernels.bins import spread
 from collector.edge.kernels.footprint import HANDSET_HEIGHT_M, PATTERN_MAX_DB, SLOPE_DB, STEP_M, TIMING_M
 from probe.base.jit import kernel
 
-SITE_DB2 = 8.0**2  # shadowing that the cells of one site share
-CELL_DB2 = 4.0**2  # what is left to each cell: quantisation, fading, pattern
+SITE_DB2, CELL_DB2 = 8.0**2, 4.0**2  # shadowing that a site's cells share; what is left to each: quantisation, fading
 OFFSET_DB, OFFSET_DB2 = -8.0, 8.0**2  # of a handset, indoors more often than not
 PRIOR = 0.3  # variance of the place about the middle of what was heard, in footprints
-RING_M2 = TIMING_M**2 + STEP_M**2 / 12.0
+RING_M2, NO_RING, DONE_M = TIMING_M**2 + STEP_M**2 / 12.0, -1.0, 1.0
 SLOPE_NEPER = SLOPE_DB / 2.302585092994046
-DONE_M = 1.0
-NO_RING = -1.0
 EAST, NORTH, PATTERN, LEVEL, WANTED, HEARD, MISS, TURN = range(8)  # columns of sector
 MAST, X, Y, RISE2, FIRST, END, COUNT, SUM, UX, UY, FALL = range(11)  # columns of group
 
@@ -45,15 +42,12 @@ def gather(cells, masts, mast_cells, cell, level_dbm, count, group, sector):
                     return 0
                 continue
             group[g, MAST], group[g, X], group[g, Y] = row, mast.x_m, mast.y_m
-            group[g, RISE2] = (mast.height_m - HANDSET_HEIGHT_M) ** 2
-            group[g, FIRST], group[g, END] = end, end + mast.end - mast.first
+            group[g, RISE2], group[g, FIRST] = (mast.height_m - HANDSET_HEIGHT_M) ** 2, end
             for k in range(mast.first, mast.end):
-                silent = cells[mast_cells[k]]
-                sector[end, EAST], sector[end, NORTH] = silent.east, silent.north
-                sector[end, PATTERN], sector[end, LEVEL] = silent.pattern_db, silent.level_dbm
-                sector[end, WANTED], sector[end, HEARD] = weakest_dbm, 0.0
-                end += 1
-            groups += 1
+                silent, out = cells[mast_cells[k]], sector[end]
+                out[EAST], out[NORTH], out[PATTERN] = silent.east, silent.north, silent.pattern_db
+                out[LEVEL], out[WANTED], out[HEARD], end = silent.level_dbm, weakest_dbm, 0.0, end + 1
+            group[g, END], groups = end, groups + 1
         k = int(group[g, FIRST]) + heard.slot - mast.first
         sector[k, WANTED], sector[k, HEARD] = level_dbm[j], 1.0
     return groups
@@ -131,24 +125,20 @@ def misfit(x_m, y_m, groups, group, sector, beside):
 
 
 @kernel
-def middle(cell, level_dbm, count, foot):
-    """Return the middle of the footprints heard, the loud ones first: x, y.
+def start(cells, cell, level_dbm, count, ring_m, foot):
+    """Return what is known beside the levels (see `misfit`) and where to begin: beside, x, y.
 
-    Weights 10^(dBm / 15): the best locator of real reports that uses nothing but the plan.
+    The first guess is the middle of the footprints heard, the loud ones first, by 10^(dBm / 15): the best locator
+    of real reports that uses nothing but the plan.  To begin with: on the ring of a timing advance towards it.
     """
-    total, x, y = 0.0, 0.0, 0.0
+    serving, total, x, y = cells[cell[0]], 0.0, 0.0, 0.0
     for k in range(count):
         weight = exp(0.1535 * (level_dbm[k] - level_dbm[0]))
         total, x, y = total + weight, x + weight * foot[cell[k], 0], y + weight * foot[cell[k], 1]
-    return x / total, y / total
-
-
-@kernel
-def on_ring(serving, x_m, y_m, ring_m):
-    """Return the point of the ring of a timing advance towards (x, y); the point itself without one."""
-    dx, dy = x_m - serving.x_m, y_m - serving.y_m
+    x, y, variance = x / total, y / total, PRIOR * foot[cell[0], 2]
+    dx, dy = x - serving.x_m, y - serving.y_m
     stretch = 1.0 if ring_m == NO_RING else max(ring_m, 0.25 * STEP_M) / max(sqrt(dx * dx + dy * dy), 1.0)
-    return serving.x_m + stretch * dx, serving.y_m + stretch * dy
+    return (ring_m, x, y, variance), serving.x_m + stretch * dx, serving.y_m + stretch * dy
 
 
 @kernel
@@ -157,8 +147,7 @@ def descend(x_m, y_m, groups, group, sector, beside, steps):
 
     Gauss-Newton, damped where it would climb.
     """
-    best, rx, ry, xx, xy, yy = misfit(x_m, y_m, groups, group, sector, beside)
-    damping = 0.0
+    (best, rx, ry, xx, xy, yy), damping = misfit(x_m, y_m, groups, group, sector, beside), 0.0
     for _ in range(steps):
         xd, yd = xx * (1.0 + damping), yy * (1.0 + damping)
         scale = 1.0 / (xd * yd - xy * xy)
@@ -185,8 +174,7 @@ def put(x_m, y_m, serving, curvature, ring_m, ground, mass, area, fix):
     xx, xy, yy = per_yy / det, -per_xy / det, per_xx / det
     middle, off = 0.5 * (xx + yy), sqrt(0.25 * (xx - yy) ** 2 + xy * xy)
     large, small = sqrt(middle + off), sqrt(max(middle - off, 0.0))
-    fix.x_m, fix.y_m = x_m, y_m
-    fix.r50_m = 0.6745 * large + 0.5029 * small * sqrt(small / large)
+    fix.x_m, fix.y_m, fix.r50_m = x_m, y_m, 0.6745 * large + 0.5029 * small * sqrt(small / large)
     dx, dy = x_m - serving.x_m, y_m - serving.y_m
     flat_m = max(sqrt(dx * dx + dy * dy), 1.0)
     ux, uy = dx / flat_m, dy / flat_m

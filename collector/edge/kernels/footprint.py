@@ -12,17 +12,13 @@ import numpy as np
 from collector.edge.kernels.bins import area_at, keep_six, spread
 from probe.base.jit import kernel
 
-SLOPE_DB = 39.08  # per decade: 3GPP TR 38.901 V17.0.0, table 7.4.1-1, UMa NLOS
-HANDSET_HEIGHT_M = 1.5
+SLOPE_DB, HANDSET_HEIGHT_M = 39.08, 1.5  # per decade: 3GPP TR 38.901 V17.0.0, table 7.4.1-1, UMa NLOS
 PATTERN_MAX_DB = 30.0  # TR 38.901, table 7.3-1
-SHADOW_DB = 8.0
-SECTOR_DB = 2.0  # between sectors of one mast: they share the shadowing, hysteresis remains
+SHADOW_DB, SECTOR_DB = 8.0, 2.0  # sectors of one mast share the shadowing, hysteresis remains
 NOISE_DBM = -118.0  # half of the handsets find no service below
 STEP_M = 78.07  # one timing advance: c * 16 Ts / 2 (3GPP TS 36.213, 4.2.3)
-TIMING_M = 35.0  # deviation of a timing advance before it is quantised
-EXCESS_M = 15.0  # mean detour of the first path
-NEAR_MASTS = 12  # rivals looked at; the next ones win less than one bin in a thousand
-TILE_BINS = 8
+TIMING_M, EXCESS_M = 35.0, 15.0  # deviation of a timing advance before it is quantised; mean detour of the first path
+NEAR_MASTS, TILE_BINS = 12, 8  # rivals looked at from a tile; the next ones win less than one bin in a thousand
 BELOW_DB = 35.0  # whoever is so far below the loudest is not looked at: odds of one in a thousand
 CUT = 1e-3  # bins below this share of the best are left out
 CELL_ONLY, WITH_TA = 1, 2  # content of a fix
@@ -66,57 +62,41 @@ def odds(below_db):
 
 
 @kernel
-def nearest(masts, first, end, x_m, y_m, found, gap):
-    """Write the nearest masts among rows first..end into found (i8) by rising distance; return how many."""
-    gap[:] = np.inf
-    for m in range(first, end):
-        distance, k = (masts[m].x_m - x_m) ** 2 + (masts[m].y_m - y_m) ** 2, len(found) - 1
-        if distance < gap[k]:
-            while k > 0 and gap[k - 1] > distance:
-                gap[k], found[k] = gap[k - 1], found[k - 1]
-                k -= 1
-            gap[k], found[k] = distance, m
-    return min(end - first, len(found))
+def weigh(known, grid, rows, columns):
+    """Return what a cell's own odds are judged by: level of the loudest mast, weight, and area row of every bin.
 
+    The weight is people x chance of the carrier / odds of all masts; a handset uses any carrier that
+    covers it, all alike.
 
-@kernel
-def rivals(known, grid, top_dbm, rest):
-    """Write for each carrier and bin the level of the loudest mast and the summed odds of all.
-
-    top_dbm : f4[carriers, rows, columns]  out
-    rest    : f4[carriers, rows, columns]  out: sum of odds, at least 1
+    Returns f4[carriers, rows, columns], f4[carriers, rows, columns], u2[rows, columns].
     """
-    cells, masts, mast_cells, carrier_first = known.cells, known.masts, known.mast_cells, known.carrier_first
-    carriers, rows, columns = top_dbm.shape
+    masts, carriers = known.masts, len(known.carrier_first) - 1
+    top_dbm, area = np.empty((carriers, rows, columns), np.float32), np.empty((rows, columns), np.uint16)
+    weight, covered = np.empty_like(top_dbm), np.empty(carriers)
     found, gap, level = np.empty(NEAR_MASTS, np.int64), np.empty(NEAR_MASTS), np.empty(NEAR_MASTS)
     for c in range(carriers):
+        first, end = known.carrier_first[c], known.carrier_first[c + 1]
+        near = min(end - first, NEAR_MASTS)
         for tile in range(rows * columns // TILE_BINS**2):
             row, column = tile * TILE_BINS // columns * TILE_BINS, tile * TILE_BINS % columns
             x_m, y_m = grid.x_m + (column + 4) * grid.step_m, grid.y_m + (row + 4) * grid.step_m
-            count = nearest(masts, carrier_first[c], carrier_first[c + 1], x_m, y_m, found, gap)
+            gap[:] = np.inf
+            for m in range(first, end):  # the nearest masts of the tile, by rising distance
+                distance, k = (masts[m].x_m - x_m) ** 2 + (masts[m].y_m - y_m) ** 2, NEAR_MASTS - 1
+                if distance < gap[k]:
+                    while k > 0 and gap[k - 1] > distance:
+                        gap[k], found[k], k = gap[k - 1], found[k - 1], k - 1
+                    gap[k], found[k] = distance, m
             for i in range(row, row + TILE_BINS):
                 for j in range(column, column + TILE_BINS):
                     x_m, y_m = grid.x_m + (j + 0.5) * grid.step_m, grid.y_m + (i + 0.5) * grid.step_m
-                    for k in range(count):
+                    for k in range(near):
                         _, loss_db, ux, uy = sight(masts[found[k]], x_m, y_m)
-                        level[k] = loudest_dbm(masts[found[k]], cells, mast_cells, loss_db, ux, uy)
-                    best, total = level[:count].max(), 0.0
-                    for k in range(count):
+                        level[k] = loudest_dbm(masts[found[k]], known.cells, known.mast_cells, loss_db, ux, uy)
+                    best, total = level[:near].max(), 0.0
+                    for k in range(near):
                         total += odds(best - level[k])
-                    top_dbm[c, i, j], rest[c, i, j] = best, total
-
-
-@kernel
-def weigh(known, grid, top_dbm, weight, area):
-    """Write people x chance of the carrier / odds of all masts: what a cell's own odds are multiplied with.
-
-    A handset uses any carrier that covers it, all alike.
-
-    weight  : f4[carriers, rows, columns]  in: sum of odds; out
-    area    : u2[rows, columns]            out: area row of every bin
-    """
-    carriers, rows, columns = top_dbm.shape
-    covered = np.empty(carriers)
+                    top_dbm[c, i, j], weight[c, i, j] = best, total
     for i in range(rows):
         for j in range(columns):
             area[i, j] = area_at(grid.x_m + (j + 0.5) * grid.step_m, grid.y_m + (i + 0.5) * grid.step_m, known.ground)
@@ -126,13 +106,14 @@ def weigh(known, grid, top_dbm, weight, area):
                 total += covered[c]
             for c in range(carriers):
                 weight[c, i, j] = known.density[area[i, j]] * covered[c] / (total * weight[c, i, j])
+    return top_dbm, weight, area
 
 
 @kernel
-def served(c, known, grid, top_dbm, weight, area):
+def served(c, known, grid, weighed):
     """Return the bins of the footprint of cell c by rising range, f8[5, n]: x, y, slant range [m], weight, area."""
     cells, mast_cells, cell, step_m = known.cells, known.mast_cells, known.cells[c], grid.step_m
-    mast, reach_m, count, best = known.masts[cell.mast], cell.reach_m, 0, 0.0
+    mast, reach_m, (top_dbm, weight, area), count, best = known.masts[cell.mast], cell.reach_m, weighed, 0, 0.0
     i_first, i_end = (cell.y_m - reach_m - grid.y_m) / step_m, (cell.y_m + reach_m - grid.y_m) / step_m + 1.0
     j_first, j_end = (cell.x_m - reach_m - grid.x_m) / step_m, (cell.x_m + reach_m - grid.x_m) / step_m + 1.0
     bins = np.empty((5, int((i_end - i_first + 1.0) * (j_end - j_first + 1.0))))
@@ -146,12 +127,10 @@ def served(c, known, grid, top_dbm, weight, area):
             most, total = loudest_dbm(mast, cells, mast_cells, loss_db, ux, uy), 0.0
             for k in range(mast.first, mast.end):
                 total += exp((level_dbm(cells[mast_cells[k]], loss_db, ux, uy) - most) / SECTOR_DB)
-            sector = exp((own - most) / SECTOR_DB) / total
-            w = sector * odds(max(top - most, 0.0)) * weight[cell.carrier, i, j]
+            w = exp((own - most) / SECTOR_DB) / total * odds(max(top - most, 0.0)) * weight[cell.carrier, i, j]
             if w > CUT * best:
-                best = max(best, w)
-                bins[0, count], bins[1, count], bins[2, count], bins[3, count] = x_m, y_m, range_m, w
-                bins[4, count], count = area[i, j], count + 1
+                best, bins[:, count] = max(best, w), (x_m, y_m, range_m, w, float(area[i, j]))
+                count += 1
     return bins[:, :count][:, np.argsort(bins[2, :count])]
 
 
@@ -194,38 +173,34 @@ def timing_below(ta, range_m):
 @kernel
 def beyond(cell, ta, ground, mass, area, fix):
     """Write the fix of a timing advance where the footprint has nobody: that far along the boresight."""
-    range_m = max(ta * STEP_M - EXCESS_M, 0.25 * STEP_M)
-    if cell.pattern_db > 0.0:
-        across_m = 0.36 / sqrt(max(cell.pattern_db / 12.0, 0.05)) * range_m  # deviation of half the beam
-        fix.x_m, fix.y_m = cell.x_m + range_m * cell.east, cell.y_m + range_m * cell.north
-        fix.r50_m = 0.6745 * across_m
-        spread(fix, cell.east, cell.north, TIMING_M, 0.0, across_m, range_m, ground, mass, area)
-    else:
-        fix.x_m, fix.y_m, fix.r50_m = cell.x_m, cell.y_m, range_m
-        spread(fix, 0.0, 1.0, 0.7 * range_m, 0.0, 0.7 * range_m, 1e9, ground, mass, area)
-    fix.content = WITH_TA
+    range_m, beam = max(ta * STEP_M - EXCESS_M, 0.25 * STEP_M), cell.pattern_db > 0.0
+    ahead_m, along_m, bend_m = (range_m, TIMING_M, range_m) if beam else (0.0, 0.7 * range_m, 1e9)
+    across_m = (0.36 / sqrt(max(cell.pattern_db / 12.0, 0.05)) if beam else 0.7) * range_m  # deviation of half the beam
+    fix.x_m, fix.y_m = cell.x_m + ahead_m * cell.east, cell.y_m + ahead_m * cell.north
+    fix.r50_m, fix.content = 0.6745 * across_m if beam else range_m, WITH_TA
+    spread(fix, cell.east, cell.north, along_m, 0.0, across_m, bend_m, ground, mass, area)
 
 
 @kernel
-def fill(known, grid, top_dbm, weight, area, tables):
+def fill(known, grid, weighed, tables):
     """Write for every serving cell its fix without timing and one for each timing advance in reach.
 
-    tables : Tables  out: fixes, and foot: point and variance by axis [m^2], a round kilometre where it is empty
+    weighed : what `weigh` returns
+    tables  : Tables  out: fixes, and foot: point and variance by axis [m^2], a round kilometre where it is empty
     """
     cells, ground, first, fixes, foot = known.cells, known.ground, tables.first, tables.fixes, tables.foot
     mass, few = np.empty(len(ground.points)), np.empty(len(ground.points), np.uint16)
     for c in range(len(cells)):
         if cells[c].mast < 0:
             continue
-        bins = served(c, known, grid, top_dbm, weight, area)
+        bins = served(c, known, grid, weighed)
         x, y, range_m, w, there = bins[0], bins[1], bins[2], bins[3], bins[4].astype(np.int64)
         fix, below = fixes[first[c]], np.zeros(len(x))
         whole = summarise(x, y, w, there, fix)
         if whole <= 0.0:
             beyond(cells[c], 1, ground, mass, few, fix)
         fix.content = CELL_ONLY
-        gap = gaps(x, y, fix.x_m, fix.y_m)
-        square = 0.5 * (w * (gap * gap)).sum() / whole if whole > 0.0 else 1e6
+        square = 0.5 * (w * gaps(x, y, fix.x_m, fix.y_m) ** 2).sum() / whole if whole > 0.0 else 1e6
         foot[c, 0], foot[c, 1], foot[c, 2] = fix.x_m, fix.y_m, max(square, 1e4)
         for ta in range(first[c + 1] - first[c] - 1):
             fix = fixes[first[c] + 1 + ta]

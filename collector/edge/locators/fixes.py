@@ -2,9 +2,7 @@
 
 import numpy as np
 
-AREAS_MAX = 6
-UNITS = 64  # the weights of a located observation add up to this
-NO_AREA = 0xFFFF
+AREAS_MAX, UNITS, NO_AREA = 6, 64, 0xFFFF  # UNITS: the weights of a located observation add up to this
 NONE, CELL, TA, TA_LEVELS, LEVELS = range(5)  # content: what the fix was made from
 CONTENT = ("none", "cell", "ta", "ta_levels", "levels")
 

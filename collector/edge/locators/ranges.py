@@ -22,9 +22,8 @@ class RangesLocator:
     """Fixes by look-up for cell and timing, by least squares for levels; `tally` counts unknown PCIs."""
 
     def __init__(self, plan: Plan, areas: AreaSet):
-        self.known = edge_plan.read(plan, areas)
-        self.tables, self.matches = edge_plan.tables(self.known), edge_plan.matches(self.known)
-        self.tally = Tally()
+        self.known, self.tally = edge_plan.read(plan, areas), Tally()
+        self.tables, self.matches = edge_plan.tables(self.known), kernels.match(self.known)
 
     def locate(self, observations: np.ndarray, fixes: np.ndarray) -> None:
         """Write FIX[n] for OBSERVATION[n]."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from collector.edge import plan as edge_plan
-from collector.edge.kernels.match import NO_CELL
+from collector.edge.kernels.ranges import NO_CELL, match
 from collector.edge.locators.fixes import FIX
 from collector.edge.locators.ranges import Ranges
 from probe.base.plane import LocalFrame
@@ -21,7 +21,7 @@ SHANGHAI = Path(__file__).parents[3] / "../shared/data/shanghai"
 
 def known(plan, frame=country.FRAME):
     read = edge_plan.read(plan, country.squares()._replace(frame=frame))
-    return read, edge_plan.matches(read)
+    return read, match(read)
 
 
 def test_every_pci_means_the_nearest_cell_of_its_carrier():

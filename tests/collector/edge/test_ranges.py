@@ -87,9 +87,7 @@ def packed(locator, seen):
     group, sector = np.zeros((8, 11)), np.zeros((64, 8))
     groups = fit.gather(known.cells, known.masts, known.mast_cells, named, level_dbm, count, group, sector)
     ring_m = fit.NO_RING if seen["ta"] == NO_TA else seen["ta"] * 78.07 - 15.0
-    guess = fit.middle(named, level_dbm, count, table.foot)
-    beside = (ring_m, *guess, fit.PRIOR * float(table.foot[seen["cell"], 2]))
-    at = fit.on_ring(known.cells[seen["cell"]], *guess, ring_m)
+    beside, *at = fit.start(known.cells, named, level_dbm, count, ring_m, table.foot)
     return (groups, group, sector, beside), at, (named[:count], level_dbm[:count])
 
 
