@@ -64,8 +64,7 @@ def turned(x, left):
 def sip_round(a, b, c, d):
     a, c = a + b, c + d
     b, d = turned(b, 13) ^ a, turned(d, 16) ^ c
-    a = turned(a, 32)
-    c, a = c + b, a + d
+    c, a = c + b, turned(a, 32) + d
     b, d = turned(b, 17) ^ c, turned(d, 21) ^ a
     return a, b, turned(c, 32), d
 
@@ -80,8 +79,7 @@ def siphash(key0, key1, number):
     c, d = key0 ^ U8(0x6C7967656E657261), key1 ^ U8(0x7465646279746573)
     for word in (number, U8(8 << 56)):  # the message, and its length in the last block
         d ^= word
-        a, b, c, d = sip_round(a, b, c, d)
-        a, b, c, d = sip_round(a, b, c, d)
+        a, b, c, d = sip_round(*sip_round(a, b, c, d))
         a ^= word
     c ^= U8(0xFF)
     for _ in range(4):

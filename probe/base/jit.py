@@ -24,15 +24,14 @@ os.environ["NUMBA_NUM_THREADS"] = "1"  # cores are used by processes; numba read
 
 import numba
 
-FLAGS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False}
 prange = numba.prange
 
 
 @cache
 def cache_dir(room: Path) -> Path:
     """Return the cache folder for the kernels of one source folder."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    root = Path(os.environ.get("FOOTFALL_CACHE_DIR") or home / "footfall")
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    root = Path(os.environ.get("FOOTFALL_CACHE_DIR") or Path(home, "footfall"))
     base, digest = Path(__file__).parent, hashlib.sha256(f"{sys.version} {numba.__version__}".encode())
     for path in [base / "jit.py", base / "streams.py", *sorted(room.glob("*.py"))]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -42,7 +41,7 @@ def cache_dir(room: Path) -> Path:
 def kernel(function, **flags):
     """Compile a plain loop."""
     numba.config.CACHE_DIR = str(cache_dir(Path(function.__code__.co_filename).parent))  # type: ignore[attr-defined]
-    return numba.njit(**FLAGS, **flags)(function)  # type: ignore[call-overload]
+    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=False, **flags)(function)
 
 
 # A plain loop that makes no array, and keeps no count of references either: where small

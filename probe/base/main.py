@@ -48,9 +48,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        words, code = "interrupted", 130
-    except RunError as error:
-        words, code = f"footfall: {error}", 1
+    except (click.Abort, KeyboardInterrupt, RunError) as error:
+        words, code = (f"footfall: {error}", 1) if isinstance(error, RunError) else ("interrupted", 130)
     click.echo(words, err=True)
     sys.exit(code)

@@ -18,8 +18,7 @@ U8 = np.uint64
 @kernel
 def mix64(x):
     """Return u8 bits of u8 x: a bijection that leaves no pattern."""
-    x = U8(x)
-    x = (x ^ (x >> U8(30))) * U8(0xBF58476D1CE4E5B9)
+    x = (U8(x) ^ (U8(x) >> U8(30))) * U8(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> U8(27))) * U8(0x94D049BB133111EB)
     return x ^ (x >> U8(31))
 

@@ -22,9 +22,8 @@ SPAN_MAX_M = 200_000.0  # beyond it the quadratic of bin_terms is off by more th
 GRID_OF_USE = np.array([[-16.0, 24.0], [40.0, 84.0]])  # longitude, latitude: from, to; EPSG:3035
 
 
-class AreaSet(NamedTuple("AreaSet", [
-        ("frame", LocalFrame), ("area_id", list[str]), ("name", list[str]), ("residents", np.ndarray),
-        ("bins", np.ndarray), ("first", tuple[int, int]), ("terms", np.ndarray), ("digest", bytes)])):
+class AreaSet(NamedTuple("AreaSet", [("frame", LocalFrame), ("area_id", list[str]), ("name", list[str]), ("residents",
+        np.ndarray), ("bins", np.ndarray), ("first", tuple[int, int]), ("terms", np.ndarray), ("digest", bytes)])):
     """A partition: the named areas, and elsewhere (the last row) for the rest of the map.
 
     area_id     : list[str]    n + 1 public ids
