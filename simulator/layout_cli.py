@@ -14,14 +14,12 @@ def command():
 @command.command("list")
 def list_installed():
     """List the layouts that are installed, ours and others'."""
-    from probe.base import plugins
-
-    from probe.base.config import ConfigError
+    from probe.base import config, plugins
 
     for name in sorted(plugins.installed("footfall.layouts")):
         try:
             about = (plugins.load("footfall.layouts", name).__doc__ or "").strip().partition("\n")[0]
-        except ConfigError as error:
+        except config.ConfigError as error:
             about = f"cannot be used: {error.problems[0]}"
         click.echo(f"{name:14}  {about}")
 
@@ -36,22 +34,20 @@ def check(what: str, sets: tuple[str, ...], as_json: bool):
     A name of `footfall layout list` is built and held against the contract of a layout; anything
     else is read as a CSV file, columns of other names by --set columns.height_m=Antennaht.
     """
-    from probe.base import plugins
-    from probe.base.config import ConfigError
+    from probe.base import config, plugins
     from simulator.layouts import check as contract
-    from simulator.layouts.complete import complete
 
     kind = what if what in plugins.installed("footfall.layouts") else "table"
     file = {} if kind == what else {"path": what, "drop_bad_rows": True}
     try:
         values = tomllib.loads("\n".join(map(as_toml, sets)))
     except tomllib.TOMLDecodeError:
-        raise ConfigError("--set", [f"{' '.join(sets)}: write KEY=VALUE, each key once"]) from None
+        raise config.ConfigError("--set", [f"{' '.join(sets)}: write KEY=VALUE, each key once"]) from None
     settings = plugins.settings("footfall.layouts", "layout", {"kind": kind, **file, **values})
     if broken := contract.broken(settings):
-        raise ConfigError(what, broken)
+        raise config.ConfigError(what, broken)
     layout = settings.build()  # type: ignore[attr-defined]
-    _, report = complete(layout, contract.frame_of(layout))
+    report = contract.complete(layout, contract.frame_of(layout))[1]
     found = {"format": kind, **report._asdict(),
              "dropped": [{"row": row, "reason": reason} for row, reason in report.dropped],
              "imputed": {name: count for name, (count, _) in report.imputed.items()}}

@@ -13,8 +13,7 @@ from probe.base import clock
 from probe.wire.areas import AreaSet
 from probe.wire.consent import countable
 from probe.wire.subscribers import MINOR
-from simulator.kernels.move import LEG, LEGS_MAX
-from simulator.kernels.presence import SLOT_MS, add_day
+from simulator.kernels.move import LEG, LEGS_MAX, SLOT_MS, add_day
 from simulator.population import Country
 
 EPOCH = date(1970, 1, 1)

@@ -22,10 +22,10 @@ FIELDS: dict[str, tuple] = {
     "power_dbm": (float, -60, 60),  # of the reference signal, per resource element
     "valid_from": (str,), "valid_to": (str,),
 }
-ABSENT = {str: "", int: -1, float: float("nan")}
+ABSENT, RADIOS = {str: "", int: -1, float: float("nan")}, ("GSM", "LTE", "NR")
 COLUMNS, REQUIRED = tuple(FIELDS), ("cell_id", "latitude", "longitude")
-RADIOS, ORIGINS = ("GSM", "LTE", "NR"), ("given", "register", "imputed")
-ORIGIN = "origin"  # the last column of the file: "pci=imputed tac=register"; the rest is given
+# The last column of the file, as in "pci=imputed tac=register"; the rest is given.
+ORIGIN, ORIGINS = "origin", ("given", "register", "imputed")
 ROWS_MAX, PROBLEMS_MAX = 1_000_000, 50
 NO_CELLS = "no cells; one row a cell is needed below the header"
 SUPPLEMENTARY_MHZ = (1427, 1518)  # LTE bands 32, 75, 76: downlink only, they never serve alone
@@ -61,7 +61,7 @@ class Plan:
 def column_of(name: str, values) -> np.ndarray | list[str]:
     """Return values as a column of a plan."""
     kind = FIELDS[name][0]
-    return [str(value) for value in values] if kind is str else np.asarray(values, "i8" if kind is int else "f8")
+    return list(map(str, values)) if kind is str else np.asarray(values, "i8" if kind is int else "f8")
 
 
 def whole(columns: dict) -> dict[str, np.ndarray | list[str]]:
@@ -124,9 +124,14 @@ def read(text: str, where: str, names: dict[str, str] | None = None) -> tuple[di
         hint = f"a header with {', '.join(REQUIRED)} and at most {ROWS_MAX - 1} rows"
         raise ConfigError(where, [f"{'is empty' if not rows else f'{len(rows)} rows'}; {hint} is what we read"])
     header = [name.strip() for name in rows[0]]
-    position = positions(header, where, names or {})
-    good: dict[str, tuple[int, dict, dict]] = {}  # by cell_id: row, values, origins
-    faults = []
+    theirs = {ours: (names or {}).get(ours, ours) for ours in COLUMNS}
+    problems = [f'column "{name}" stands twice' for name, count in Counter(header).items() if count > 1]
+    problems += [f'no column "{name}"{did_you_mean(name, header)}; the file has {", ".join(header)}'
+                 for ours, name in theirs.items() if name not in header and ours in (*REQUIRED, *(names or ()))]
+    if problems:
+        raise ConfigError(where, problems)
+    position = {ours: header.index(name) for ours, name in theirs.items() if name in header}
+    good, faults = dict[str, tuple[int, dict, dict]](), []  # good by cell_id: row, values, origins
     for number, line in enumerate(rows[1:], start=2):
         wrong = [] if len(line) == len(header) else [f"{len(line)} fields where the header has {len(header)}"]
         line += [""] * (len(header) - len(line))
@@ -139,21 +144,9 @@ def read(text: str, where: str, names: dict[str, str] | None = None) -> tuple[di
         else:
             good[cell_id] = number, cell, codes
     columns = {name: column_of(name, [cell[name] for _, cell, _ in good.values()]) for name in position}
-    origin = {name: np.array([codes.get(name, 0) for _, _, codes in good.values()], "u1")
-              for name in COLUMNS if any(codes.get(name) for _, _, codes in good.values())}
-    used = {header[at] for at in position.values()} | {ORIGIN}
-    return columns, origin, faults, [name for name in header if name not in used]
-
-
-def positions(header: list[str], where: str, names: dict[str, str]) -> dict[str, int]:
-    """Return where each of our columns is, or raise ConfigError."""
-    problems = [f'column "{name}" stands twice' for name, count in Counter(header).items() if count > 1]
-    theirs = {ours: names.get(ours, ours) for ours in COLUMNS}
-    problems += [f'no column "{name}"{did_you_mean(name, header)}; the file has {", ".join(header)}'
-                 for ours, name in theirs.items() if name not in header and (ours in REQUIRED or ours in names)]
-    if problems:
-        raise ConfigError(where, problems)
-    return {ours: header.index(name) for ours, name in theirs.items() if name in header}
+    stated = {name: np.array([codes.get(name, 0) for *_, codes in good.values()], "u1") for name in COLUMNS}
+    origin = {name: codes for name, codes in stated.items() if codes.any()}
+    return columns, origin, faults, [name for name in header if name not in (*theirs.values(), ORIGIN)]
 
 
 def value_of(name: str, text: str, wrong: list[str]):

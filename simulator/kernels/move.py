@@ -1,4 +1,4 @@
-"""Where people are: the day of one person as legs, a place on a leg, the area of a place.
+"""Where people are: the day of one person as legs, a place on a leg, its area, person-time by slot and area.
 
 A day is written whole, as stays and trips from midnight to midnight, and is a pure function
 of (seed, person, day): whoever asks again gets the same day.  Paths are straight lines; the
@@ -9,7 +9,7 @@ Sources: Mobilitaet in Deutschland 2017 (MiD, Ergebnisbericht): 3.1 trips per pe
 Bicycles are left out.  Shares and hours that are not named there are assumptions.
 """
 
-from math import floor, sqrt
+from math import ceil, floor, sqrt
 
 import numpy as np
 
@@ -24,10 +24,10 @@ NO_JOB = 255
 LEGS_MAX = 40  # 3 tours of a stay at home, 3 trips of at most 3 legs, 2 stays; and the night: 37
 LEG = np.dtype([("start_ms", "i4"), ("end_ms", "i4"), ("from_x", "f4"), ("from_y", "f4"), ("to_x", "f4"),
                 ("to_y", "f4"), ("mode", "u1"), ("place", "u1")], align=True)  # ms since midnight, local metres
-MINUTE_MS, HOUR_MS = 60_000, 3_600_000
-SPEED_M_S = (0.0, 1.3, 8.0, 7.0)  # by mode
-PACE_SIGMA = 0.12
+MINUTE_MS, SLOT_MS, HOUR_MS = 60_000, 900_000, 3_600_000
+SPEED_M_S, PACE_SIGMA = (0.0, 1.3, 8.0, 7.0), 0.12  # by mode
 SLOWEST_M_S, SLOWEST_EXTRA_MS = 4.0, 50 * MINUTE_MS  # no trip takes longer than this, by mode and pace
+PIECE_M = 25.0  # of a trip at most, when its time is told by area; a piece lies where its middle does
 # By tour of the day: the mean and deviation of the hour it begins, the shares of people who set out for it.
 TOUR_HOUR = ((9.8, 1.2), (15.9, 1.2), (18.3, 1.0))
 TOUR_SHARE, TOUR_SHARE_WORKING = (0.66, 0.7, 0.28), (1.0, 0.0, 0.48)
@@ -138,48 +138,37 @@ def day_plan(seed, person, day, length_ms, country, legs):
     country     : Country
     legs        : LEG[LEGS_MAX]  out: stays and trips that tile [0, length_ms), home to home
     """
-    who = person_of(seed, person, country)
+    area, home, job, job_at, car = person_of(seed, person, country)
     key, n = bits(seed, DAY, person, day), 0
-    put(legs, LEGS_MAX - 1, 0, who[1], STAY, HOME)  # legs[-1], before the first: the night before
+    put(legs, LEGS_MAX - 1, 0, home, STAY, HOME)  # legs[-1], before the first: the night before
     free, weekday = (day + 3) % 7 > 4, (day + 3) % 7  # 1970-01-01 was a Thursday
-    working = not free and who[2] != NO_JOB and share(key, 1) < 0.85
-    if share(key, 0) < (0.72 if weekday == 6 else 0.87):  # the others stay at home
-        for number in range(3):
-            index = 8 + 40 * number
-            if share(key, index) < (TOUR_SHARE_WORKING[number] if working else TOUR_SHARE[number]):
-                n = tour(legs, n, length_ms, number, working, free, who, country, key, index + 1)
-    return put(legs, n, length_ms, who[1], STAY, HOME)
+    working, out = not free and job != NO_JOB and share(key, 1) < 0.85, share(key, 0) < (0.72 if weekday == 6 else 0.87)
+    for number in range(3 if out else 0):  # the others stay at home
+        index = 9 + 40 * number  # of the draws of a tour, to index + 33
+        if share(key, index - 1) >= (TOUR_SHARE_WORKING[number] if working else TOUR_SHARE[number]):
+            continue
+        to_job = working and number == 0
+        what = LEISURE if share(key, index) < (0.65 if number == 2 else 0.4) else ERRAND
+        place, to = (job, job_at) if to_job else place_for(what, home, area, free, country, key, index + 1)
+        u = share(key, index + 6)
+        shift = (7.6, 0.9) if u < 0.8 else (12.8, 1.0) if u < 0.92 else (5.2, 0.4)
+        mean, spread = TOUR_HOUR[number] if not to_job else (7.45, 0.25) if job == SCHOOL else shift
+        leaves = max(int((mean + spread * bell(key, index + 5)) * HOUR_MS), legs[n - 1].end_ms + 10 * MINUTE_MS)
+        if leaves + 2 * slowest_ms(home, to) + 2 * MINUTE_MS > length_ms:
+            continue  # nobody sets out for a place from which they would not be home by midnight
+        n = put(legs, n, leaves, home, STAY, HOME)
+        n = visit(legs, n, length_ms, home, to, place, home, job, car, key, index + 7)
+        if share(key, index + 22) < 0.36:  # a shop on the way back, near home or near here
+            shop = near(home if share(key, index + 23) < 0.6 else to, 400.0, key, index + 24)
+            if legs[n - 1].end_ms + slowest_ms(to, shop) + slowest_ms(shop, home) + 2 * MINUTE_MS <= length_ms:
+                n, to = visit(legs, n, length_ms, to, shop, ERRAND, home, job, car, key, index + 26), shop
+        n = trip(legs, n, to, home, car, HOME, key, index + 31)
+    return put(legs, n, length_ms, home, STAY, HOME)
 
 
 @bare
-def tour(legs, n, length_ms, number, working, free, who, country, key, index):
-    """Write the stay at home, the way out, what is done there and the way back; return n after them.
-
-    Nobody sets out for a place from which they would not be home by midnight.
-    Draws index to index + 33.
-    """
-    area, home, job, job_at, car = who
-    to_job = working and number == 0
-    what = LEISURE if share(key, index) < (0.65 if number == 2 else 0.4) else ERRAND
-    place, to = (job, job_at) if to_job else place_for(what, home, area, free, country, key, index + 1)
-    u = share(key, index + 6)
-    shift = (7.6, 0.9) if u < 0.8 else (12.8, 1.0) if u < 0.92 else (5.2, 0.4)
-    mean, spread = TOUR_HOUR[number] if not to_job else (7.45, 0.25) if job == SCHOOL else shift
-    leaves = max(int((mean + spread * bell(key, index + 5)) * HOUR_MS), legs[n - 1].end_ms + 10 * MINUTE_MS)
-    if leaves + 2 * slowest_ms(home, to) + 2 * MINUTE_MS > length_ms:
-        return n
-    n = visit(legs, put(legs, n, leaves, home, STAY, HOME), length_ms, home, to, place, who, key, index + 7)
-    if share(key, index + 22) < 0.36:  # a shop on the way back, near home or near here
-        shop = near(home if share(key, index + 23) < 0.6 else to, 400.0, key, index + 24)
-        if legs[n - 1].end_ms + slowest_ms(to, shop) + slowest_ms(shop, home) + 2 * MINUTE_MS <= length_ms:
-            n, to = visit(legs, n, length_ms, to, shop, ERRAND, who, key, index + 26), shop
-    return trip(legs, n, to, home, car, HOME, key, index + 31)
-
-
-@bare
-def visit(legs, n, length_ms, here, to, place, who, key, index):
+def visit(legs, n, length_ms, here, to, place, home, job, car, key, index):
     """Write the way to a place and a stay that leaves time to be home by midnight.  Draws index to index + 4."""
-    _, home, job, _, car = who
     n = trip(legs, n, here, to, car, place, key, index)
     until = legs[n - 1].end_ms + stay_ms(place, job, key, index + 3)
     return put(legs, n, min(until, length_ms - slowest_ms(to, home)), to, STAY, place)
@@ -212,3 +201,41 @@ def area_at(x, y, bins, first_column, first_row, terms):
     column = floor(a[0] + a[1] * x + a[2] * y + a[3] * xx + a[4] * xy + a[5] * yy) - first_column
     row = floor(b[0] + b[1] * x + b[2] * y + b[3] * xx + b[4] * xy + b[5] * yy) - first_row
     return bins[min(max(row, 0), bins.shape[0] - 1), min(max(column, 0), bins.shape[1] - 1)]
+
+
+@bare
+def add_span(presence, area, counted, from_ms, until_ms):
+    """Add [from_ms, until_ms), as far as the window holds it, to an area's slots."""
+    t, until = max(from_ms, 0), min(until_ms, len(presence) * SLOT_MS)
+    while t < until:
+        slot, upto = t // SLOT_MS, min(until, (t // SLOT_MS + 1) * SLOT_MS)
+        presence[slot, area, 0] += upto - t
+        presence[slot, area, 1] += (upto - t) * counted
+        t = upto
+
+
+@bare
+def add_day(seed, persons, counted, day, midnight_ms, length_ms, country, raster, legs, presence):
+    """Add one local day of many persons, exact to the millisecond.
+
+    Parameters
+    ----------
+    persons    : i8[n]
+    counted    : bool[n]  whether each is counted at the edge
+    day        : int      local date, days since 1970-01-01, length_ms long
+    midnight_ms : int     its beginning since that of the first slot, may be negative
+    raster     : (bins, first_column, first_row, terms) of the areas
+    legs       : LEG[LEGS_MAX]  scratch
+    presence   : i8[slots, areas, 2]  in and out: person-ms of everyone and of the counted
+    """
+    for i in range(len(persons)):
+        for leg in legs[: day_plan(seed, persons[i], day, length_ms, country, legs)]:
+            begins, ends = midnight_ms + leg.start_ms, midnight_ms + leg.end_ms
+            if ends <= 0 or begins >= len(presence) * SLOT_MS:
+                continue
+            dx, dy = float(leg.to_x) - leg.from_x, float(leg.to_y) - leg.from_y
+            count = max(1, ceil(sqrt(dx * dx + dy * dy) / PIECE_M))  # a stay is one piece
+            for piece in range(count):
+                part, since = (piece + 0.5) / count, begins + (ends - begins) * piece // count
+                area = int(area_at(leg.from_x + dx * part, leg.from_y + dy * part, *raster))
+                add_span(presence, area, counted[i], since, begins + (ends - begins) * (piece + 1) // count)

@@ -5,8 +5,7 @@ import numpy as np
 from probe.base.jit import bare, kernel
 from probe.base.streams import U8, bits, mix64, unit
 
-PERSON = 101  # purposes: names of streams
-BUCKETS = U8(64)
+PERSON, BUCKETS = 101, U8(64)  # purpose: name of a stream
 
 
 @bare

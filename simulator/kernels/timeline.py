@@ -12,11 +12,10 @@ import numpy as np
 
 from probe.base.jit import bare
 from probe.base.streams import bits, exponential, mix64, uniform, unit
-from simulator.kernels.move import CAR, HOUR_MS, STATION, STAY, TRANSIT, day_plan, leg_at
+from simulator.kernels.move import CAR, HOUR_MS, SLOT_MS, STATION, STAY, TRANSIT, day_plan, leg_at
 from simulator.kernels.radio import NO_CELL, indoor_loss_db
 
 U8 = np.uint64
-SLOT_MS = 900_000
 PERIODIC_MS = 3_240_000  # T3412
 BURST_MS_MAX, CONNECTION_MS_MAX, NOTICE_MS_MAX = 300_000, 1_500_000, 1_040
 LOOK_AHEAD_MS = 3_600_000  # beyond any step and the connections that begin in it

@@ -1,8 +1,8 @@
 """Fill in what a layout does not say, field by field, each by a stated rule."""
 
-from collections import defaultdict
+from collections import defaultdict, namedtuple
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,25 +13,20 @@ from simulator.layouts.layout import Layout
 
 IMPUTED = cells.ORIGINS.index("imputed")
 NEAR_M, EARTH_M, HANDSET_M = 200_000.0, 6_371_000.0, 1.5  # farther from the areas a cell is a mistake
-SITES_PER_AREA = 60  # of a tracking area; grouping halves, so 31 to 60
-PCI_COUNT, PCI_APART = 504, 250  # the nearest cells of a carrier that never share a PCI
+SWAPPED = "latitude and longitude are swapped: only the other way round the cells are near the areas"
+# Of a tracking area (grouping halves, so 31 to 60); the nearest cells of a carrier that never share a PCI.
+SITES_PER_AREA, PCI_COUNT, PCI_APART = 60, 504, 250
 BANDS = (  # radio, from and to MHz, arfcn at the middle of the band (TS 36.101 table 5.7.3-1, TS 38.104)
     ("LTE", 700, 790, 9_435), ("LTE", 790, 860, 6_300), ("LTE", 860, 1_000, 3_625),  # 28, 20, 8
     ("LTE", 1_427, 1_518, 10_140), ("LTE", 1_700, 1_900, 1_575),  # 32, downlink only; 3
     ("LTE", 1_900, 2_200, 300), ("LTE", 2_500, 2_700, 3_100),  # 1, 7
     ("GSM", 800, 1_000, 62), ("GSM", 1_700, 1_900, 698),
-    ("NR", 700, 790, 156_100), ("NR", 1_900, 2_200, 428_000), ("NR", 3_300, 3_800, 640_000),  # n28, n1, n78
-)
+    ("NR", 700, 790, 156_100), ("NR", 1_900, 2_200, 428_000), ("NR", 3_300, 3_800, 640_000))  # n28, n1, n78
 
 
-class Report(NamedTuple):
-    """What was made of a layout: cells, sites, what was left out, counts and rules of what was imputed."""
-
-    cells: int
-    sites: int
-    dropped: tuple[tuple[int, str], ...]
-    imputed: dict[str, tuple[int, str]]
-    unasked: tuple[str, ...]
+# What was made of a layout: cells and sites int, dropped ((row, reason), ...), imputed {column: (count, rule)},
+# unasked (column, ...).
+Report = namedtuple("Report", "cells sites dropped imputed unasked")
 
 
 def complete(layout: Layout, frame: LocalFrame, where: str = "[layout]") -> tuple[cells.Plan, Report]:
@@ -51,10 +46,14 @@ def complete(layout: Layout, frame: LocalFrame, where: str = "[layout]") -> tupl
         raise ConfigError(where, [wrong])
     if not degrees:
         given["latitude"], given["longitude"] = frame.to_degrees(given["x_m"], given["y_m"])
-    if problems := place_problems(given["latitude"], given["longitude"], frame):
-        raise ConfigError(where, problems)
+    latitude, longitude = place = given["latitude"], given["longitude"]
+    far, rule = far_from(frame, *place), f"more than {NEAR_M / 1000:.0f} km from the middle of the areas"
+    faults = [(int(c) + 2, f"{latitude[c]:.5f}, {longitude[c]:.5f}: {rule}") for c in np.flatnonzero(far)]  # plan rows
+    if faults:
+        swapped = far.all() and not far_from(frame, longitude, latitude).any()
+        raise ConfigError(where, [SWAPPED] if swapped else cells.named(faults))
     columns: dict[str, Any] = cells.whole(given)
-    columns["x_m"], columns["y_m"] = frame.to_xy(given["latitude"], given["longitude"])
+    columns["x_m"], columns["y_m"] = frame.to_xy(*place)
     origin, imputed = {name: codes.copy() for name, codes in layout.origin.items()}, {}
     for name, rule, make in RULES:
         empty = cells.absent(name, columns[name])
@@ -66,15 +65,6 @@ def complete(layout: Layout, frame: LocalFrame, where: str = "[layout]") -> tupl
     # The checks of the file are the checks of the plan.
     plan = cells.from_csv(cells.to_csv(cells.Plan(columns, origin)), where)
     return plan, Report(len(plan), len(set(plan["site_id"])), layout.dropped, imputed, layout.unasked)
-
-
-def place_problems(latitude, longitude, frame: LocalFrame) -> list[str]:
-    """Return which cells are far from the areas, by row of the plan file."""
-    far = far_from(frame, latitude, longitude)
-    if far.all() and not far_from(frame, longitude, latitude).any():
-        return ["latitude and longitude are swapped: only the other way round the cells are near the areas"]
-    rule = f"more than {NEAR_M / 1000:.0f} km from the middle of the areas"
-    return cells.named([(int(c) + 2, f"{latitude[c]:.5f}, {longitude[c]:.5f}: {rule}") for c in np.flatnonzero(far)])
 
 
 def far_from(frame: LocalFrame, latitude, longitude) -> np.ndarray:

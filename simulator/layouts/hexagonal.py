@@ -38,16 +38,15 @@ class Hexagonal(Settings):
     def build(self) -> Layout:
         """Return sites x carriers x sectors, zone by zone, row by row; no azimuth: omni cells."""
         x_m, y_m = zoned(self.zones) if self.zones else rings(self.rings, self.site_spacing_m)
-        site, mhz, azimuth_deg = (a.ravel() for a in np.meshgrid(
-            np.arange(len(x_m)), self.carriers_mhz, self.azimuths_deg or [np.nan], indexing="ij"))
+        choices = np.arange(len(x_m)), self.carriers_mhz, self.azimuths_deg or [np.nan]
+        site, mhz, azimuth_deg = map(np.ravel, np.meshgrid(*choices, indexing="ij"))
         return Layout(x_m=x_m[site], y_m=y_m[site], height_m=np.full(len(site), self.height_m),
                       azimuth_deg=azimuth_deg, frequency_mhz=mhz)
 
 
 def rings(count: int, spacing_m: float) -> tuple[np.ndarray, np.ndarray]:
     """Return (x_m, y_m) of 1 + 3 r (r + 1) places, row by row from the south."""
-    axis = np.arange(-count, count + 1)
-    r, q = (a.ravel() for a in np.meshgrid(axis, axis, indexing="ij"))
+    r, q = np.mgrid[-count : count + 1, -count : count + 1]
     r, q = (a[np.abs(q + r) <= count] for a in (r, q))
     return spacing_m * (q + r / 2), spacing_m * (r * np.sqrt(3) / 2)
 

@@ -29,10 +29,9 @@ class Table(Settings):
                                            for name in strange])
         text = read_text(Path(self.path).expanduser(), "layout.path")
         columns, origin, faults, unasked = cells.read(text, self.path, self.columns)
-        good = len(columns["latitude"]) and self.drop_bad_rows
-        problems = [] if good else cells.named(faults)
-        problems += ["mend the rows, or set layout.drop_bad_rows = true"] if problems else []
         latitude, longitude = columns["latitude"], columns["longitude"]
+        passed = not faults or (self.drop_bad_rows and len(latitude))
+        problems = [] if passed else [*cells.named(faults), "mend the rows, or set layout.drop_bad_rows = true"]
         if not len(latitude):
             problems.append(cells.NO_CELLS)
         elif not in_europe(latitude, longitude).any() and in_europe(longitude, latitude).all():

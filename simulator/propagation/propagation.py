@@ -5,35 +5,25 @@ coefficients of one common form: three straight lines over the logarithm of the 
 range, a probability of line of sight by distance, and Gaussian fields of place.
 """
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
 from simulator.kernels import radio as kernels
 
-PIXEL_M = 10.0
 SIGHT_M = (np.arange(kernels.SIGHT_STEPS) + 0.5) * kernels.SIGHT_STEP_M  # the d2D that the steps of `sight` stand for
-FIELD_PURPOSE, FIELD_SEED = 301, 38_901  # the field is the same for every world; a site's place in it is not
+PIXEL_M, FIELD_PURPOSE, FIELD_SEED = 10.0, 301, 38_901  # one field for every world; a site's place in it is not one
 
 
-class Propagation(NamedTuple):
-    """Loss of every cell of a plan, in its order.
-
-    loss_db : f8[cells, 3]   loss at d3D = 1 m of three lines: line of sight before and after the break
-                             point (the larger of the two holds), no line of sight (not below the others)
-    slope   : f8[3]          their rise [dB per decade]
-    sight   : f8[kernels.SIGHT_STEPS]  probability of line of sight by d2D, at the middle of each step
-    sigma_db: f8[2]          shadowing in and out of line of sight
-    site_correlation : float of the shadowing of different sites at one place
-    field   : i4[512 * 512]  three standard normal fields, packed: shadow in and out of line of sight, sight
-    """
-
-    loss_db: np.ndarray
-    slope: np.ndarray
-    sight: np.ndarray
-    sigma_db: np.ndarray
-    site_correlation: float
-    field: np.ndarray
+# Loss of every cell of a plan, in its order.
+# loss_db : f8[cells, 3]   loss at d3D = 1 m of three lines: line of sight before and after the break
+#                          point (the larger of the two holds), no line of sight (not below the others)
+# slope   : f8[3]          their rise [dB per decade]
+# sight   : f8[kernels.SIGHT_STEPS]  probability of line of sight by d2D, at the middle of each step
+# sigma_db: f8[2]          shadowing in and out of line of sight
+# site_correlation : float of the shadowing of different sites at one place
+# field   : i4[512 * 512]  three standard normal fields, packed: shadow in and out of line of sight, sight
+Propagation = namedtuple("Propagation", "loss_db slope sight sigma_db site_correlation field")
 
 
 def packed_field(correlation_m: tuple[float, float, float]) -> np.ndarray:

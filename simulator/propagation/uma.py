@@ -9,8 +9,8 @@ from probe.base.config import Settings
 from probe.wire.cells import Plan
 from simulator.propagation.propagation import SIGHT_M, Propagation, packed_field
 
-LIGHT_M_S, HANDSET_M = 3.0e8, 1.5  # as the TR says
-ENVIRONMENT_M = 1.0  # effective height of the surroundings for handsets below 13 m
+LIGHT_M_S, HANDSET_M, ENVIRONMENT_M = 3.0e8, 1.5, 1.0  # as the TR says; effective height of the surroundings
+CORRELATION_M = (37.0, 50.0, 50.0)  # table 7.5-6: shadow in and out of line of sight, line of sight
 
 
 class Uma(Settings):
@@ -21,17 +21,13 @@ class Uma(Settings):
 
     shadow_los_db: Annotated[float, Field(ge=0, le=20)] = 4.0
     shadow_nlos_db: Annotated[float, Field(ge=0, le=20)] = 6.0
-    shadow_los_m: Annotated[float, Field(ge=10, le=1000)] = 37.0
-    shadow_nlos_m: Annotated[float, Field(ge=10, le=1000)] = 50.0
-    los_correlation_m: Annotated[float, Field(ge=10, le=1000)] = 50.0
     site_correlation: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     def build(self, plan: Plan) -> Propagation:
         """Return the loss of every cell of the plan."""
-        field = packed_field((self.shadow_los_m, self.shadow_nlos_m, self.los_correlation_m))
         return Propagation(loss_db(plan["frequency_mhz"] / 1_000, plan["height_m"]), np.array([22.0, 40.0, 39.08]),
                            sight_probability(SIGHT_M), np.array([self.shadow_los_db, self.shadow_nlos_db]),
-                           self.site_correlation, field)
+                           self.site_correlation, packed_field(CORRELATION_M))
 
 
 def loss_db(ghz: np.ndarray, height_m: np.ndarray) -> np.ndarray:
