@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-THRESHOLD_K = 20  # raw devices, before extrapolation
-THRESHOLD_Z = 3.09  # one in a thousand of the cells shown stands for fewer than THRESHOLD_K
-INTERVAL_Z = 1.96  # 95 %
+# THRESHOLD_K: raw devices, before extrapolation; THRESHOLD_Z: one in a thousand of the cells shown stands for fewer
+# than that; INTERVAL_Z: 95 %.
+THRESHOLD_K, THRESHOLD_Z, INTERVAL_Z = 20, 3.09, 1.96
 # How a value may be read.  HIDDEN: below the threshold; MISSING: not every slot of it is stored; WARMING: people
 # were still being met.
 State = StrEnum("State", "PUBLISHED HIDDEN MISSING WARMING")

@@ -86,8 +86,7 @@ def fits(one: release.Release, expected: Registered) -> bool:
 
 def named(offered: Offered) -> tuple[int, int, int, bytes]:
     """Return what answers call a release: number, table, slot, hash."""
-    one = offered.release
-    return one.seq, one.table, one.slot, release.sha256_of(offered.frame)
+    return offered.release.seq, offered.release.table, offered.release.slot, release.sha256_of(offered.frame)
 
 
 def nack(code: Code, inc: bytes, offered: Offered | None = None, entry: Entry | None = None) -> Decision:

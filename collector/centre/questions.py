@@ -15,7 +15,7 @@ from collector.centre.stores.sqlite import SqliteStore
 from probe.base.clock import HOUR_MS, SECOND_MS, epoch_ms, local, midnights_ms
 from probe.base.config import ConfigError, did_you_mean
 
-LEVELS, AXES = ["slot", "hour", "day"], ["area"]
+LEVELS = ["slot", "hour", "day"]
 
 
 class Question(NamedTuple):
@@ -91,10 +91,9 @@ def checked(registered: list[Registered], question: Question) -> tuple[list[Regi
     zone, tables = expected[0].zone if expected else "UTC", sorted({one.name for one in registered})
     named("table", question.table, tables)
     named("level", question.level, LEVELS)
-    named("axis", question.by, AXES)
+    named("axis", question.by, ["area"])
     if expected and question.area is not None:
-        ids, names = map(list, zip(*expected[0].areas, strict=True))
-        named("area", question.area, names, ids)
+        named("area", question.area, [one[1] for one in expected[0].areas], [one[0] for one in expected[0].areas])
     begin_ms, end_ms = moment(question.begin, 0), moment(question.end, 1 << 62)
     if begin_ms >= end_ms:
         problems.append(f"from {question.begin} to {question.end}: nothing lies between")

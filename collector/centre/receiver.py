@@ -37,8 +37,7 @@ def store_main(config: StoreConfig, pipe: Connection) -> None:
             pipe.send(("ready", {"endpoint": process.endpoint(socket)}))
             begin_s, stopping = watch.cpu_s(), False
             while (group := process.received(socket)) or not stopping:  # what arrived before the stop is still taken
-                pairs = [(parts[0], parts[1]) for parts in group if len(parts) == 2]
-                for source, answer in handle(pairs, intake, store, tally):
+                for source, answer in handle([(a[0], a[1]) for a in group if len(a) == 2], intake, store, tally):
                     process.send(socket, source, answer)
                 stopping = stopping or (not group and process.wait(pipe, socket))
     counts = {str(verdict): tally[verdict] for verdict in Verdict}

@@ -16,7 +16,6 @@ from probe.base.config import ConfigError, Settings, needs
 from probe.base.main import RunError
 from probe.wire.release import Statement
 
-DELTA = 1e-6
 # 0.1 means a tenth, as it is written, not the binary number that is nearest to it.
 Exact = Annotated[Fraction, BeforeValidator(lambda given: repr(given) if isinstance(given, float) else given)]
 
@@ -88,7 +87,7 @@ class Ledger:
         self._charges[charge[:2]] = charge
 
 
-def epsilon(rho: Fraction | float, delta: float = DELTA) -> float:
+def epsilon(rho: Fraction | float, delta: float = 1e-6) -> float:
     """Return epsilon at delta of a zCDP budget, by OpenDP's conversion (2.142 for 0.1 at 1e-6)."""
     import opendp.prelude as dp
 

@@ -15,8 +15,8 @@ from collector.edge.metrics import presence
 from probe.base import clock, packing, process
 from probe.base.config import ConfigError, parse
 
-PROBE, PRESENCE = 1, presence.Presence.table
-PATIENCE_S = 5.0  # after a stop, for what is sealed to be acknowledged
+# PATIENCE_S: after a stop, for what is sealed to be acknowledged.
+PROBE, PRESENCE, PATIENCE_S = 1, presence.Presence.table, 5.0
 PARTS = {zmq.RCVHWM: 64, zmq.MAXMSGSIZE: 1 << 20, zmq.LINGER: 0}
 STORE = {zmq.IMMEDIATE: 1, zmq.SNDHWM: spool.WINDOW, zmq.LINGER: 1_000, zmq.MAXMSGSIZE: 64 << 10,
          zmq.RECONNECT_IVL: 250, zmq.RECONNECT_IVL_MAX: 30_000, zmq.CONNECT_TIMEOUT: 5_000, zmq.HANDSHAKE_IVL: 5_000,
@@ -42,8 +42,7 @@ class Witness:
 
     def __call__(self, table: int, slot: int, tally: np.ndarray) -> None:
         with self._db:
-            rows = ((slot, *one) for one in enumerate(tally.tolist()))
-            self._db.executemany("INSERT INTO presence VALUES (?, ?, ?)", rows)
+            self._db.executemany(f"INSERT INTO presence VALUES ({slot}, ?, ?)", enumerate(tally.tolist()))
         self.digest.update(table.to_bytes(2, "little") + slot.to_bytes(4, "little") + tally.tobytes())
 
 

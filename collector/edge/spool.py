@@ -109,21 +109,20 @@ class Delivery:
 
     def outgoing(self, now_s: float) -> list[bytes]:
         """Return the frames to send now.  A beat goes before the releases that it makes due."""
-        spool = self._spool
         if not self.welcome:
             if now_s - self._asked_s < RETRY_S:
                 return []
             self._asked_s = now_s
-            stands = spool.inc, spool.next_seq, next(iter(spool.waiting), spool.next_seq)
+            stands = self._spool.inc, self._spool.next_seq, next(iter(self._spool.waiting), self._spool.next_seq)
             return [envelope.encode(Hello([release.PROTO], [release.SCHEMA], self._probe, *stands, BUILD))]
         ready, beat = self.due(now_s), self._beat_now()
         frames = [envelope.encode(beat)] if ready or beat != self._beat else []
         self._beat = beat
         for seq in ready:
-            if frame := spool.frame(seq):
+            if frame := self._spool.frame(seq):
                 frames.append(envelope.encode(envelope.Rel(frame)))
             else:  # not what was sealed: never sent, and due at the store for ever
-                del spool.waiting[seq]
+                del self._spool.waiting[seq]
                 self.tally.count("damaged")
         return frames
 
