@@ -65,9 +65,9 @@ def did_you_mean(name: str, known) -> str:
 def read_text(path: Path, what: str, size_max: int = 256 << 20) -> str:
     """Return the text of an input file, or say which file is missing or unreadable."""
     try:
-        if path.stat().st_size > size_max:
-            raise ConfigError(str(path), [f"{what} is larger than {size_max >> 20} MiB"])
-        return path.read_text(encoding="utf-8-sig")
+        if path.stat().st_size <= size_max:
+            return path.read_text(encoding="utf-8-sig")
+        fault = f"is larger than {size_max >> 20} MiB"
     except (OSError, UnicodeDecodeError) as error:
         fault = "does not exist; check the path" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
-        raise ConfigError(str(path), [f"{what} {fault}"]) from None
+    raise ConfigError(str(path), [f"{what} {fault}"])

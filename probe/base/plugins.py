@@ -18,10 +18,9 @@ def load(group: str, name: str) -> type[Settings]:
         names = ", ".join(sorted(found)) or "none"
         raise ConfigError(group, [f'no plugin "{name}"{did_you_mean(name, found)}; installed: {names}'])
     try:
-        loaded = found[name].load()
-        if not issubclass(loaded, Settings):
-            raise TypeError("it is no subclass of probe.base.config.Settings")
-        return loaded
+        if issubclass(loaded := found[name].load(), Settings):
+            return loaded
+        raise TypeError("it is no subclass of probe.base.config.Settings")
     except Exception as error:
         raise ConfigError(group, [f'plugin "{name}" of {found[name].dist.name} does not load: {error}']) from error
 

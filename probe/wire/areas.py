@@ -61,19 +61,18 @@ def from_geojson(text: str, where: str) -> AreaSet:
 
     Properties read: area_id (or id), name, residents.  Others are left alone.
     """
-    ids, names, residents, polygons, problems = [], [], [], [], []
+    rows, problems = [], []
     for number, feature in enumerate(_features(text, where)):
         given = feature.get("properties") or {}
         people, (polygon, wrong) = given.get("residents"), _polygon(feature.get("geometry"))
         known = (given.get("area_id"), given.get("id"), feature.get("id"), number)
-        ids.append(str(next(value for value in known if value is not None)))
-        names.append(str(given.get("name") or ids[-1]))
-        residents.append(people)
-        polygons.append(polygon)
+        area_id = str(next(value for value in known if value is not None))
+        rows.append((area_id, str(given.get("name") or area_id), people, polygon))
         sound = people is None or (type(people) in (int, float) and 0 <= people < 1e9)
-        problems += [f'area "{ids[-1]}" ({names[-1]}): {words}' for words in (
+        problems += [f'area "{area_id}" ({rows[-1][1]}): {words}' for words in (
             "" if sound else f"residents = {people!r}; needs a number >= 0", wrong) if words]
-    problems += [f'area_id "{i}" is given {times} times' for i, times in sorted(Counter(ids).items()) if times > 1]
+    ids, names, residents, polygons = zip(*rows, strict=True)
+    problems += [f'area_id "{i}" is given {n} times' for i, n in sorted(Counter(map(str, ids)).items()) if n > 1]
     problems += [f'area_id "{ELSEWHERE}" is taken: it means the rest of the map'] if ELSEWHERE in ids else []
     if problems:
         raise ConfigError(where, problems)
@@ -83,10 +82,9 @@ def from_geojson(text: str, where: str) -> AreaSet:
 def _features(text: str, where: str) -> list[dict]:
     """Return the features of a collection; whatever is not one is refused."""
     try:
-        document = json.loads(text)
+        features = document.get("features") if isinstance(document := json.loads(text), dict) else None
     except (ValueError, RecursionError) as error:
         raise ConfigError(where, [f"is not JSON: {error}"]) from None
-    features = document.get("features") if isinstance(document, dict) else None
     if not isinstance(features, list) or not 1 <= len(features) <= AREAS_MAX or not all(
             isinstance(feature, dict) and isinstance(feature.get("properties") or {}, dict) for feature in features):
         raise ConfigError(where, [f"needs to be a GeoJSON FeatureCollection of 1 to {AREAS_MAX} polygons"])
