@@ -14,8 +14,7 @@ from simulator.kernels.radio import HEARD
 from simulator.kernels.timeline import HANDSET, START, begin
 
 LOOKS = 24_576  # at a time: they stay in a processor's cache
-ROOM = 16_384  # more than one handset needs in a step
-EVENTS_A_LOOK = 4
+ROOM, EVENTS_A_LOOK = 16_384, 4  # ROOM: more looks than one handset needs in a step
 
 
 # What is asked of the radio, by whom and why; see simulator.kernels.looks.walk: row u4 of the handset in its cohort,
@@ -35,10 +34,8 @@ def grown(rows: Rows, used: int, wanted: int) -> Rows:
     """Return rows with room for `wanted`, the first `used` kept."""
     if wanted <= len(rows.events):
         return rows
-    larger = rows_of(wanted * 3 // 2)
-    for old, new in zip(rows, larger, strict=True):
-        new[:used] = old[:used]
-    return larger
+    more = rows_of(wanted * 3 // 2 - used)
+    return Rows(*(np.concatenate([old[:used], new]) for old, new in zip(rows, more, strict=True)))
 
 
 class Bench:
@@ -59,8 +56,7 @@ class Cohort:
         self._handsets = np.zeros(len(person), HANDSET)
         self._handsets["subscriber"], self._handsets["person"] = subscriber, person
         begin(self._handsets, place.law, place.tables, place.country, bench.legs)
-        self._waiting, self._count = rows_of(256), 0
-        self.digest = hashlib.sha256()
+        self._waiting, self._count, self.digest = rows_of(256), 0, hashlib.sha256()
 
     def advance(self, begin_ms: int, end_ms: int, out: Rows, n: int) -> tuple[Rows, int]:
         """Play all that begins in [begin_ms, end_ms); add the events of that time to out.
@@ -78,8 +74,7 @@ class Cohort:
             self._waiting = grown(self._waiting, self._count, room)
             self._count = follow(self._handsets, looks, count, bench.cell, bench.level_dbm, law, place.net,
                                  bench.link, self._waiting, self._count)
-        out = grown(out, n, n + self._count)
-        first, start_ms = n, int(law.start_ms)
+        out, first, start_ms = grown(out, n, n + self._count), n, int(law.start_ms)
         self._count, n = in_time_order(self._waiting, self._count, start_ms + begin_ms, start_ms + end_ms, out, n)
         self.digest.update(out.events[first:n])
         return out, n

@@ -11,11 +11,10 @@ import numpy as np
 import simpy
 
 from probe.wire.events import Kind
-from simulator.cohort import Bench, Place, rows_of
-from simulator.kernels import looks, procedures, timeline
+from simulator.cohort import LOOK_TYPES, Bench, Place, rows_of
+from simulator.kernels import looks, procedures, timeline as tl
 from simulator.kernels.move import STAY, position
-from simulator.kernels.radio import NO_CELL
-from simulator.kernels.timeline import FRESH, HANDSET, LOST, NEVER, PERIODIC_MS
+from simulator.kernels.timeline import FRESH, LOST, NEVER, NO_CELL, PERIODIC_MS
 
 
 class Handset:
@@ -24,48 +23,35 @@ class Handset:
     def __init__(self, env: simpy.Environment, place: Place, subscriber: int, person: int, hear: Callable):
         """hear(event EVENT[1]) is called for whatever is said, when it is decided upon."""
         self.env, self.place, self.law, self.hear = env, place, place.law, hear
-        mine, self.bench = np.zeros(1, HANDSET), Bench()
+        mine, self.bench = np.zeros(1, tl.HANDSET), Bench()
         mine["subscriber"], mine["person"] = subscriber, person
-        timeline.begin(mine, self.law, place.tables, place.country, self.bench.legs)
+        tl.begin(mine, self.law, place.tables, place.country, self.bench.legs)
         self.me, self.link = mine.view(np.recarray)[0], self.bench.link.view(np.recarray)[0]
-        self.failure = 0  # the next outage of a base station, anywhere
+        self.now, self.failure = 0, 0  # the next outage of a base station, anywhere
         self.release_ms, self.begun_ms, self.looked_ms, self.opened = NEVER, 0, 0, False  # of a connection
         env.process(self.live())
 
     def live(self):
         """Do what comes first, and then what comes next, as long as the world lasts."""
-        me, noticed_ms = self.me, self.place.failures.time_ms + timeline.notices_ms(self.law, self.me.person)
+        me, noticed_ms = self.me, self.place.failures.time_ms + tl.notices_ms(self.law, self.me.person)
         while True:
-            look_ms = self.looked_ms + timeline.connected_every_ms(me) if self.talks else timeline.idle_look_ms(me)
+            self.talks = self.release_ms < NEVER  # traffic: from its first byte to the inactivity timer after its last
+            look_ms = self.looked_ms + tl.connected_every_ms(me) if self.talks else tl.idle_look_ms(me)
             instants = (  # in this order where two fall together
-                (self.release_ms, self.hang_up),
-                (me.end_ms, self.next_leg),
-                (me.switch_ms, self.switch),
-                (noticed_ms[self.failure], self.miss_station),
-                (me.burst_ms, self.talk),
-                (look_ms, self.look_around),
-                (NEVER if self.talks else me.due_ms, lambda: self.contact(Kind.TAU_PERIODIC)),
-            )
+                (self.release_ms, self.hang_up), (me.end_ms, self.next_leg), (me.switch_ms, self.switch),
+                (noticed_ms[self.failure], self.miss_station), (me.burst_ms, self.talk), (look_ms, self.look_around),
+                (NEVER if self.talks else me.due_ms, lambda: self.contact(Kind.TAU_PERIODIC)))
             time_ms, deed = min(instants, key=lambda instant: instant[0])
             yield self.env.timeout(int(time_ms) - self.now)
+            self.now = int(time_ms)
             deed()
-
-    @property
-    def talks(self) -> bool:
-        """Return whether there is traffic: from its first byte until the inactivity timer after its last."""
-        return self.release_ms < NEVER
-
-    @property
-    def now(self) -> int:
-        """Return the time."""
-        return int(self.env.now)
 
     # --- what happens ---
 
     def next_leg(self):
         """Set out or arrive; look at the radio on arrival."""
         moved, self.looked_ms = self.me.mode != STAY, self.now
-        timeline.take_leg(self.me, self.now, self.law, self.place.tables, self.place.country, self.bench.legs)
+        tl.take_leg(self.me, self.now, self.law, self.place.tables, self.place.country, self.bench.legs)
         if moved and self.me.on:
             self.look()
 
@@ -83,9 +69,8 @@ class Handset:
     def switch(self):
         """Be switched off for the night, or on again."""
         me, now = self.me, self.now
-        me.on, me.tac = 1 - me.on, FRESH
-        me.switch_ms = timeline.next_switch(self.law, self.place.tables, me.person, now)[0]
-        timeline.pass_looks(me, now)
+        me.on, me.tac, me.switch_ms = 1 - me.on, FRESH, tl.next_switch(self.law, self.place.tables, me.person, now)[0]
+        tl.pass_looks(me, now)
         self.contact(Kind.ATTACH if me.on else Kind.DETACH)
         if not me.on:
             me.cell, me.due_ms = NO_CELL, NEVER
@@ -93,15 +78,14 @@ class Handset:
     def talk(self):
         """If there is traffic, connect for it; what begins before the release of a connection rides on it."""
         me, now = self.me, self.now
-        wanted, until_ms = timeline.takes_place(self.law, me), min(timeline.burst_end(self.law, me), me.switch_ms)
-        me.burst_ms = timeline.next_burst(self.law, self.place.tables, me, now)
+        wanted, until_ms = tl.takes_place(self.law, me), min(tl.burst_end(self.law, me), me.switch_ms)
+        me.burst_ms = tl.next_burst(self.law, self.place.tables, me, now)
         if wanted and self.talks:
-            self.release_ms = max(self.release_ms, min(until_ms, self.begun_ms + timeline.CONNECTION_MS_MAX))
+            self.release_ms = max(self.release_ms, min(until_ms, self.begun_ms + tl.CONNECTION_MS_MAX))
         elif wanted:
             self.release_ms, self.begun_ms, self.looked_ms = until_ms, now, now
-            me.carrier = timeline.carrier_at(self.law, me.person, now)
-            paged = timeline.is_paged(self.law, me.person, now)
-            self.contact(Kind.PAGING_RESPONSE if paged else Kind.SERVICE_REQUEST)
+            me.carrier = tl.carrier_at(self.law, me.person, now)
+            self.contact((Kind.SERVICE_REQUEST, Kind.PAGING_RESPONSE)[tl.is_paged(self.law, me.person, now)])
             self.opened = self.link.connected = me.cell != NO_CELL
             self.link.count, self.link.opened_ms, self.link.report_ms = 0, now, now + procedures.REPORT_EVERY_MS
             procedures.smooth(self.link, now)
@@ -115,7 +99,7 @@ class Handset:
             self.link.connected = 0
         elif not self.opened:
             self.me.due_ms = now + PERIODIC_MS
-        timeline.pass_looks(self.me, now)
+        tl.pass_looks(self.me, now)
 
     # --- what is done about it ---
 
@@ -128,8 +112,7 @@ class Handset:
 
     def camp(self, cell, time_ms: int):
         """Camp on a cell, or none; a new tracking area, or the first after a gap, hears of it."""
-        before, self.me.cell = self.me.tac, cell
-        self.me.tac = LOST if cell == NO_CELL else self.place.net[cell]["tac"]
+        before, self.me.cell, self.me.tac = self.me.tac, cell, LOST if cell == NO_CELL else self.place.net[cell]["tac"]
         if self.me.tac not in (LOST, before) and before != FRESH:
             self.say(Kind.TAU, time_ms)
 
@@ -149,8 +132,7 @@ class Handset:
         procedures.smooth(self.listen(), now)
         serving = procedures.measured(link, me.cell)
         if serving < 0:
-            me.cell = link.heard[0]
-            link.connected = me.cell != NO_CELL
+            me.cell, link.connected = link.heard[0], link.heard[0] != NO_CELL
             if link.connected:
                 self.say(Kind.REESTABLISHMENT, now)
         else:
@@ -158,8 +140,7 @@ class Handset:
             if target == NO_CELL:
                 return
             self.say(Kind.REPORT, now)
-            now += procedures.prepare_ms(self.law, me.person, now)
-            me.cell = target
+            me.cell, now = target, now + procedures.prepare_ms(self.law, me.person, now)
             self.say(Kind.HANDOVER, now)
         link.better_ms[:] = NEVER
         self.camp(me.cell, now + procedures.UPDATE_MS)
@@ -169,18 +150,15 @@ class Handset:
     def listen(self):
         """Return the link after hearing what the radio says here and now, loudest first."""
         bench, link, (x, y) = self.bench, self.link, position(self.me, self.now)
-        walls_db = timeline.walls_db(self.law, self.place.tables, self.me)
-        asked = [column[:1] for column in bench.looks[3:]]
-        for column, one in zip(asked, (x, y, self.law.start_ms + self.now, self.me.carrier, walls_db), strict=True):
-            column[0] = one
-        self.place.radio.measure(*asked, bench.cell[:1], bench.level_dbm[:1])
+        walls_db = tl.walls_db(self.law, self.place.tables, self.me)
+        asked = zip((x, y, self.law.start_ms + self.now, self.me.carrier, walls_db), LOOK_TYPES[3:], strict=True)
+        self.place.radio.measure(*(np.array([one], kind) for one, kind in asked), bench.cell[:1], bench.level_dbm[:1])
         link.x_m, link.y_m, link.heard[:], link.heard_dbm[:] = x, y, bench.cell[0], bench.level_dbm[0]
         return link
 
     def say(self, kind: Kind, time_ms: int):
         """Say something, later than the last word; the periodic update waits anew."""
-        if self.me.due_ms != NEVER:
-            time_ms = max(int(time_ms), int(self.me.due_ms) - PERIODIC_MS + 1)
+        time_ms = time_ms if self.me.due_ms == NEVER else max(int(time_ms), int(self.me.due_ms) - PERIODIC_MS + 1)
         self.me.due_ms = time_ms + PERIODIC_MS
         if kind != Kind.REPORT or self.law.grade != procedures.CORE:
             self.write(kind, time_ms)
@@ -195,6 +173,6 @@ class Handset:
 
     def write(self, kind: Kind, time_ms: int):
         """Write what was said."""
-        out = rows_of(1)
-        procedures.write(out, 0, self.me, self.link, int(kind), int(time_ms), self.me.cell, self.law, self.place.net)
+        out, self.link.said = rows_of(1), 0
+        procedures.write(self.me, self.link, int(kind), int(time_ms), self.law, self.place.net, out)
         self.hear(out.events)

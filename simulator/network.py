@@ -1,7 +1,7 @@
 """The network's own life: base stations that fail and come back, the load of cells, the pages of areas."""
 
 from collections import namedtuple
-from itertools import takewhile
+from itertools import count, takewhile
 
 import numpy as np
 import simpy
@@ -13,9 +13,7 @@ from simulator.kernels.timeline import LOOK_AHEAD_MS, NEVER
 from simulator.radio import Radio
 from simulator.traffic import DAY_MS, TrafficSettings
 
-OUTAGE = 160  # purpose: name of a stream
-SHORTEST_MS = 60 * SECOND_MS
-CONNECTS = [Kind.SERVICE_REQUEST, Kind.PAGING_RESPONSE]
+OUTAGE, SHORTEST_MS = 160, 60 * SECOND_MS  # OUTAGE: purpose, the name of a stream
 KINDS = 16  # of events; more than there are
 # What handsets need of a cell; see simulator.radio.Radio.
 NET = np.dtype([("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("site", "u4"), ("tac", "u2"), ("pci", "u2")])
@@ -35,29 +33,27 @@ def outages(seed: int, site: int, settings: TrafficSettings):
     A site that came back holds for LOOK_AHEAD_MS at least: so the current or next outage of each
     site is all that a look ahead can meet.
     """
-    time_ms, number = 0, 0
-    while True:
+    until_ms = 0
+    for number in count(0, 2):
         up, down = exponential(seed, OUTAGE, site, number), exponential(seed, OUTAGE, site, number + 1)
-        time_ms += LOOK_AHEAD_MS + int(settings.outage_every_days * DAY_MS * up)
+        time_ms = until_ms + LOOK_AHEAD_MS + int(settings.outage_every_days * DAY_MS * up)
         until_ms = time_ms + SHORTEST_MS + int(settings.outage_hours * HOUR_MS * down)
         yield time_ms, until_ms
-        time_ms, number = until_ms, number + 2
 
 
 def failures_of(radio: Radio, seed: int, settings: TrafficSettings, end_ms: int) -> Failures:
     """Return every outage that begins before end_ms."""
-    sites = range(radio.sites)
-    early = (takewhile(lambda span: span[0] < end_ms, outages(seed, site, settings)) for site in sites)
-    found = sorted((*span, site) for site, spans in zip(sites, early, strict=True) for span in spans)
+    found = sorted((*span, site) for site in range(radio.sites)
+                   for span in takewhile(lambda span: span[0] < end_ms, outages(seed, site, settings)))
     return Failures(*np.array([*found, (NEVER, NEVER, radio.sites)], "i8").T.copy())
 
 
 def base_station(env: simpy.Environment, site: int, radio: Radio, failures: Failures, start_ms: int):
     """Fail and come back: a SimPy process that tells the radio the current or next outage of its site."""
     for row in np.flatnonzero(failures.site == site):
-        radio.outage_from_ms[site] = start_ms + failures.time_ms[row]
-        radio.outage_until_ms[site] = start_ms + failures.until_ms[row]
-        yield env.timeout(int(failures.until_ms[row]) - env.now)
+        from_ms, until_ms = failures.time_ms[row], int(failures.until_ms[row])
+        radio.outage_from_ms[site], radio.outage_until_ms[site] = start_ms + from_ms, start_ms + until_ms
+        yield env.timeout(until_ms - env.now)
 
 
 class Load:
@@ -68,7 +64,7 @@ class Load:
 
     def __init__(self, net: np.ndarray):
         self._tac, self._now = net["tac"], np.zeros(len(net) * KINDS, "i8")  # this slot, by cell and kind
-        self._cells, self._pages = [np.empty((0, 4), "i8")], [np.empty((0, 3), "i8")]
+        self._rows = {"cells": [np.empty((0, 4), "i8")], "pages": [np.empty((0, 3), "i8")]}
 
     def add(self, events: np.ndarray) -> None:
         """Count EVENT[n]."""
@@ -77,11 +73,11 @@ class Load:
     def close(self, slot: int) -> None:
         """End a slot: keep what is not zero."""
         now = self._now.reshape(-1, KINDS)
-        count, paged, connects = now.sum(axis=1), now[:, Kind.PAGING_RESPONSE], now[:, CONNECTS].sum(axis=1)
-        pages = np.bincount(self._tac, paged, minlength=1).astype("i8")
-        cell, tac = np.flatnonzero(count), np.flatnonzero(pages)
-        self._cells.append(np.column_stack([np.full(len(cell), slot), cell, count[cell], connects[cell]]))
-        self._pages.append(np.column_stack([np.full(len(tac), slot), tac, pages[tac]]))
+        paged, counts = now[:, Kind.PAGING_RESPONSE], now.sum(axis=1)
+        pages = np.bincount(self._tac, paged).astype("i8")
+        for name, columns in (("cells", (counts, paged + now[:, Kind.SERVICE_REQUEST])), ("pages", (pages,))):
+            row = np.flatnonzero(columns[0])
+            self._rows[name].append(np.column_stack([row * 0 + slot, row, *(column[row] for column in columns)]))
         self._now[:] = 0
 
     def tables(self) -> dict[str, np.ndarray]:
@@ -89,4 +85,4 @@ class Load:
 
         cells: slot, cell, events, connections; pages: slot, tracking area, pages
         """
-        return {"cells": np.concatenate(self._cells), "pages": np.concatenate(self._pages)}
+        return {name: np.concatenate(rows) for name, rows in self._rows.items()}

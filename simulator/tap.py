@@ -13,17 +13,15 @@ import zmq
 from probe.base.clock import WallClock
 from probe.base.config import read_text
 from probe.base.process import loopback, peak_rss_mb, sockets, told_to_stop
-from probe.wire import cells
-from probe.wire import events as wire
+from probe.wire import cells, events as wire
 from simulator.cohort import Place
 from simulator.population import persons_of, shard_of, subscribers
 from simulator.scenario import Scenario
 from simulator.truth import Truth, counted_persons
 from simulator.world import Batch, World, place_of
 
-FRAME_EVENTS, TRUTH_PERSONS = 16_384, 10_000
 FRAMES_WAITING = 4  # a worker that falls behind makes the world wait; nothing is lost
-WAIT_MS, FLUSH_MS, PROGRESS_S = 200, 30_000, 0.3
+FRAME_EVENTS, TRUTH_PERSONS, WAIT_MS, FLUSH_MS, PROGRESS_S = 16_384, 10_000, 200, 30_000, 0.3
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,9 @@ class Stopped(Exception):
 
 def frames(batch: Batch) -> Iterator[tuple[np.ndarray, int]]:
     """Yield (rows, watermark_ms) of a batch, cut to the size of a frame; an empty one still tells the time."""
-    cuts = range(0, max(len(batch.events), 1), FRAME_EVENTS)
-    for first, last in zip(cuts, [*cuts[1:], None], strict=True):
-        yield batch.events[first:last], batch.watermark_ms if last is None else int(batch.events["time_ms"][last])
+    for first in range(0, max(len(batch.events), 1), FRAME_EVENTS):
+        rows, later = np.split(batch.events[first:], [FRAME_EVENTS])
+        yield rows, int(later["time_ms"][0]) if len(later) else batch.watermark_ms
 
 
 class Tap:
@@ -61,33 +59,32 @@ class Tap:
         self.events, self.ship_s, self.now_ms, self.stopped = 0, 0.0, config.scenario.start_ms, False
 
     def deliver(self, batch: Batch) -> None:
-        """Send the events of one step, lossless; raise Stopped when told to."""
-        began_s = self._clock.cpu_s()
+        """Send the events of one step, lossless, and keep to the speed that was asked for; raise Stopped when told to.
+
+        The parent hears a few times a second how far the world is.
+        """
+        began_s, scenario = self._clock.cpu_s(), self._config.scenario
         for rows, watermark_ms in frames(batch):
             frame = wire.encode(wire.Batch(self._digest, watermark_ms, self._config.shard, rows))
             while not self._socket.poll(WAIT_MS, zmq.POLLOUT):
                 self.heed()
             self._socket.send(frame, copy=False)
-        self.events += len(batch.events)
-        self.ship_s += self._clock.cpu_s() - began_s
-        self.now_ms = min(batch.watermark_ms, self._config.scenario.end_ms)
-        self._pace()
-
-    def heed(self) -> None:
-        self.stopped = self.stopped or told_to_stop(self._pipe)
-        if self.stopped:
-            raise Stopped
-
-    def _pace(self) -> None:
-        """Say how far the world is a few times a second; keep to the speed that was asked for."""
+        self.events, self.ship_s = self.events + len(batch.events), self.ship_s + self._clock.cpu_s() - began_s
+        self.now_ms = min(batch.watermark_ms, scenario.end_ms)
         self.heed()
         if self._clock.now_s() - self._told_s >= PROGRESS_S:
             self._told_s = self._clock.now_s()
             self._pipe.send(("progress", {"time_ms": self.now_ms, "events": self.events}))
-        gone_s, speed = (self.now_ms - self._config.scenario.start_ms) / 1_000, self._config.speed or inf
-        while (early_s := self._began_s + gone_s / speed - self._clock.now_s()) > 0:
+        gone_s = (self.now_ms - scenario.start_ms) / 1_000 / (self._config.speed or inf)
+        while (early_s := self._began_s + gone_s - self._clock.now_s()) > 0:
             self._pipe.poll(min(early_s, WAIT_MS / 1_000))
             self.heed()
+
+    def heed(self) -> None:
+        """Raise Stopped if the parent said so, now or before."""
+        self.stopped = self.stopped or told_to_stop(self._pipe)
+        if self.stopped:
+            raise Stopped
 
 
 def truth_of(config: WorldConfig, world: World, heed) -> np.ndarray:
@@ -106,11 +103,10 @@ def truth_of(config: WorldConfig, world: World, heed) -> np.ndarray:
 
 def warm(config: WorldConfig, place: Place) -> None:
     """Compile every kernel on a quarter of an hour of a few handsets."""
-    few = config.scenario.world.model_copy(update={"handsets": 640, "hours": 0.25})
-    small = replace(config, scenario=replace(config.scenario, world=few))
-    world = World(small.scenario, place)
+    few = replace(config.scenario, world=config.scenario.world.model_copy(update={"handsets": 640, "hours": 0.25}))
+    world = World(few, place)
     world.run(lambda batch: None)
-    truth_of(small, world, lambda: None)
+    truth_of(replace(config, scenario=few), world, lambda: None)
 
 
 def world_main(config: WorldConfig, pipe: Connection) -> None:
@@ -131,7 +127,7 @@ def world_main(config: WorldConfig, pipe: Connection) -> None:
 
 def run(config: WorldConfig, world: World, tap: Tap) -> dict:
     """Return the report of a shard: its part of digest, truth and load, and core seconds by stage."""
-    clock, presence = WallClock(), None
+    presence, clock = None, WallClock()
     began_s = clock.cpu_s()
     with suppress(Stopped):
         world.run(tap.deliver, config.lateness_ms)

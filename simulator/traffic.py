@@ -12,8 +12,7 @@ from probe.base.clock import local, midnights_ms
 from probe.base.config import Settings
 from simulator.kernels.timeline import LOOK_AHEAD_MS, SLOT_MS
 
-GRADES = ("core", "trace", "mdt")
-DAY_MS = 86_400_000
+GRADES, DAY_MS = ("core", "trace", "mdt"), 86_400_000
 # Bursts by local hour, relative; assumption, after the day curves that operators publish.
 BY_HOUR = (25, 15, 10, 8, 10, 25, 60, 90, 100, 95, 95, 100, 110, 105, 100, 105, 115, 125, 130, 130, 125, 110, 80, 45)
 ACTIVITY = (0.5, 1.0, 1.75)  # light, middle and heavy users: 30, 50 and 20 % (simulator.kernels.timeline)
@@ -58,8 +57,8 @@ def law_of(settings: TrafficSettings, seed: int, start_ms: int, end_ms: int, zon
     hours = [local(start_ms + slot * SLOT_MS, zone).hour for slot in range(slots)]
     a_slot = settings.sessions_per_day * settings.trip_factor / 96 / sum(BY_HOUR) * 24
     mean = np.array([[a_slot * BY_HOUR[hour] * activity for activity in ACTIVITY] for hour in hours])
-    none = np.array([[exp(-m) for m in row] for row in mean])
+    none = np.vectorize(exp)(-mean)
     first_day = (local(midnights[0], zone).date() - date(1970, 1, 1)).days
     fields = (seed, start_ms, first_day, len(wall_db), GRADES.index(grade), *settings.model_dump().values())
-    law = np.array([fields], LAW).view(np.recarray)[0]
-    return law, Tables(np.array(midnights, "i8") - start_ms, mean, none, wall_db)
+    tables = Tables(np.array(midnights, "i8") - start_ms, mean, none, wall_db)
+    return np.array([fields], LAW).view(np.recarray)[0], tables

@@ -32,26 +32,24 @@ Batch = namedtuple("Batch", "events x_m y_m watermark_ms")
 
 def plan_of(scenario: Scenario) -> Plan:
     """Return the network of a scenario."""
-    settings = plugins.settings("footfall.layouts", "layout", scenario.layout)
-    return complete(settings.build(), scenario.areas.frame)[0]  # type: ignore[attr-defined]
+    rows = plugins.settings("footfall.layouts", "layout", scenario.layout).build()  # type: ignore[attr-defined]
+    return complete(rows, scenario.areas.frame)[0]
 
 
 def place_of(scenario: Scenario, plan: Plan) -> Place:
     """Return what all handsets of a scenario share."""
-    seed, span = scenario.world.seed, (scenario.start_ms, scenario.end_ms)
-    people = country(scenario.areas, scenario.population)
+    world, seed, people = scenario.world, scenario.world.seed, country(scenario.areas, scenario.population)
     loss = plugins.settings("footfall.propagation", "propagation", scenario.propagation).build(plan)  # type: ignore[attr-defined]
     reach_m = people.reach_m + np.hypot(people.middle_x_m, people.middle_y_m) + MARGIN_M
     radio = Radio(plan, scenario.areas.frame, reach_m, loss, seed)
     settings, grade = parse(TrafficSettings, "[traffic]", scenario.traffic), scenario.probe.get("grade", "trace")
-    law, tables = law_of(settings, seed, *span, scenario.world.zone, radio.wall_db, grade)
-    failures = failures_of(radio, seed, settings, span[1] - span[0] + LOOK_AHEAD_MS)
+    law, tables = law_of(settings, seed, scenario.start_ms, scenario.end_ms, world.zone, radio.wall_db, grade)
+    failures = failures_of(radio, seed, settings, scenario.end_ms - scenario.start_ms + LOOK_AHEAD_MS)
     return Place(law, tables, people, radio, net_of(radio), failures)
 
 
 def events_digest(bucket_digests: list[bytes]) -> str:
     """Return SHA-256, in hex, over the digests of the 64 buckets in their order."""
-    assert len(bucket_digests) == BUCKETS
     return hashlib.sha256(b"".join(bucket_digests)).hexdigest()
 
 
@@ -60,9 +58,8 @@ class World:
 
     def __init__(self, scenario: Scenario, place: Place, shard: int = 0, shards: int = 1):
         assert 64 % shards == 0 and 0 <= shard < shards, "the shards of a world divide its 64 buckets"
-        self.place, self.load, self.events = place, Load(place.net), 0
+        self.place, self.load, self.events, self._step_ms = place, Load(place.net), 0, scenario.world.step_s * SECOND_MS
         self._start_ms, self._length_ms = scenario.start_ms, scenario.end_ms - scenario.start_ms
-        self._step_ms = scenario.world.step_s * SECOND_MS
         known = subscribers(place.country, scenario.world.seed, scenario.handsets, scenario.population)
         bucket, bench = buckets(len(known))[known["person"]], Bench()
         mine = {b: known[bucket == b] for b in range(shard, int(BUCKETS), shards)}
@@ -86,9 +83,9 @@ class World:
     def _steps(self, env, each: Callable, told):
         """Call each(begin_ms, end_ms, told) step by step; within one, SimPy keeps the order of the processes."""
         while env.now < self._length_ms:
-            end_ms = min(env.now + self._step_ms, self._length_ms)
-            each(env.now, end_ms, told)
-            yield env.timeout(end_ms - env.now)
+            step_ms = min(self._step_ms, self._length_ms - env.now)
+            each(env.now, env.now + step_ms, told)
+            yield env.timeout(step_ms)
 
     def _live(self, begin_ms: int, end_ms: int, cohort: Cohort) -> None:
         self._heard, self._count = cohort.advance(begin_ms, end_ms, self._heard, self._count)
@@ -96,10 +93,9 @@ class World:
     def _deliver(self, begin_ms: int, end_ms: int, deliver: Callable[[Batch], None]) -> None:
         first_ms, last_ms = self._start_ms + begin_ms, self._start_ms + end_ms
         self._sorted = grown(self._sorted, 0, self._count)
-        count = in_time_order(self._heard, self._count, first_ms, last_ms, self._sorted, 0)[1]
-        events, x_m, y_m = (column[:count] for column in self._sorted)
-        self._count, self.events = 0, self.events + count
-        self.load.add(events)
+        self._count, n = in_time_order(self._heard, self._count, first_ms, last_ms, self._sorted, 0)
+        batch, self.events = Batch(*(*(column[:n] for column in self._sorted), last_ms)), self.events + n
+        self.load.add(batch.events)
         if last_ms % SLOT_MS == 0:
             self.load.close(last_ms // SLOT_MS - 1)
-        deliver(Batch(events, x_m, y_m, last_ms))
+        deliver(batch)

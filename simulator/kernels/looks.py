@@ -5,8 +5,7 @@ import numpy as np
 from probe.base.jit import bare
 from simulator.kernels import timeline as tl
 from simulator.kernels.move import STAY, position
-from simulator.kernels.radio import NO_CELL
-from simulator.kernels.timeline import NEVER
+from simulator.kernels.timeline import NEVER, NO_CELL
 
 
 @bare
@@ -66,8 +65,7 @@ def walk(h, row, begin_ms, end_ms, calm, law, tables, net, failures, country, le
             what, due = tl.PERIODIC, NEVER
         if what != tl.NOTHING:
             looks.row[n], looks.what[n], looks.about[n], looks.time_ms[n] = row, what, about, law.start_ms + now
-            looks.x_m[n], looks.y_m[n] = position(h, now)
-            looks.carrier[n], looks.indoor_db[n] = h.carrier, indoor_db
+            (looks.x_m[n], looks.y_m[n]), looks.carrier[n], looks.indoor_db[n] = position(h, now), h.carrier, indoor_db
             n += 1
 
 

@@ -4,8 +4,7 @@ import numpy as np
 
 from probe.base.jit import kernel
 
-DIGIT_BITS = 10
-DIGIT_MAX = (1 << DIGIT_BITS) - 1
+DIGIT_BITS, DIGIT_MAX = 10, (1 << 10) - 1
 
 
 @kernel
@@ -32,17 +31,14 @@ def in_time_order(rows, count, begin_ms, end_ms, out, n):
     key, due, kept, ready = np.empty(count, np.int32), np.empty(count, np.int32), 0, 0
     for i in range(count):
         if rows.events[i].time_ms < end_ms:
-            key[i] = rows.events[i].time_ms - begin_ms
-            due[ready] = i
-            ready += 1
+            key[i], due[ready], ready = rows.events[i].time_ms - begin_ms, i, ready + 1
     order, spare, subscriber = due[:ready], np.empty(ready, np.int32), rows.events["subscriber"]
     by_digit(key, order, spare, 0)
     by_digit(key, spare, order, DIGIT_BITS)
     for k in range(1, ready):  # ties: by subscriber
         i, j = order[k], k
         while j > 0 and key[order[j - 1]] == key[i] and subscriber[order[j - 1]] > subscriber[i]:
-            order[j] = order[j - 1]
-            j -= 1
+            order[j], j = order[j - 1], j - 1
         order[j] = i
     for i in order:
         out.events[n], out.x_m[n], out.y_m[n] = rows.events[i], rows.x_m[i], rows.y_m[i]

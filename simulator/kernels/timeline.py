@@ -16,12 +16,10 @@ from simulator.kernels.move import CAR, HOUR_MS, SLOT_MS, STATION, STAY, TRANSIT
 from simulator.kernels.radio import NO_CELL, indoor_loss_db
 
 U8 = np.uint64
-PERIODIC_MS = 3_240_000  # T3412
 BURST_MS_MAX, CONNECTION_MS_MAX, NOTICE_MS_MAX = 300_000, 1_500_000, 1_040
+PERIODIC_MS, MEASURE_MS = 3_240_000, 200  # T3412; one sample of the L3 filter
 LOOK_AHEAD_MS = 3_600_000  # beyond any step and the connections that begin in it
-IDLE_LOOK_M, CONNECTED_LOOK_M = 100.0, 5.0
-MEASURE_MS = 200  # one sample of the L3 filter
-NEVER = (1 << 31) - 1
+IDLE_LOOK_M, CONNECTED_LOOK_M, NEVER = 100.0, 5.0, (1 << 31) - 1
 FRESH, LOST = 0xFFFE, 0xFFFF  # tac: just begun, or about to be switched: no update is due; out of coverage
 # purposes: names of streams
 ACTIVITY, COUNT, BURST, KEEP, LENGTH, CARRIER, NIGHT, PHASE, WALL, NOTICE, PAGED = range(120, 131)
@@ -31,12 +29,9 @@ NOTHING, START, MOVE, OUTAGE, IDLE, PERIODIC, ATTACH, DETACH = range(8)  # what 
 # LEG.  burst_ms: next candidate for traffic.  due_ms: next periodic update, the last contact + PERIODIC_MS.
 # switch_ms: when it is next switched on or off.  busy_ms: end of the last connection.  tac: tracking area it is
 # registered in.  look: number of the next idle look on this leg.
-HANDSET = np.dtype([
-    ("subscriber", "u8"), ("person", "u4"), ("cell", "u4"),
-    ("start_ms", "i4"), ("end_ms", "i4"), ("from_x", "f4"), ("from_y", "f4"), ("to_x", "f4"), ("to_y", "f4"),
-    ("burst_ms", "i4"), ("due_ms", "i4"), ("switch_ms", "i4"), ("busy_ms", "i4"),
-    ("tac", "u2"), ("look", "u2"), ("mode", "u1"), ("place", "u1"), ("carrier", "u1"), ("on", "u1"),
-])
+FIELDS = {"subscriber": "u8", "person cell": "u4", "start_ms end_ms": "i4", "from_x from_y to_x to_y": "f4",
+          "burst_ms due_ms switch_ms busy_ms": "i4", "tac look": "u2", "mode place carrier on": "u1"}
+HANDSET = np.dtype([(name, kind) for names, kind in FIELDS.items() for name in names.split()])
 
 
 @bare
@@ -51,13 +46,11 @@ def next_burst(law, tables, h, after_ms):
 
     Candidates that fall into the rest of a stay and would come to nothing are left out at once.
     """
-    person = np.int64(h.person)
-    rest_ms = h.end_ms if h.mode == STAY else 0
+    person, rest_ms = np.int64(h.person), h.end_ms if h.mode == STAY else 0
     u = uniform(law.seed, ACTIVITY, person, 0)
     activity = 0 if u < 0.3 else (1 if u < 0.8 else 2)
     for slot in range((after_ms + 1) // SLOT_MS, len(tables.bursts_mean)):
-        u = uniform(law.seed, COUNT, person, slot)
-        p = tables.bursts_none[slot, activity]
+        u, p = uniform(law.seed, COUNT, person, slot), tables.bursts_none[slot, activity]
         if u < p:
             continue
         found, count, total = NEVER, 0, p
@@ -127,9 +120,8 @@ def take_leg(h, time_ms, law, tables, country, legs):
     d = 0
     while tables.midnight_ms[d + 1] <= time_ms:
         d += 1
-    midnight = tables.midnight_ms[d]
-    length_ms = tables.midnight_ms[d + 1] - midnight
-    n = day_plan(law.seed, np.int64(h.person), law.first_day + d, length_ms, country, legs)
+    midnight, next_midnight = tables.midnight_ms[d], tables.midnight_ms[d + 1]
+    n = day_plan(law.seed, np.int64(h.person), law.first_day + d, next_midnight - midnight, country, legs)
     leg = legs[leg_at(legs, n, time_ms - midnight)]
     h.start_ms, h.end_ms = leg.start_ms + midnight, leg.end_ms + midnight
     h.from_x, h.from_y, h.to_x, h.to_y = leg.from_x, leg.from_y, leg.to_x, leg.to_y
@@ -148,9 +140,7 @@ def idle_look_ms(h):
     if h.mode == STAY or h.on == 0:
         return NEVER
     length_m, done_m = path_m(h), h.look * IDLE_LOOK_M
-    if done_m >= length_m:
-        return NEVER
-    return h.start_ms + np.int64((h.end_ms - h.start_ms) * (done_m / length_m))
+    return NEVER if done_m >= length_m else h.start_ms + np.int64((h.end_ms - h.start_ms) * (done_m / length_m))
 
 
 @bare

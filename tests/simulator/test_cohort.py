@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from probe.wire.events import EVENT, NO_PCI, NO_RSRP, NO_TA, Kind
 from simulator.kernels import procedures
-from simulator.kernels.timeline import HANDSET
+from simulator.kernels.timeline import HANDSET, PERIODIC_MS
 from tests import oracles_signalling as oracles
 from tests.builders_signalling import cohort_events, digest, handset_events, small
 
@@ -121,7 +121,7 @@ def test_who_sits_still_speaks_every_54_minutes():
     assert len(np.unique(night["subscriber"])) == 24
     for subscriber in np.unique(night["subscriber"]):
         mine = events[events["subscriber"] == subscriber]
-        assert np.all(np.diff(mine["time_ms"]) <= procedures.PERIODIC_MS)
+        assert np.all(np.diff(mine["time_ms"]) <= PERIODIC_MS)
 
 
 @pytest.mark.parametrize("share, expected", [("0", 0), ("1", 1)])
