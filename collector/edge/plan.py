@@ -74,8 +74,7 @@ def read(plan: Plan, areas: AreaSet) -> Believed:
     order, masts = serving[np.argsort(mast.ravel(), kind="stable")], np.zeros(len(count), MAST)
     for name in ("x_m", "y_m", "height_m", "carrier"):
         masts[name] = cells[name][serving[head]]
-    masts["end"] = np.cumsum(count)
-    masts["first"] = masts["end"] - count
+    masts["end"], masts["first"] = np.cumsum(count), np.cumsum(count) - count
     cells["mast"][serving], cells["slot"][order] = mast.ravel(), np.arange(len(order))
     carrier_first = np.searchsorted(masts["carrier"], np.arange(carrier.max(initial=-1) + 2))
     cells["reach_m"][order] = reaches(masts, carrier_first)[cells["mast"][order]]
@@ -101,9 +100,8 @@ def people_density(areas: AreaSet) -> np.ndarray:
 
     Residents come from the areas' own file (a census); never from counts, which would then shape themselves.
     """
-    people, home = areas.residents, np.ones(len(areas.area_id))
+    people, home, known = areas.residents, np.ones(len(areas.area_id)), np.isfinite(areas.residents)
     size_m2 = np.maximum(np.bincount(areas.bins.ravel(), minlength=len(home)), 1) * BIN_M**2
-    known = np.isfinite(people)
     if (total := people[known].sum()) > 0:
         home[known] = people[known] / size_m2[known] / (total / size_m2[known].sum())
     density = AT_HOME * home + (1 - AT_HOME)
@@ -130,8 +128,7 @@ def tables(known: Believed) -> Tables:
     rows = np.where(cells["mast"] >= 0, cells["reach_m"] / footprint.STEP_M + 3, 1).astype("i8")
     first = np.cumsum([0, *rows, 1])
     made = Tables(first, np.zeros(first[-1], FIX), np.zeros((len(cells), 3), "f4"))
-    made.fixes["area"] = NO_AREA
-    grid, shape = grid_over(known.masts)
+    made.fixes["area"], (grid, shape) = NO_AREA, grid_over(known.masts)
     footprint.fill(known, grid, footprint.weigh(known, grid, *shape), made)
     return made
 

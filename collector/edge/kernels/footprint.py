@@ -195,8 +195,7 @@ def fill(known, grid, weighed, tables):
             continue
         bins = served(c, known, grid, weighed)
         x, y, range_m, w, there = bins[0], bins[1], bins[2], bins[3], bins[4].astype(np.int64)
-        fix, below = fixes[first[c]], np.zeros(len(x))
-        whole = summarise(x, y, w, there, fix)
+        fix, below, whole = fixes[first[c]], np.zeros(len(x)), summarise(x, y, w, there, fixes[first[c]])
         if whole <= 0.0:
             beyond(cells[c], 1, ground, mass, few, fix)
         fix.content = CELL_ONLY
