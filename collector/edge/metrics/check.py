@@ -14,9 +14,10 @@ def broken(metric, slots: Slots, area_count: int, crowd, person) -> list[str]:
     both = tuple(np.concatenate(pair)[order] for pair in zip(crowd, person, strict=True))
     whole, rest, cut_up = (played(metric, slots, area_count, *one) for one in ((both,), (crowd,), (both, 1)))
     added = sum(int(units) ** 2 for units in (whole - rest).ravel())
-    return [broken for broken, kept in (("a tally is i8[areas]", whole.dtype == np.int64 and whole.shape[
-        1] == area_count), ("one person adds more than bound_l2_units", added <= metric.bound_l2_units() ** 2), (
-        "tallies depend on how rows are cut into batches", np.array_equal(whole, cut_up))) if not kept]
+    return [broken for broken, kept in (
+        ("a tally is i8[areas]", whole.dtype == np.int64 and whole.shape[1] == area_count),
+        ("one person adds more than bound_l2_units", added <= metric.bound_l2_units() ** 2),
+        ("tallies depend on how rows are cut into batches", np.array_equal(whole, cut_up))) if not kept]
 
 
 def played(metric, slots: Slots, area_count: int, rows, cut: int = 1 << 20) -> np.ndarray:
