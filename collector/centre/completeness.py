@@ -21,9 +21,8 @@ def completeness(expected: Registered, kinds: Mapping[int, Kind], watermark_ms: 
 
 def account(store: Store) -> dict[str, int]:
     """Return how many releases are due by now, and how many of them are stored or declared lost."""
-    cells: Counter[Cell] = Counter()
+    cells = Counter[Cell]()
     for one in store.registered():
         kinds = {its.slot: its.kind for its in whole(store, one.table) if its.probe == one.probe}
         cells.update(completeness(one, kinds, store.known(one.probe).watermark_ms).values())
-    stored, lost = cells[Cell.STORED], cells[Cell.LOST]
-    return {"due": stored + lost + cells[Cell.DUE], "stored": stored, "lost": lost}
+    return {"due": cells.total() - cells[Cell.NOT_DUE], "stored": cells[Cell.STORED], "lost": cells[Cell.LOST]}

@@ -60,8 +60,7 @@ class Intake:
             return nack(Code.UNKNOWN_SCHEMA, hello.inc)
         if known.frozen or known.inc not in (b"", hello.inc):
             return nack(Code.CONFLICT, hello.inc)  # a new spool needs a person
-        self._known[hello.probe] = known._replace(inc=hello.inc)
-        self._sessions[source] = (hello.probe, hello.inc)
+        self._known[hello.probe], self._sessions[source] = known._replace(inc=hello.inc), (hello.probe, hello.inc)
         stands = WINDOW, known.inc, envelope.pairs(known.last_slots)
         return Decision(None, envelope.encode(Welcome(release.PROTO, release.SCHEMA, *stands)))
 

@@ -30,8 +30,7 @@ class Gather:
     def __init__(self, workers: int, rows: int, table: int, first_slot: int, last_slot: int = SLOT_MAX):
         self._rows, self._table, self._next, self._last_slot = rows, table, first_slot, last_slot
         self._last, self._passed_ms = [first_slot - 1] * workers, [0] * workers
-        self.watermark_ms = 0  # event time that every worker has passed
-        self._parts: dict[int, list[np.ndarray]] = defaultdict(list)
+        self.watermark_ms, self._parts = 0, defaultdict[int, list[np.ndarray]](list)  # event time that all have passed
 
     def add(self, frame: bytes) -> None:
         """Take one part, or raise WireError: foreign, twice, or out of order."""

@@ -86,11 +86,10 @@ class Spool:
 
     def acknowledge(self, seq: int, sha256: bytes) -> bool:
         """Return whether this settles a release.  Twice is fine, another hash settles nothing."""
-        if self.waiting.get(seq) != sha256:
-            return False
-        self._db.execute("UPDATE release SET acked = 1 WHERE seq = ?", (seq,))
-        del self.waiting[seq]
-        return True
+        if settles := self.waiting.get(seq) == sha256:
+            self._db.execute("UPDATE release SET acked = 1 WHERE seq = ?", (seq,))
+            del self.waiting[seq]
+        return settles
 
 
 class Delivery:
