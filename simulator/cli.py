@@ -61,8 +61,7 @@ def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, 
             reports = deployment.Deployment(stage, out, shards, address, speed).run(tell)
         found = report.judged(stage, out, begun, reports)
     except BaseException as error:
-        state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        report.write_json(out, {**begun, "state": state})
+        report.write_json(out, {**begun, "state": "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"})
         raise
     click.echo(json.dumps(found) if as_json else report.summary(found))
 
@@ -83,8 +82,7 @@ def progress(length_ms: int, label: str):
         words = f"{simulated_ms / 3_600_000:5.1f} h  {events:,} events  {rate:,.0f}/s"
         if terminal:
             bar.update(simulated_ms - bar.pos, words)
-        elif simulated_ms * 10 // length_ms > tenth:
-            tenth = simulated_ms * 10 // length_ms
+        elif tenth < (tenth := max(tenth, simulated_ms * 10 // length_ms)):
             click.echo(f"{label}  {words}", err=True)
 
     with bar if terminal else nullcontext():
@@ -142,8 +140,7 @@ def check(name: str, sets: tuple[str, ...]):
     from simulator.deployment import checked
     from simulator.report import layout_in_words
 
-    stage = checked(name, list(sets))
-    one = stage.scenario
+    one = (stage := checked(name, list(sets))).scenario
     click.echo(f"{one.handsets:,} handsets of {stage.persons:,} people, {one.areas.elsewhere} areas, "
                f"{one.world.hours:g} h\n{layout_in_words(stage.report)}")
 
@@ -157,9 +154,8 @@ def bench(names: tuple[str, ...], small: bool, as_json: bool):
     from simulator.bench import BENCHMARKS
 
     if unknown := [name for name in names if name not in BENCHMARKS]:
-        there = ", ".join(BENCHMARKS)
-        raise ConfigError("bench", [
-            f'no benchmark "{name}"{did_you_mean(name, BENCHMARKS)}; there is: {there}' for name in unknown])
+        raise ConfigError("bench", [f'no benchmark "{name}"{did_you_mean(name, BENCHMARKS)}; there is: '
+                                    f"{', '.join(BENCHMARKS)}" for name in unknown])
     found = {name: BENCHMARKS[name](small) for name in names or BENCHMARKS}
     words = (f"{name}\n" + "\n".join(f"  {key}: {json.dumps(value)}" for key, value in one.items())
              for name, one in found.items())

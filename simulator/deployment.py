@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections import namedtuple
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -17,15 +18,12 @@ from probe.base.clock import SECOND_MS, WallClock, midnights_ms
 from probe.base.config import ConfigError, parse
 from probe.probe import ProbeSettings
 from probe.wire import cells, subscribers
-from simulator import population, tap, traffic
+from simulator import population, processes, tap, traffic
 from simulator.layouts.complete import complete
-from simulator.processes import Processes
 from simulator.scenario import load
 
-RUN_FILES = ("run.json", "plan.csv", "areas.geojson", "spool.db", "store.db", "truth.db", "judge.db", "map.html",
-             "logs")
-SLOT_S = 900
-DRAIN_S = 2.0  # after Ctrl-C, for what is under way at each stage
+RUN_FILES = (*"run.json plan.csv areas.geojson spool.db store.db truth.db judge.db map.html logs".split(),)
+SLOT_S, DRAIN_S = 900, 2.0  # the drain: after Ctrl-C, for what is under way at each stage
 SECTIONS = {"traffic": traffic.TrafficSettings, "probe": ProbeSettings, "collector": collect.CollectorSettings,
             "slots": slots.SlotSettings, "privacy": ledger.PrivacySettings}
 
@@ -44,9 +42,9 @@ class Stage(namedtuple("Stage", "scenario collector slots privacy plan report"))
     @property
     def extrapolation(self) -> float:
         """Return for how many people one counted handset stands, by the scenario's own shares."""
-        people = self.scenario.population
-        silent = (1 - people.consent_share) * (1 - people.objection_share)  # neither yes nor no
-        agreed = people.consent_share + (silent if self.privacy.basis == "anonymous" else 0.0)
+        people, anonymous = self.scenario.population, self.privacy.basis == "anonymous"
+        # Who said neither yes nor no counts where nobody can be told apart.
+        agreed = people.consent_share + anonymous * (1 - people.consent_share) * (1 - people.objection_share)
         counted = self.scenario.handsets * (1 - people.minor_share) * agreed
         return self.persons / counted if counted else 1.0
 
@@ -96,29 +94,21 @@ def checked(name_or_path: str, sets: list[str]) -> Stage:
 
 
 def fresh(out: Path, force: bool) -> Path:
-    """Return an empty folder at out; an earlier run there is replaced only by force, anything else never."""
+    """Return an empty folder at out; an earlier run there is replaced only by force, anything else never.
+
+    A run holds run.json and nothing that no run leaves.
+    """
     try:
-        return emptied(out, force)
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            if not (out / "run.json").exists() or any(not path.name.startswith(RUN_FILES) for path in out.iterdir()):
+                raise ConfigError("--out", [f"{out} is not empty and holds no run; name a new or empty folder"])
+            if not force:
+                raise ConfigError("--out", [f"{out} holds a run; name a new folder, or --force to replace it"])
+            shutil.rmtree(out)
+        (out / "logs").mkdir(parents=True)
     except OSError as error:
         raise ConfigError("--out", [f"{out}: {error.strerror}; name a folder that can be written"]) from None
-
-
-def emptied(out: Path, force: bool) -> Path:
-    """Return the folder of a new run, or raise what the system or the rule says."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if not ours(out):
-            raise ConfigError("--out", [f"{out} is not empty and holds no run; name a new or empty folder"])
-        if not force:
-            raise ConfigError("--out", [f"{out} holds a run; name a new folder, or --force to replace it"])
-        shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "logs").mkdir()
     return out
-
-
-def ours(out: Path) -> bool:
-    """Return whether a folder holds a run and nothing that no run leaves."""
-    return (out / "run.json").exists() and all(path.name.startswith(RUN_FILES) for path in out.iterdir())
 
 
 class Deployment:
@@ -128,15 +118,14 @@ class Deployment:
         self.stage, self.scenario, self.out = stage, stage.scenario, out
         self.shards, self.address, self.speed = shards, address, speed
         self.worlds, self.workers = ([f"{name}-{shard}" for shard in range(shards)] for name in ("world", "edge"))
-        self.processes, self._clock = Processes(out / "logs"), WallClock()
+        self.processes = processes.Processes(out / "logs")
 
     def write_inputs(self, private: Path) -> None:
         """Write plan.csv and areas.geojson; the subscribers go to a private folder outside of the run."""
-        scenario = self.scenario
+        one, people = self.scenario, population.country(self.scenario.areas, self.scenario.population)
         (self.out / "plan.csv").write_text(cells.to_csv(self.stage.plan), encoding="utf-8")
-        (self.out / "areas.geojson").write_text(scenario.area_text, encoding="utf-8")
-        people = population.country(scenario.areas, scenario.population)
-        rows = population.subscribers(people, scenario.world.seed, scenario.handsets, scenario.population)
+        (self.out / "areas.geojson").write_text(one.area_text, encoding="utf-8")
+        rows = population.subscribers(people, one.world.seed, one.handsets, one.population)
         (private / "subscribers").write_bytes(subscribers.encode(subscribers.Subscribers(0, rows)))
 
     def run(self, progress: Callable[[int, int], None]) -> dict[str, Any]:
@@ -144,94 +133,74 @@ class Deployment:
 
         progress(simulated_ms, events) is called a few times a second.
         """
-        private = Path(tempfile.mkdtemp(prefix="footfall-"))  # 0700
-        begin_s = self._clock.now_s()
+        private, now_s = Path(tempfile.mkdtemp(prefix="footfall-")), WallClock.now_s  # 0700
+        begin_s, running, start_ms = now_s(), self.processes, self.scenario.start_ms
+
+        def tell() -> None:
+            words = [running.said[name] for name in self.worlds]
+            said = [one.get("done") or one.get("progress") or {"time_ms": start_ms, "events": 0} for one in words]
+            progress(min(one["time_ms"] for one in said) - start_ms, sum(one["events"] for one in said))
+
         try:
             self.write_inputs(private)
             self._start(private)
-            start_s = self._clock.now_s()
-            self._supervise(progress)
-            end_s = self._clock.now_s()
+            start_s = now_s()
+            running.until("done", [*self.worlds, *self.workers, "sealer"], tell)
+            tell()
+            running.pipes["store"].send(("stop",))  # the store is the last to go
+            running.until("done", ["store"])
+            end_s = now_s()
         except KeyboardInterrupt:  # what is under way arrives: the worlds stop, the edge seals, the store commits
             for names in (self.worlds, self.workers, ["sealer"], ["store"]):
-                self.processes.stop(names, DRAIN_S)
+                running.stop(names, DRAIN_S)
             raise
         finally:
-            self.processes.end()
+            running.end()
             shutil.rmtree(private, ignore_errors=True)
-        done = {name: said["done"] for name, said in self.processes.said.items()}
+        done = {name: said["done"] for name, said in running.said.items()}
         return {"worlds": [done[name] for name in self.worlds], "workers": [done[name] for name in self.workers],
                 "sealer": done["sealer"], "store": done["store"],
                 "wall_s": end_s - begin_s, "simulated_s": end_s - start_s}
 
     def _start(self, private: Path) -> None:
         """Start everything; a second shard once the first has compiled: nothing is compiled twice."""
-        processes, start = self.processes, self.processes.start
+        running, start, pairs = self.processes, self.processes.start, [*zip(self.worlds, self.workers, strict=True)]
+        a_world, an_edge, a_sealer, a_store = self.told(private)
 
         def ready(*names: str) -> str:
-            processes.until("ready", names)
-            return processes.said[names[0]]["ready"].get("endpoint", "")
+            running.until("ready", names)
+            return running.said[names[0]]["ready"].get("endpoint", "")
 
-        start("world-0", "simulator.tap:world_main", self.world_config(0))
-        start("store", "collector.centre.receiver:store_main", self.store_config())
-        start("sealer", "collector.edge.sealer:sealer_main", self.sealer_config(ready("store")))
-        endpoint = ready("sealer")
-        for shard, (world, worker) in enumerate(zip(self.worlds, self.workers, strict=True)):
+        start("world-0", "simulator.tap:world_main", a_world)
+        start("store", "collector.centre.receiver:store_main", a_store)
+        start("sealer", "collector.edge.sealer:sealer_main", a_sealer._replace(store_endpoint=ready("store")))
+        an_edge = an_edge._replace(sealer_endpoint=ready("sealer"))
+        for shard, (world, worker) in enumerate(pairs):
             if shard:
-                start(world, "simulator.tap:world_main", self.world_config(shard))
-            start(worker, "collector.edge.agent:worker_main", self.worker_config(shard, private, endpoint))
+                start(world, "simulator.tap:world_main", replace(a_world, shard=shard))
+            start(worker, "collector.edge.agent:worker_main", an_edge._replace(worker=shard))
             if not shard:
                 ready(worker, world)
         ready(*self.workers, *self.worlds)
-        for world, worker in zip(self.worlds, self.workers, strict=True):
-            processes.pipes[world].send(("start", {"endpoint": ready(worker)}))
+        for world, worker in pairs:
+            running.pipes[world].send(("start", {"endpoint": ready(worker)}))
 
-    def _supervise(self, progress: Callable[[int, int], None]) -> None:
-        """Listen until all work is done; the store is the last to go."""
-        start_ms, until = self.scenario.start_ms, self.processes.until
+    def told(self, private: Path) -> tuple[Any, ...]:
+        """Return what a world, an edge worker, the sealer and the store are told: the first shard, no endpoint yet.
 
-        def tell() -> None:
-            words = [self.processes.said[name] for name in self.worlds]
-            said = [one.get("done") or one.get("progress") or {"time_ms": start_ms, "events": 0} for one in words]
-            progress(min(one["time_ms"] for one in said) - start_ms, sum(one["events"] for one in said))
-
-        until("done", [*self.worlds, *self.workers, "sealer"], tell)
-        tell()
-        self.processes.pipes["store"].send(("stop",))
-        until("done", ["store"])
-
-    def world_config(self, shard: int) -> tap.WorldConfig:
-        """Return what a world is told."""
-        privacy, lateness_ms = self.stage.privacy, self.stage.slots.lateness_s * SECOND_MS
-        return tap.WorldConfig(self.scenario, str(self.out / "plan.csv"), shard, self.shards, privacy.purpose,
-                               privacy.basis, self.speed, lateness_ms)
-
-    def _edge(self) -> dict[str, Any]:
-        """Return what both processes of an edge are told."""
-        scenario = self.scenario
-        return {"zone": scenario.world.zone, "start_ms": scenario.start_ms, "until_ms": scenario.end_ms,
-                "seed": scenario.world.seed, "slots": scenario.slots, "workers": self.shards}
-
-    def worker_config(self, worker: int, private: Path, sealer_endpoint: str) -> agent.WorkerConfig:
-        """Return what an edge worker is told."""
-        privacy, scenario = self.stage.privacy, self.scenario
-        plan, areas, people = (str(path) for path in (
-            self.out / "plan.csv", self.out / "areas.geojson", private / "subscribers"))
-        return agent.WorkerConfig(plan, areas, people, sealer_endpoint, privacy.purpose, privacy.basis, worker=worker,
-                                  probe=scenario.probe, collector=scenario.collector, **self._edge())
-
-    def sealer_config(self, store_endpoint: str) -> sealer.SealerConfig:
-        """Return what the sealer is told; the run is a seeded simulation, so the judge may see its tallies."""
-        areas, judge_path = self.scenario.areas, str(self.out / "judge.db")
-        rows, privacy = len(areas.area_id), self.scenario.privacy
-        return sealer.SealerConfig(str(self.out / "spool.db"), store_endpoint, axes=areas.digest, rows=rows,
-                                   judge_path=judge_path, privacy=privacy, **self._edge())
-
-    def store_config(self) -> receiver.StoreConfig:
-        """Return what the store is told."""
-        scenario, grid = self.scenario, self.stage.slots
-        first, until = (ms // (grid.slot_s * SECOND_MS) for ms in (scenario.start_ms, scenario.end_ms))
-        areas = list(zip(scenario.areas.area_id, scenario.areas.name, strict=True))
-        expected = stores.Registered(1, Presence.table, Presence.name, grid.slot_s, first, until, grid.lateness_s,
-                                     scenario.world.zone, scenario.areas.digest, areas)
-        return receiver.StoreConfig({"kind": "sqlite", "path": str(self.out / "store.db")}, [expected], self.address)
+        The run is a seeded simulation, so the judge may see the sealer's tallies.
+        """
+        one, areas, grid, privacy = self.scenario, self.scenario.areas, self.stage.slots, self.stage.privacy
+        zone, agreed, lateness_ms = one.world.zone, (privacy.purpose, privacy.basis), grid.lateness_s * SECOND_MS
+        path = {name: str(self.out / name) for name in RUN_FILES}
+        first, until = (ms // (grid.slot_s * SECOND_MS) for ms in (one.start_ms, one.end_ms))
+        expected = stores.Registered(1, Presence.table, Presence.name, grid.slot_s, first, until, grid.lateness_s, zone,
+                                     areas.digest, list(zip(areas.area_id, areas.name, strict=True)))
+        edge: dict[str, Any] = {"zone": zone, "start_ms": one.start_ms, "until_ms": one.end_ms,
+                                "seed": one.world.seed, "slots": one.slots, "workers": self.shards}
+        return (tap.WorldConfig(one, path["plan.csv"], 0, self.shards, *agreed, self.speed, lateness_ms),
+                agent.WorkerConfig(path["plan.csv"], path["areas.geojson"], str(private / "subscribers"), "", *agreed,
+                                   worker=0, probe=one.probe, collector=one.collector, **edge),
+                sealer.SealerConfig(path["spool.db"], "", axes=areas.digest, rows=len(areas.area_id),
+                                    judge_path=path["judge.db"], privacy=one.privacy, **edge),
+                receiver.StoreConfig({"kind": "sqlite", "path": path["store.db"]}, [expected], self.address))

@@ -26,9 +26,7 @@ def child(name: str, target: str, config: Any, pipe: connection.Connection, log_
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    os.dup2(os.dup2(os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 1), 2)
     try:
         resolve_name(target)(config, pipe)
     except (BrokenPipeError, EOFError):
@@ -47,20 +45,17 @@ class Processes:
 
     def __init__(self, log_dir: Path):
         self._log_dir, self._clock = log_dir, WallClock()
-        self._running: list[Any] = []
-        self.pipes: dict[str, connection.Connection] = {}
-        self.said: dict[str, dict[str, Any]] = {}
+        self._running, self.pipes, self.said = list[Any](), dict[str, connection.Connection](), dict[str, dict]()
 
     def start(self, name: str, target: str, config: Any) -> None:
         """Start one process."""
-        ours, theirs = CONTEXT.Pipe()
+        self.said[name], (self.pipes[name], theirs) = {}, CONTEXT.Pipe()
         given = (name, target, config, theirs, str(self._log_dir / f"{name}.log"))
         self._running.append(CONTEXT.Process(target=child, args=given, name=name, daemon=True))
         heed = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the child is deaf to Ctrl-C from its first moment
         self._running[-1].start()
         signal.signal(signal.SIGINT, heed)
         theirs.close()
-        self.pipes[name], self.said[name] = ours, {}
 
     def until(self, word: str, names: Iterable[str], every: Callable = lambda: None, patience_s: float = inf) -> None:
         """Listen until the named have said a word, or patience ends; RunError when one failed or vanished."""
@@ -80,9 +75,8 @@ class Processes:
 
     def stop(self, names: Iterable[str], patience_s: float) -> None:
         """Ask those of the named that run to finish, and give them some time."""
-        running = [name for name in names if name in self.pipes]
         with suppress(OSError, RunError):  # whoever is gone needs no telling
-            for name in running:
+            for name in (running := [name for name in names if name in self.pipes]):
                 self.pipes[name].send(("stop",))
             self.until("done", running, patience_s=patience_s)
 

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 from importlib import metadata, resources
-from math import cos, radians
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +36,16 @@ def begun(stage, out: Path) -> dict[str, Any]:
 def judged(stage, out: Path, begun: dict[str, Any], reports: dict[str, Any]) -> dict[str, Any]:
     """Write truth.db, run.json and map.html; return what run.json says."""
     scenario, worlds = stage.scenario, reports["worlds"]
-    presence = np.sum([world["presence"] for world in worlds], axis=0)
+    true = scenario.areas, scenario.start_ms, np.sum([world["presence"] for world in worlds], axis=0)
     meta = {name: begun[name] for name in ("scenario", "seed", "version")}
     cells, pages = (np.concatenate([world["load"][name] for world in worlds]) for name in ("cells", "pages"))
-    true = scenario.areas, scenario.start_ms, presence
     truth.write(out / "truth.db", *true, meta, cell_load=cells, tracking_load=pages)
     found = {**begun, "state": "judging", **figures(stage, reports, truth.digest(*true))}
     write_json(out, found)  # the run stands, whatever the judge says
     hours, found["fix_error_m"] = score.read(out)["hour"], score.fix_errors(stage)
     errors = score.errors(hours, found["extrapolation"])
-    found |= {"presence_error": {name: errors[name] for name in JUDGED}, "state": "done"}
-    write_json(out, found)
-    folder = resources.files("simulator")
-    page, script = ((folder / name).read_text(encoding="utf-8") for name in ("map.html", "map.js"))
+    write_json(out, found := {**found, "presence_error": {name: errors[name] for name in JUDGED}, "state": "done"})
+    page, script = ((resources.files("simulator") / f"map.{kind}").read_text("utf-8") for kind in ("html", "js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     data = json.dumps(map_data(scenario, hours, found), allow_nan=False).replace("<", "\\u003c")
     page = page.replace("{{HASH}}", f"sha256-{digest}").replace("{{SCRIPT}}", script).replace("{{DATA}}", data)
@@ -59,12 +55,11 @@ def judged(stage, out: Path, begun: dict[str, Any], reports: dict[str, Any]) -> 
 
 def figures(stage, reports: dict[str, Any], truth_digest: str) -> dict[str, Any]:
     """Return what the processes reported, added up."""
-    scenario = stage.scenario
     worlds, workers, sealer, store = (reports[name] for name in ("worlds", "workers", "sealer", "store"))
     done, events = (*worlds, *workers, sealer, store), sum(world["events"] for world in worlds)
     cost_ns = {name: 1e9 * sum(one["core_s"].get(name, 0.0) for one in done) / max(events, 1) for name in STAGES}
     buckets = {number: digest for world in worlds for number, digest in world["bucket_digests"].items()}
-    due = (scenario.end_ms - scenario.start_ms) // (stage.slots.slot_s * SECOND_MS)
+    due = (stage.scenario.end_ms - stage.scenario.start_ms) // (stage.slots.slot_s * SECOND_MS)
     groups = {"world": worlds, "edge": [*workers, sealer], "store": [store]}
     return {"events": events, "digest": {"events": events_digest([buckets[number] for number in range(64)]),
                                          "tallies": sealer["tallies"], "truth": truth_digest},
@@ -78,8 +73,7 @@ def figures(stage, reports: dict[str, Any], truth_digest: str) -> dict[str, Any]
 
 def write_json(out: Path, run: dict[str, Any]) -> None:
     """Write run.json whole or not at all."""
-    unfinished = out / "run.json.new"
-    unfinished.write_text(json.dumps(run, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    (unfinished := out / "run.json.new").write_text(json.dumps(run, indent=1, allow_nan=False) + "\n", "utf-8")
     unfinished.replace(out / "run.json")
 
 
@@ -113,7 +107,7 @@ def outlines(geojson: dict[str, Any]) -> tuple[list[str], str]:
     """
     shapes = [shapely.geometry.shape(feature["geometry"]) for feature in geojson["features"]]
     west, south, east, north = shapely.total_bounds(shapes)
-    shrink = cos(radians((south + north) / 2))
+    shrink = np.cos(np.radians((south + north) / 2))
     unit = max((east - west) * shrink, north - south) / 600
 
     def ring(part) -> str:
@@ -130,10 +124,10 @@ def percent(value: float | None) -> str:
 
 def layout_in_words(made) -> str:
     """Return one line: what the layout is, what was left out and filled in."""
-    words = f"layout: {made.cells:,} cells on {made.sites:,} sites"
-    words += f", {len(made.dropped)} rows dropped" if made.dropped else ""
-    words += f", columns left alone: {', '.join(made.unasked)}" if made.unasked else ""
-    return words + f"; imputed: {', '.join(made.imputed) or 'nothing'}"
+    dropped = f", {len(made.dropped)} rows dropped" if made.dropped else ""
+    unasked = f", columns left alone: {', '.join(made.unasked)}" if made.unasked else ""
+    imputed = ", ".join(made.imputed) or "nothing"
+    return f"layout: {made.cells:,} cells on {made.sites:,} sites{dropped}{unasked}; imputed: {imputed}"
 
 
 def located(fixes: dict[str, Any]) -> str:
@@ -151,8 +145,7 @@ def summary(run: dict[str, Any]) -> str:
     return f"""{click.style(f"{run['scenario']}, seed {run['seed']}", bold=True)}: \
 {run['handsets']:,} handsets, {run['cells']:,} cells, {run['areas']} areas, {run['hours']:g} h
 events    {run['events']:,} in {run['events'] / run['events_per_s']:.0f} s, {run['wall_s']:.0f} s with the start; \
-{account['binned']:,} counted, \
-{account['refused']:,} of people who are not counted, {lost:,} late, invalid or shed
+{account['binned']:,} counted, {account['refused']:,} of people who are not counted, {lost:,} late, invalid or shed
 {located(run["fix_error_m"])}
 sealed    {releases['stored']} of {releases['due']} releases stored, {releases['lost']} lost; \
 rho {privacy['rho']:.4g} a {privacy['unit']}, epsilon {privacy['epsilon_at_1e_6']:.2f} at 1e-6
@@ -167,7 +160,7 @@ def scores(levels: dict[str, dict[str, Any]], fixes: dict[str, Any]) -> str:
              "noise: release - tally before noise; place: tally - truth of the people counted;",
              "total: published and extrapolated - truth of everyone", f"{'level':15}{'median':>9}{'p95':>9}"]
     for level, row in levels.items():
-        lines += [f"{level:6}{error:9}{percent(row[error + '_median']):>9}{percent(row[error + '_p95']):>9}"
-                  for error in ("noise", "place", "total")]
-        lines.append(f"{level:6}{'published':9}{percent(row['published_share']):>9} of person-time")
+        lines += [*(f"{level:6}{error:9}{percent(row[error + '_median']):>9}{percent(row[error + '_p95']):>9}"
+                    for error in ("noise", "place", "total")),
+                  f"{level:6}{'published':9}{percent(row['published_share']):>9} of person-time"]
     return "\n".join([*lines, located(fixes)])

@@ -119,8 +119,8 @@ class Scenario:
 
 def shipped() -> dict[str, str]:
     """Return {name: TOML text} of the scenarios that come with the program."""
-    found = sorted(files("simulator.scenarios").iterdir(), key=lambda file: file.name)
-    return {f.name.removesuffix(".toml"): f.read_text(encoding="utf-8") for f in found if f.name.endswith(".toml")}
+    found = {file.name: file for file in files("simulator.scenarios").iterdir() if file.name.endswith(".toml")}
+    return {name.removesuffix(".toml"): found[name].read_text(encoding="utf-8") for name in sorted(found)}
 
 
 def load(name_or_path: str, sets: list[str], found: list[str] | None = None) -> Scenario:
@@ -129,9 +129,8 @@ def load(name_or_path: str, sets: list[str], found: list[str] | None = None) -> 
     Raises ConfigError with every problem of every section at once; or adds them to `found`, for
     whoever goes on to check the sections of other rooms, and puts defaults where they stood.
     """
-    problems, name = [] if found is None else found, Path(name_or_path).stem
+    problems: list[str] = [] if found is None else found
     document = changed(name_or_path, sets, problems)
-    document.pop("about", None)
     problems += [f'unknown section "{key}"{did_you_mean(key, SECTIONS)}' if key not in SECTIONS else
                  f"{key} = {content!r}: is no section; write [{key}]"
                  for key, content in document.items() if key not in SECTIONS or not isinstance(content, dict)]
@@ -139,8 +138,7 @@ def load(name_or_path: str, sets: list[str], found: list[str] | None = None) -> 
     problems += [f"[{key}] names files of a folder that is not given: --set data=DIR"
                  for key, content in sections.items() if "{data}" in str(content)]
     sections["propagation"].setdefault("kind", "uma")
-    grade = str(sections["probe"].get("grade", "trace"))
-    if grade not in GRADES:
+    if (grade := str(sections["probe"].get("grade", "trace"))) not in GRADES:
         problems.append(f'[probe] grade = "{grade}"{did_you_mean(grade, GRADES)}: use one of {", ".join(GRADES)}')
     for key, settings_type in OURS.items():
         try:
@@ -149,14 +147,13 @@ def load(name_or_path: str, sets: list[str], found: list[str] | None = None) -> 
             problems += [f"[{key}] {problem}" for problem in error.problems]
             sections[key] = settings_type()
     if problems and found is None:
-        raise ConfigError(f"scenario {name}", problems)
-    return Scenario(name, area=sections.pop("areas"), **sections)
+        raise ConfigError(f"scenario {Path(name_or_path).stem}", problems)
+    return Scenario(Path(name_or_path).stem, area=sections.pop("areas"), **sections)
 
 
 def text_of(name_or_path: str) -> str:
     """Return the TOML text of a shipped scenario or a file."""
-    known = shipped()
-    if name_or_path in known:
+    if (known := shipped()).get(name_or_path):
         return known[name_or_path]
     if Path(name_or_path).suffix == ".toml":
         return read_text(Path(name_or_path), "the scenario file", 1 << 20)
@@ -172,13 +169,12 @@ def changed(name_or_path: str, sets: list[str], problems: list[str]) -> dict[str
     good = [text for text in sets if SETTING.fullmatch(text)]
     problems += [f"--set {text}: write SECTION.KEY=VALUE, or data=DIR" for text in sets if text not in good]
     given, text = dict(setting.split("=", 1) for setting in good), text_of(name_or_path)
-    folder = given.pop("data", None)
-    if folder is not None:
+    if (folder := given.pop("data", None)) is not None:
         text = text.replace("{data}", json.dumps(str(Path(folder).absolute()))[1:-1])
         if not Path(folder).is_dir():
             problems.append(f"--set data={folder}: is no folder")
     try:
-        document = tomllib.loads(text)
+        document = {key: content for key, content in tomllib.loads(text).items() if key != "about"}
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(name_or_path, [f"is not TOML: {error}"]) from None
     for content in document.values():
@@ -204,15 +200,13 @@ def merge(into: dict[str, Any], new: dict[str, Any]) -> None:
 
 def made_areas(settings: AreaSettings) -> str:
     """Return GeoJSON text of the made-up areas, row by row from the south."""
-    corners = 6 if settings.shape == "hexagons" else 4
+    corners, rows = 6 if settings.shape == "hexagons" else 4, slice(-settings.rings, settings.rings + 1)
     side_m = 1_000 * np.sqrt(settings.cell_km2 * (2 / np.sqrt(3) if corners == 6 else 1))  # from middle to middle
-    rows = slice(-settings.rings, settings.rings + 1)
     middles: Any = (hexagonal.rings(settings.rings, side_m) if corners == 6 else
                     np.mgrid[rows, rows][::-1].reshape(2, -1) * side_m)
     corner_m = 1_000 * np.sqrt(settings.cell_km2 / (corners / 2 * np.sin(2 * np.pi / corners)))
     angle = 2 * np.pi / corners * (np.arange(corners + 1) % corners + 0.5)  # the ring ends where it begins
-    frame = LocalFrame(settings.latitude, settings.longitude)
-    features = []
+    frame, features = LocalFrame(settings.latitude, settings.longitude), []
     for number, (x, y) in enumerate(zip(*middles, strict=True), 1):
         latitude, longitude = frame.to_degrees(x + corner_m * np.cos(angle), y + corner_m * np.sin(angle))
         ring = [[round(at, 7) for at in place] for place in np.stack([longitude, latitude], axis=1).tolist()]

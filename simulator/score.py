@@ -95,9 +95,8 @@ def fix_errors(stage) -> dict[str, Any]:
     world anew, which a seed allows, locates them, and holds the points against where the
     handsets were; those of `serving_cell` beside them.  Levels are three cells heard or more.
     """
-    kinds: Any = (plugins.settings("footfall.locators", "collector", {"kind": name})
-                  for name in (stage.collector.locator, "serving_cell"))
-    locators, heard = [kind.build(stage.plan, stage.scenario.areas) for kind in kinds], []
+    locators, heard = [plugins.settings("footfall.locators", "collector", {"kind": name}).build(
+        stage.plan, stage.scenario.areas) for name in (stage.collector.locator, "serving_cell")], []
 
     def judge(batch: Batch) -> None:
         observations = np.zeros(len(batch.events), OBSERVATION)
@@ -117,8 +116,8 @@ def fix_errors(stage) -> dict[str, Any]:
     by_content = {name: {"events": int(of.sum()), "median": quantile(error_m[of], 0.5),
                          "serving_cell_median": quantile(beside_m[of], 0.5)}
                   for name, of in zip(CONTENTS, content == np.arange(4)[:, None], strict=True)}
-    ranks = {"median": 0.5, "p80": 0.8, "p95": 0.95}
-    return {**{name: quantile(error_m, rank) for name, rank in ranks.items()}, "by_content": by_content}
+    return {"median": quantile(error_m, 0.5), "p80": quantile(error_m, 0.8), "p95": quantile(error_m, 0.95),
+            "by_content": by_content}
 
 
 def quantile(values: np.ndarray, rank: float) -> float | None:
