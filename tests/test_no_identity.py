@@ -20,7 +20,7 @@ def identifiers():
     seed, zone = one.world.seed, one.world.zone
     keys = Keys(seeded_key(seed), zone, one.start_ms, 60_000)
     days = len(midnights_ms(one.start_ms, one.end_ms, zone)) - 1
-    keys.reach(one.end_ms)
+    keys.hold(one.start_ms, one.end_ms)
     person = np.arange(persons_of(one.handsets, one.population.share), dtype="u8")
     names = [pseudonyms(person, np.full(len(person), day, "i8"), keys.keys) for day in range(days)]
     return np.concatenate([subscriber_numbers(seed, one.handsets).astype("u8"), *names])
