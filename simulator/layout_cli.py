@@ -6,9 +6,7 @@ import tomllib
 import click
 
 
-@click.group("layout")
-def command():
-    """Look at tower layouts."""
+command = click.Group("layout", help="Look at tower layouts.")
 
 
 @command.command("list")

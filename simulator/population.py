@@ -13,12 +13,10 @@ from probe.wire.consent import NO, PURPOSES, YES
 from probe.wire.subscribers import MINOR, SUBSCRIBER
 from simulator.kernels import people
 
-MCC, MNC = 262, 3
+MCC, MNC, AREAS_MAX = 262, 3, 4_096  # the gravity tables grow with the square of the areas
 AGE_SHARES = (0.087, 0.152, 0.158, 0.149, 0.188, 0.266)  # of adults by AGE_BANDS, Destatis end of 2023, rounded
-WOMEN_SHARE = 0.507
-CONTRACT_SHARES = (0.6, 0.1, 0.3)  # private, business, prepaid: an assumption
+WOMEN_SHARE, CONTRACT_SHARES = 0.507, (0.6, 0.1, 0.3)  # private, business, prepaid: an assumption
 MINOR_DRAW, AGE_DRAW, GENDER_DRAW, CONTRACT_DRAW, CONSENT_DRAW = 0, 12, 13, 14, 16  # CONSENT_DRAW and on
-AREAS_MAX = 4_096  # the gravity tables grow with its square
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -103,8 +101,8 @@ def subscribers(country: Country, seed: int, handsets: int, settings: Population
     rows["subscriber"], rows["person"] = subscriber_numbers(seed, handsets), np.arange(handsets)
     rows["home"], rows["country"] = people.homes(seed, handsets, country), MCC
     rows["age"] = np.where(minor, MINOR, np.searchsorted(np.cumsum(AGE_SHARES[:-1]), age, "right"))
-    rows["gender"] = gender >= WOMEN_SHARE
-    rows["contract"] = np.searchsorted(np.cumsum(CONTRACT_SHARES[:-1]), contract, "right")
+    contract = np.searchsorted(np.cumsum(CONTRACT_SHARES[:-1]), contract, "right")
+    rows["gender"], rows["contract"] = gender >= WOMEN_SHARE, contract
     for purpose, u in zip(PURPOSES, agreed, strict=True):
         yes, no = u < settings.consent_share, u >= 1 - (1 - settings.consent_share) * settings.objection_share
         rows["consent"] |= np.where(minor, 0, yes * YES[purpose] | (no & ~yes) * NO[purpose]).astype("u1")

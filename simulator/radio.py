@@ -10,10 +10,8 @@ from probe.wire.cells import Plan
 from simulator.kernels import radio as kernels
 from simulator.propagation.propagation import PIXEL_M, Propagation
 
-TILE_M, CELL_REACH_M = 200.0, 12_000.0
-COVERED_DBM = -112.0  # a carrier that is expected below this at a tile is not used there
-SITE_PURPOSE = 310
-NEVER_MS = np.int64(1 << 62)
+TILE_M, CELL_REACH_M, COVERED_DBM = 200.0, 12_000.0, -112.0  # a carrier expected below is not used at a tile
+SITE_PURPOSE, NEVER_MS = 310, np.int64(1 << 62)
 MAIN_BEAM = 12.0  # an antenna loses 12 dB at one beamwidth off its main beam (3 dB at half of it)
 
 
@@ -37,8 +35,7 @@ class Radio:
         self.tac, self.pci = plan["tac"].astype("u2"), plan["pci"].astype("u2")
         self.outage_from_ms, self.outage_until_ms = np.full((2, self.sites + 1), NEVER_MS)
         tiles, arfcn = 2 * int(np.ceil(reach_m / TILE_M)), np.where(plan.serving(), plan["arfcn"], -1)
-        west_m = -tiles / 2 * TILE_M
-        self._grid = np.array([west_m, west_m, 1 / TILE_M, tiles, tiles, 1 / PIXEL_M], "f4")
+        self._grid = np.array([*[-tiles / 2 * TILE_M] * 2, 1 / TILE_M, tiles, tiles, 1 / PIXEL_M], "f4")
         self._slope, self._field = propagation.slope.astype("f4"), propagation.field
         inverse, sight = NormalDist().inv_cdf, np.clip(propagation.sight, 1e-9, 1 - 1e-9)  # a field ends at 5.11 sigma
         self._threshold = np.array([inverse(share) for share in sight.tolist()], "f4")
@@ -68,8 +65,8 @@ class Radio:
             np.radians(plan["downtilt_deg"]), np.where(omni, 0, width_h), width_v])
         table[-1, [kernels.NEAR, kernels.FAR, kernels.NLOS]] = -500.0
         name = np.array([bits(seed, SITE_PURPOSE, site, 0) & 0x3FFFF for site in range(self.sites)], "i8")
-        shift = name & 511 | name >> 9 << 16  # where in the field a site stands: x in the low, y in the high 16 bits
-        words = table.view("i4")
+        # Where in the field a site stands: x in the low, y in the high 16 bits.
+        shift, words = name & 511 | name >> 9 << 16, table.view("i4")
         words[:-1, kernels.SHIFT], words[:, kernels.SITE] = shift[self.cell_site], [*self.cell_site, self.sites]
         return table.ravel()
 

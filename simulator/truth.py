@@ -16,7 +16,6 @@ from probe.wire.subscribers import MINOR
 from simulator.kernels.move import LEG, LEGS_MAX, SLOT_MS, add_day
 from simulator.population import Country
 
-EPOCH = date(1970, 1, 1)
 COLUMNS = {"presence": ("?, ?, ?, ?", "slot INTEGER, area_id TEXT, everyone_ms INTEGER NOT NULL, "
                         "counted_ms INTEGER NOT NULL, PRIMARY KEY (slot, area_id)"),
            "meta": ("?, ?", "key TEXT PRIMARY KEY, value TEXT NOT NULL"),
@@ -26,10 +25,8 @@ COLUMNS = {"presence": ("?, ?, ?, ?", "slot INTEGER, area_id TEXT, everyone_ms I
 
 def counted_persons(subscribers: np.ndarray, persons: int, purpose: str, basis: str) -> np.ndarray:
     """Return bool[persons]: adults who own a handset of ours and may be counted for the purpose."""
-    counted = np.zeros(persons, bool)
     may = countable(subscribers["consent"], subscribers["age"] == MINOR, subscribers["person"], purpose, basis)
-    counted[subscribers["person"][may]] = True
-    return counted
+    return np.isin(np.arange(persons), subscribers["person"][may])
 
 
 class Truth:
@@ -40,10 +37,9 @@ class Truth:
 
     def __init__(self, seed: int, country: Country, areas: AreaSet, start_ms: int, end_ms: int, zone: str):
         assert start_ms % SLOT_MS == 0 and end_ms % SLOT_MS == 0, "the truth is kept by whole slots"
-        self._seed = seed
-        self._days = [((clock.local(begins, zone).date() - EPOCH).days, begins - start_ms, ends - begins)
+        self._days = [((clock.local(begins, zone).date() - date(1970, 1, 1)).days, begins - start_ms, ends - begins)
                       for begins, ends in pairwise(clock.midnights_ms(start_ms, end_ms - 1, zone))]
-        self.presence = np.zeros(((end_ms - start_ms) // SLOT_MS, len(areas.area_id), 2), "i8")
+        self._seed, self.presence = seed, np.zeros(((end_ms - start_ms) // SLOT_MS, len(areas.area_id), 2), "i8")
         self._rest = country, (areas.bins, *areas.first, areas.terms), np.zeros(LEGS_MAX, LEG), self.presence
 
     def add(self, persons: np.ndarray, counted: np.ndarray) -> None:

@@ -13,15 +13,12 @@ from probe.base.config import ConfigError, did_you_mean
 # Name: kind and the range within which a value is no mistake, in the order of the file.
 FIELDS: dict[str, tuple] = {
     "cell_id": (str,), "site_id": (str,), "mcc": (int, 200, 999), "mnc": (str,), "tac": (int, 0, 65_535),
-    "radio": (str,),  # one of RADIOS
-    "pci": (int, 0, 1_007), "arfcn": (int, 0, 3_279_165), "frequency_mhz": (float, 300, 100_000),
+    "radio": (str,), "pci": (int, 0, 1_007), "arfcn": (int, 0, 3_279_165), "frequency_mhz": (float, 300, 100_000),
     "latitude": (float, -90, 90), "longitude": (float, -180, 180), "height_m": (float, 0, 1_000),
-    "azimuth_deg": (float, 0, 360),  # clockwise from north; NaN = omnidirectional
-    "downtilt_deg": (float, -90, 90), "beamwidth_h_deg": (float, 1, 360), "beamwidth_v_deg": (float, 1, 360),
-    "gain_dbi": (float, -10, 40),
-    "power_dbm": (float, -60, 60),  # of the reference signal, per resource element
-    "valid_from": (str,), "valid_to": (str,),
-}
+    # Azimuth clockwise from north, NaN = omnidirectional; power of the reference signal, per resource element.
+    "azimuth_deg": (float, 0, 360), "downtilt_deg": (float, -90, 90), "beamwidth_h_deg": (float, 1, 360),
+    "beamwidth_v_deg": (float, 1, 360), "gain_dbi": (float, -10, 40), "power_dbm": (float, -60, 60),
+    "valid_from": (str,), "valid_to": (str,)}
 ABSENT, RADIOS = {str: "", int: -1, float: float("nan")}, ("GSM", "LTE", "NR")
 COLUMNS, REQUIRED = tuple(FIELDS), ("cell_id", "latitude", "longitude")
 # The last column of the file, as in "pci=imputed tac=register"; the rest is given.
@@ -121,8 +118,8 @@ def read(text: str, where: str, names: dict[str, str] | None = None) -> tuple[di
     except csv.Error as error:
         raise ConfigError(where, [f"not a CSV file: line {lines.line_num}: {error}"]) from None
     if not 0 < len(rows) <= ROWS_MAX:
-        hint = f"a header with {', '.join(REQUIRED)} and at most {ROWS_MAX - 1} rows"
-        raise ConfigError(where, [f"{'is empty' if not rows else f'{len(rows)} rows'}; {hint} is what we read"])
+        raise ConfigError(where, [f"{f'{len(rows)} rows' if rows else 'is empty'}; a header with {', '.join(REQUIRED)} "
+                                  f"and at most {ROWS_MAX - 1} rows is what we read"])
     header = [name.strip() for name in rows[0]]
     theirs = {ours: (names or {}).get(ours, ours) for ours in COLUMNS}
     problems = [f'column "{name}" stands twice' for name, count in Counter(header).items() if count > 1]

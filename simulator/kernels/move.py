@@ -17,17 +17,16 @@ from probe.base.jit import bare
 from probe.base.streams import bits
 from simulator.kernels.people import PERSON, bell, draw, home_of, pick, share, spot
 
-DAY = 102  # purpose: name of a stream
 STAY, WALK, CAR, TRANSIT = range(4)  # mode
 HOME, WORK, ERRAND, LEISURE, SCHOOL, OUTSIDE, STATION = range(7)  # place; of a trip: where it leads
-NO_JOB = 255
+DAY, NO_JOB = 102, 255  # purpose: name of a stream; in the place of a place
 LEGS_MAX = 40  # 3 tours of a stay at home, 3 trips of at most 3 legs, 2 stays; and the night: 37
 LEG = np.dtype([("start_ms", "i4"), ("end_ms", "i4"), ("from_x", "f4"), ("from_y", "f4"), ("to_x", "f4"),
                 ("to_y", "f4"), ("mode", "u1"), ("place", "u1")], align=True)  # ms since midnight, local metres
 MINUTE_MS, SLOT_MS, HOUR_MS = 60_000, 900_000, 3_600_000
-SPEED_M_S, PACE_SIGMA = (0.0, 1.3, 8.0, 7.0), 0.12  # by mode
+# Speed by mode; a piece of a trip, when its time is told by area, is no longer and lies where its middle does.
+SPEED_M_S, PACE_SIGMA, PIECE_M = (0.0, 1.3, 8.0, 7.0), 0.12, 25.0
 SLOWEST_M_S, SLOWEST_EXTRA_MS = 4.0, 50 * MINUTE_MS  # no trip takes longer than this, by mode and pace
-PIECE_M = 25.0  # of a trip at most, when its time is told by area; a piece lies where its middle does
 # By tour of the day: the mean and deviation of the hour it begins, the shares of people who set out for it.
 TOUR_HOUR = ((9.8, 1.2), (15.9, 1.2), (18.3, 1.0))
 TOUR_SHARE, TOUR_SHARE_WORKING = (0.66, 0.7, 0.28), (1.0, 0.0, 0.48)
@@ -119,17 +118,6 @@ def place_for(what, here, area, free, country, key, index):
 
 
 @bare
-def stay_ms(place, job, key, index):
-    """Return how long somebody stays (draws index and index + 1)."""
-    u, v = share(key, index), share(key, index + 1)
-    if place == ERRAND:  # a short stop, or shopping
-        return int((2.0 + 13.0 * v if u < 0.55 else 15.0 + 45.0 * v) * MINUTE_MS)
-    at_job = (6.8, 1.1) if job == SCHOOL else (8.5, 0.8) if u < 0.7 else (5.2, 0.9)  # full, part time
-    mean, spread = at_job if place == job else (1.8, 0.6)
-    return max(int((mean + spread * bell(key, index + 1)) * HOUR_MS), 2 * MINUTE_MS)
-
-
-@bare
 def day_plan(seed, person, day, length_ms, country, legs):
     """Write the local day of a person; return the number of legs.
 
@@ -147,8 +135,7 @@ def day_plan(seed, person, day, length_ms, country, legs):
         index = 9 + 40 * number  # of the draws of a tour, to index + 33
         if share(key, index - 1) >= (TOUR_SHARE_WORKING[number] if working else TOUR_SHARE[number]):
             continue
-        to_job = working and number == 0
-        what = LEISURE if share(key, index) < (0.65 if number == 2 else 0.4) else ERRAND
+        to_job, what = working and number == 0, LEISURE if share(key, index) < (0.65 if number > 1 else 0.4) else ERRAND
         place, to = (job, job_at) if to_job else place_for(what, home, area, free, country, key, index + 1)
         u = share(key, index + 6)
         shift = (7.6, 0.9) if u < 0.8 else (12.8, 1.0) if u < 0.92 else (5.2, 0.4)
@@ -170,8 +157,13 @@ def day_plan(seed, person, day, length_ms, country, legs):
 def visit(legs, n, length_ms, here, to, place, home, job, car, key, index):
     """Write the way to a place and a stay that leaves time to be home by midnight.  Draws index to index + 4."""
     n = trip(legs, n, here, to, car, place, key, index)
-    until = legs[n - 1].end_ms + stay_ms(place, job, key, index + 3)
-    return put(legs, n, min(until, length_ms - slowest_ms(to, home)), to, STAY, place)
+    u, v = share(key, index + 3), share(key, index + 4)
+    at_job = (6.8, 1.1) if job == SCHOOL else (8.5, 0.8) if u < 0.7 else (5.2, 0.9)  # full, part time
+    mean, spread = at_job if place == job else (1.8, 0.6)
+    stay_ms = max(int((mean + spread * bell(key, index + 4)) * HOUR_MS), 2 * MINUTE_MS)
+    if place == ERRAND:  # a short stop, or shopping
+        stay_ms = int((2.0 + 13.0 * v if u < 0.55 else 15.0 + 45.0 * v) * MINUTE_MS)
+    return put(legs, n, min(legs[n - 1].end_ms + stay_ms, length_ms - slowest_ms(to, home)), to, STAY, place)
 
 
 @bare
@@ -196,8 +188,7 @@ def area_at(x, y, bins, first_column, first_row, terms):
     first_column, first_row int, terms f8[2, 6].  The outermost bins are elsewhere, so a
     place off the raster is clamped to it.
     """
-    xx, xy, yy = x * x, x * y, y * y
-    a, b = terms[0], terms[1]
+    a, b, xx, xy, yy = terms[0], terms[1], x * x, x * y, y * y
     column = floor(a[0] + a[1] * x + a[2] * y + a[3] * xx + a[4] * xy + a[5] * yy) - first_column
     row = floor(b[0] + b[1] * x + b[2] * y + b[3] * xx + b[4] * xy + b[5] * yy) - first_row
     return bins[min(max(row, 0), bins.shape[0] - 1), min(max(column, 0), bins.shape[1] - 1)]
@@ -235,7 +226,12 @@ def add_day(seed, persons, counted, day, midnight_ms, length_ms, country, raster
                 continue
             dx, dy = float(leg.to_x) - leg.from_x, float(leg.to_y) - leg.from_y
             count = max(1, ceil(sqrt(dx * dx + dy * dy) / PIECE_M))  # a stay is one piece
+            since, area = begins, -1
             for piece in range(count):
-                part, since = (piece + 0.5) / count, begins + (ends - begins) * piece // count
-                area = int(area_at(leg.from_x + dx * part, leg.from_y + dy * part, *raster))
-                add_span(presence, area, counted[i], since, begins + (ends - begins) * (piece + 1) // count)
+                part = (piece + 0.5) / count
+                here = int(area_at(leg.from_x + dx * part, leg.from_y + dy * part, *raster))
+                if here != area:  # one span for the pieces that lie in the same area
+                    at = begins + (ends - begins) * piece // count
+                    add_span(presence, area, counted[i], since, at)  # before the first piece it is empty
+                    since, area = at, here
+            add_span(presence, area, counted[i], since, ends)

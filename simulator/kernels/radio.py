@@ -17,14 +17,14 @@ from probe.base.jit import kernel, lanes, prange
 from probe.base.streams import mix64, normal, unit
 
 F4, I4, I8, U8 = np.float32, np.int32, np.int64, np.uint64
-CANDIDATES = 12  # cells that a tile lists for a carrier; the loudest of all is in it for 97 % of the places
-HEARD = 8  # cells that a point hears at most
+# Cells that a tile lists for a carrier (the loudest of all is in it for 97 % of the places) and that a point hears at
+# most; points worked out side by side.
+CANDIDATES, HEARD, BLOCK = 12, 8, 128
 NO_CELL, QUIET_DBM = np.uint32(0xFFFFFFFF), F4(-200.0)  # where fewer are heard, and the level beside it
 FLOOR_DBM, SILENT_DBM = F4(-125.0), F4(-1000.0)  # nothing below is heard; a key holds no less
 NEAREST_M, HANDSET_M = F4(10.0), F4(1.5)  # the models hold from here on; height
-FIELD_PIXELS, STEPS_PER_SIGMA = 512, 100.0  # the field is periodic, 512 x 512 pixels; its values in 10 bits
-SIGHT_STEPS, SIGHT_STEP_M = 2_048, 4.0  # of tables over the distance to a mast
-BLOCK = 128  # points worked out side by side
+# The field is periodic, 512 x 512 pixels, its values in 10 bits; steps of tables over the distance to a mast.
+FIELD_PIXELS, STEPS_PER_SIGMA, SIGHT_STEPS, SIGHT_STEP_M = 512, 100.0, 2_048, 4.0
 
 # Columns of the cell table f4[cells + 1, 16], one cache line a cell; * = i4 bits in the same row.
 X, Y, RISE, NEAR, FAR, NLOS, EAST, NORTH, TILT, WIDTH_H, WIDTH_V, SHIFT, SITE = range(13)  # * SHIFT, SITE
@@ -36,9 +36,8 @@ def log2_of(x):
     bits = F4(x).view(I4)
     exponent = I4((bits - I4(0x3F400000)) >> I4(23))
     m = I4(bits - (exponent << I4(23))).view(F4)  # 0.75 to 1.5
-    p = F4(1.0593578164899102) + m * F4(-0.15277584747697132)
-    p = F4(4.890397729887984) + m * (F4(-3.079187791120677) + m * p)
-    p = F4(3.4628541915150493) + m * (F4(-4.737954472514074) + m * p)
+    p = F4(-3.079187791120677) + m * (F4(1.0593578164899102) + m * F4(-0.15277584747697132))
+    p = F4(3.4628541915150493) + m * (F4(-4.737954472514074) + m * (F4(4.890397729887984) + m * p))
     return F4(exponent) + (m - F4(1.0)) * p
 
 
@@ -47,9 +46,8 @@ def arccos_of(c):
     """Return the arc cosine [rad] of an f4, to 2e-6 (form: Abramowitz and Stegun 4.4.45; own fit)."""
     short = max(F4(0.0), F4(1.0) - abs(c))  # so the compiler knows it has a root
     a = F4(1.0) - short
-    p = F4(0.019150963394460607) + a * F4(-0.004258281352953221)
-    p = F4(0.08781391608686209) + a * (F4(-0.04478450782474688) + a * p)
-    p = F4(1.5707950515308307) + a * (F4(-0.21450454641508496) + a * p)
+    p = F4(-0.04478450782474688) + a * (F4(0.019150963394460607) + a * F4(-0.004258281352953221))
+    p = F4(1.5707950515308307) + a * (F4(-0.21450454641508496) + a * (F4(0.08781391608686209) + a * p))
     r = F4(sqrt(short)) * p
     return r if c >= F4(0.0) else F4(np.pi) - r
 
@@ -134,10 +132,9 @@ def place(x_m, y_m, carrier, indoor_db, grid, spread, field, spot, haze):
         px, py = I4(np.floor(x_m[i] * grid[5])) & I4(511), I4(np.floor(y_m[i] * grid[5])) & I4(511)
         pixel = I4(px + (py << I4(16))) if on_map else I4(0)
         walls = indoor_db[i] if on_map else F4(300.0)  # off the map all is silence
-        shared = field[field_at(pixel)]
+        here = field[field_at(pixel)]
         spot[0, i], spot[1, i] = I4((I4(carrier[i]) * tiles + tile) * CANDIDATES), pixel
-        haze[0, i] = unpack_field(shared, 0) * spread[2] - walls
-        haze[1, i] = unpack_field(shared, 1) * spread[3] - walls
+        haze[0, i], haze[1, i] = unpack_field(here, 0) * spread[2] - walls, unpack_field(here, 1) * spread[3] - walls
 
 
 @lanes
@@ -258,7 +255,5 @@ def indoor_loss_db(mode, bits, wall_db):
     if mode == 0:
         return F4(0.0)
     z = normal(U8(bits), 0, 0, 0)
-    if mode == 1:
-        return F4(max(9.0 + 5.0 * z, 0.0))
     inside_m = 25.0 * min(unit(mix64(U8(bits) + U8(1))), unit(mix64(U8(bits) + U8(2))))
-    return F4(max(wall_db + 0.5 * inside_m + 4.4 * z, 0.0))
+    return F4(max(9.0 + 5.0 * z if mode == 1 else wall_db + 0.5 * inside_m + 4.4 * z, 0.0))

@@ -147,8 +147,7 @@ def pcis(c: dict) -> np.ndarray:
 # Column, rule in words, and what it gives: one value, (omnidirectional, sector), or a function of the columns
 # so far; in an order in which each rule finds what it needs.
 RULES: tuple[tuple[str, str, Any], ...] = (
-    ("site_id", "cells within 1 m stand on one mast", masts),
-    ("cell_id", "site and a running number", cell_ids),
+    ("site_id", "cells within 1 m stand on one mast", masts), ("cell_id", "site and a running number", cell_ids),
     ("radio", "LTE", "LTE"), ("frequency_mhz", "1800 MHz", 1_800.0),
     ("arfcn", "middle of the band (TS 36.101 table 5.7.3-1, TS 38.104)", arfcns),
     ("mcc", "262", 262), ("mnc", "03", "03"), ("azimuth_deg", "omnidirectional", np.nan),
@@ -161,5 +160,4 @@ RULES: tuple[tuple[str, str, Any], ...] = (
     ("downtilt_deg", "the main beam meets the ground at 2/3 of the way to the next site, 2 to 12 degrees; "
                      "0 if omnidirectional", tilts),
     ("tac", "neighbouring sites in groups of at most 60", tracking_areas),
-    ("pci", "never the same among the 250 nearest cells of a carrier", pcis),
-)
+    ("pci", "never the same among the 250 nearest cells of a carrier", pcis))

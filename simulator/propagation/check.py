@@ -17,15 +17,14 @@ def broken(settings: Settings) -> list[str]:
     if not isinstance(made, Propagation):
         return [f"build(plan) returns a {type(made).__name__}, not a Propagation"]
     shapes = ((len(plan), 3), (3,), (kernels.SIGHT_STEPS,), (2,), (), (kernels.FIELD_PIXELS**2,))
-    arrays = made._asdict()
     if wrong := [f"{name} has shape {np.shape(array)}, {shape} of finite numbers is needed"
-                 for (name, array), shape in zip(arrays.items(), shapes, strict=True)
+                 for name, array, shape in zip(made._fields, made, shapes, strict=True)
                  if np.shape(array) != shape or not np.isfinite(array).all()]:
         return wrong
     lines = made.loss_db[:, :, None] + made.slope[:, None] * np.linspace(1, 4, 301)  # 10 m to 10 km
     losses = lines[:, :2].max(axis=1), lines.max(axis=1)
     promises = {
-        "build(plan) returns the same arrays every time": all(map(np.array_equal, arrays.values(), again)),
+        "build(plan) returns the same arrays every time": all(map(np.array_equal, made, again)),
         "loss does not fall with distance, in line of sight or out of it": (np.diff(losses, axis=-1) > -1e-9).all(),
         "sight is a probability": ((made.sight >= 0) & (made.sight <= 1)).all(),
         "sigma_db is not negative, site_correlation lies between 0 and 1":
