@@ -173,6 +173,6 @@ class Handset:
 
     def write(self, kind: Kind, time_ms: int):
         """Write what was said."""
-        out, self.link.said = rows_of(1), 0
-        procedures.write(self.me, self.link, int(kind), int(time_ms), self.law, self.place.net, out)
+        out = rows_of(1)
+        procedures.write(out, 0, self.me, self.link, int(kind), int(time_ms), self.me.cell, self.law, self.place.net)
         self.hear(out.events)

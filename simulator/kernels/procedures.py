@@ -29,10 +29,11 @@ REPORT_EVERY_MS, UPDATE_MS = 10_000, 150  # UPDATE_MS: from a handover to the up
 REPORTS_MAX = tl.CONNECTION_MS_MAX // REPORT_EVERY_MS  # of one connection
 
 # What one handset hears and says at a time, and its connection, if it has one.
-# heard, heard_dbm: what the radio just said, loudest first.  said: row of the next event.
+# heard, heard_dbm: what the radio just said, loudest first.  said, kind, said_ms, said_cell: events not yet written.
 # count, cell, level_dbm: the cells that a connection measures, filtered; better_ms: since when each is better than
 # the serving one, NEVER = it is not; report_ms: next periodic report; next_...: scratch.
-EACH = "heard u4, heard_dbm f4, cell u4, level_dbm f4, better_ms i8, next_cell u4, next_dbm f4, next_ms i8"
+EACH = ("heard u4, heard_dbm f4, kind u1, said_ms i8, said_cell u4, cell u4, level_dbm f4, better_ms i8, next_cell u4, "
+        "next_dbm f4, next_ms i8")
 ONCE = "x_m f4, y_m f4, said i8, connected u1, count i8, opened_ms i8, until_ms i8, looked_ms i8, report_ms i8"
 LINK = np.dtype([(*field.split(), (HEARD,)) for field in EACH.split(", ")]
                 + [tuple(field.split()) for field in ONCE.split(", ")], align=True)
@@ -132,31 +133,41 @@ def report_levels(e, link, person, time_ms, seed, net):
 
 
 @bare
-def write(h, link, kind, time_ms, law, net, out):
-    """Write an event of handset h, where it is.  Only what the grade of the tap hears is filled in."""
-    e, person = out.events[link.said], np.int64(h.person)
-    e.time_ms, e.subscriber, e.cell = law.start_ms + time_ms, h.subscriber, h.cell
+def write(out, n, h, link, kind, time_ms, cell, law, net):
+    """Write event n of handset h, on a cell; return n + 1.  Only what the grade of the tap hears is filled in."""
+    e, person = out.events[n], np.int64(h.person)
+    e.time_ms, e.subscriber, e.cell = law.start_ms + time_ms, h.subscriber, cell
     e.kind, e.flags, e.ta, e.aoa, e.rsrp[:], e.neighbour_pci[:] = kind, 0, NO_TA, NO_AOA, NO_RSRP, NO_PCI
-    out.x_m[link.said], out.y_m[link.said] = link.x_m, link.y_m
+    out.x_m[n], out.y_m[n] = link.x_m, link.y_m
     if law.grade != CORE and kind != SAY_RELEASE:
-        e.ta = timing_advance(law.seed, person, time_ms, link.x_m, link.y_m, net[h.cell])
+        e.ta = timing_advance(law.seed, person, time_ms, link.x_m, link.y_m, net[cell])
         if kind in (SAY_REPORT, SAY_HANDOVER):
             report_levels(e, link, person, time_ms, law.seed, net)
-    link.said += 1
+    return n + 1
 
 
 @bare
-def write_reports(h, link, time_ms, law, net, out):
-    """Write the periodic reports of grade mdt before time_ms.  Other events keep their times."""
+def write_reports(out, n, h, link, time_ms, law, net):
+    """Write the periodic reports of grade mdt before time_ms; return n.  Other events keep their times."""
     while link.connected and law.grade == MDT and link.report_ms < time_ms:
         at = max(link.report_ms, h.due_ms - tl.PERIODIC_MS + 1)
         if at < time_ms:
-            write(h, link, SAY_REPORT, at, law, net, out)
+            n = write(out, n, h, link, SAY_REPORT, at, h.cell, law, net)
         link.report_ms += REPORT_EVERY_MS
+    return n
 
 
 @bare
-def say(h, link, kind, time_ms, law, net, out):
+def write_said(out, n, h, link, law, net):
+    """Write what was said; return n."""
+    for k in range(link.said):
+        n = write(out, n, h, link, link.kind[k], link.said_ms[k], link.said_cell[k], law, net)
+    link.said = 0
+    return n
+
+
+@bare
+def say(h, link, kind, time_ms, law):
     """Say something after the last word; it is a contact, so the periodic update waits anew.
 
     A3 reports are heard at grade trace and above, yet take their place in time at any grade.
@@ -164,79 +175,81 @@ def say(h, link, kind, time_ms, law, net, out):
     time_ms = time_ms if h.due_ms == tl.NEVER else max(time_ms, h.due_ms - tl.PERIODIC_MS + 1)
     h.due_ms = time_ms + tl.PERIODIC_MS
     if kind != SAY_REPORT or law.grade != CORE:
-        write(h, link, kind, time_ms, law, net, out)
+        link.kind[link.said], link.said_ms[link.said], link.said_cell[link.said] = kind, time_ms, h.cell
+        link.said += 1
 
 
 @bare
-def camp(h, link, cell, time_ms, law, net, out):
+def camp(h, link, cell, time_ms, law, net):
     """Camp on a cell, or on none; update the tracking area where it is another or coverage was lost."""
     known, h.cell, h.tac = h.tac, cell, tl.LOST if cell == NO_CELL else net[cell].tac
     if h.tac != tl.LOST and known != tl.FRESH and known != h.tac:
-        say(h, link, SAY_TAU, time_ms, law, net, out)
+        say(h, link, SAY_TAU, time_ms, law)
 
 
 @bare
-def contact(h, link, kind, time_ms, law, net, out):
+def contact(h, link, kind, time_ms, law, net):
     """Camp on a cell and say something there; without one, try again after the periodic timer."""
-    camp(h, link, choose(h.cell, link), time_ms, law, net, out)
+    camp(h, link, choose(h.cell, link), time_ms, law, net)
     if h.cell == NO_CELL:
         h.due_ms = time_ms + tl.PERIODIC_MS
     elif kind != SAY_PERIODIC or h.due_ms == time_ms:  # an update of the area does for a periodic one
-        say(h, link, kind, time_ms, law, net, out)
+        say(h, link, kind, time_ms, law)
 
 
 @bare
-def watch(h, link, time_ms, law, net, out):
+def watch(h, link, time_ms, law, net):
     """Measure while connected: report and hand over, or find another cell after losing the link."""
     smooth(link, time_ms)
     serving = measured(link, h.cell)
     if serving < 0:
         h.cell, link.connected = link.heard[0], link.heard[0] != NO_CELL
         if link.connected:
-            say(h, link, SAY_AGAIN, time_ms, law, net, out)
+            say(h, link, SAY_AGAIN, time_ms, law)
     else:
         target = a3_target(link, serving, time_ms, law)
         if target == NO_CELL:
             return
-        say(h, link, SAY_REPORT, time_ms, law, net, out)
+        say(h, link, SAY_REPORT, time_ms, law)
         h.cell, time_ms = target, time_ms + prepare_ms(law, np.int64(h.person), time_ms)
-        say(h, link, SAY_HANDOVER, time_ms, law, net, out)
+        say(h, link, SAY_HANDOVER, time_ms, law)
     link.better_ms[:] = tl.NEVER
-    camp(h, link, h.cell, time_ms + UPDATE_MS, law, net, out)
+    camp(h, link, h.cell, time_ms + UPDATE_MS, law, net)
 
 
 @bare
-def act(h, link, what, about, time_ms, law, net, out):
+def act(h, link, what, about, time_ms, law, net):
     """Do what one look was for.  A look about an outage is of use to who is on that site."""
     if what == tl.OUTAGE and on_site(h, net, about):
         what = tl.MOVE if link.connected else tl.IDLE
     if what == tl.MOVE and link.connected:
-        watch(h, link, time_ms, law, net, out)
+        watch(h, link, time_ms, law, net)
     elif what == tl.IDLE:
-        camp(h, link, choose(h.cell, link), time_ms, law, net, out)
+        camp(h, link, choose(h.cell, link), time_ms, law, net)
     elif what == tl.START:
         paged = tl.is_paged(law, np.int64(h.person), time_ms)
-        contact(h, link, SAY_PAGED if paged else SAY_REQUEST, time_ms, law, net, out)
+        contact(h, link, SAY_PAGED if paged else SAY_REQUEST, time_ms, law, net)
         link.connected, link.count, link.opened_ms = h.cell != NO_CELL, 0, time_ms
         link.until_ms, link.report_ms = about, time_ms + REPORT_EVERY_MS
         smooth(link, time_ms)
         h.due_ms = h.due_ms if link.connected else about + tl.PERIODIC_MS
     elif what == tl.PERIODIC and time_ms == h.due_ms:  # unless the handset was in contact since this was due
-        contact(h, link, SAY_PERIODIC, time_ms, law, net, out)
+        contact(h, link, SAY_PERIODIC, time_ms, law, net)
     elif what in (tl.ATTACH, tl.DETACH):
         h.tac = tl.FRESH
-        contact(h, link, SAY_ATTACH if what == tl.ATTACH else SAY_DETACH, time_ms, law, net, out)
+        contact(h, link, SAY_ATTACH if what == tl.ATTACH else SAY_DETACH, time_ms, law, net)
         if what == tl.DETACH:
             h.cell, h.due_ms = NO_CELL, tl.NEVER
 
 
 @bare
-def hang_up(h, link, law, net, out):
-    """End the connection, if there is one."""
+def hang_up(out, n, h, link, law, net):
+    """End the connection, if there is one; return n."""
     if link.connected:
-        write_reports(h, link, link.until_ms, law, net, out)
-        say(h, link, SAY_RELEASE, link.until_ms, law, net, out)
+        n = write_reports(out, n, h, link, link.until_ms, law, net)
+        say(h, link, SAY_RELEASE, link.until_ms, law)
         link.connected = 0
+    return write_said(out, n, h, link, law, net)
 
 
 @bare
@@ -247,16 +260,16 @@ def follow(handsets, looks, count, cell, level_dbm, law, net, scratch, out, n):
     scratch         : LINK[1]     out : events EVENT[...], x_m, y_m f4[...]  written from row n on
     """
     link, before = scratch[0], np.int64(-1)
-    link.connected, link.said = 0, n
+    link.connected, link.said = 0, 0
     for i in range(count):
         row, what, time_ms = np.int64(looks.row[i]), np.int64(looks.what[i]), looks.time_ms[i] - law.start_ms
         h = handsets[row]
         if link.connected and (row != before or time_ms >= link.until_ms):
-            hang_up(handsets[before], link, law, net, out)
-        write_reports(h, link, time_ms, law, net, out)
+            n = hang_up(out, n, handsets[before], link, law, net)
+        n = write_reports(out, n, h, link, time_ms, law, net)
         before, link.x_m, link.y_m = row, looks.x_m[i], looks.y_m[i]
         for j in range(HEARD):
             link.heard[j], link.heard_dbm[j] = cell[i, j], level_dbm[i, j]
-        act(h, link, what, looks.about[i], time_ms, law, net, out)
-    hang_up(handsets[max(before, 0)], link, law, net, out)
-    return link.said
+        act(h, link, what, looks.about[i], time_ms, law, net)
+        n = write_said(out, n, h, link, law, net)
+    return hang_up(out, n, handsets[max(before, 0)], link, law, net)
