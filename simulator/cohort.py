@@ -6,12 +6,7 @@ from collections import namedtuple
 import numpy as np
 
 from probe.wire.events import EVENT
-from simulator.kernels.looks import list_looks
-from simulator.kernels.move import LEG, LEGS_MAX
-from simulator.kernels.order import in_time_order
-from simulator.kernels.procedures import LINK, MDT, REPORTS_MAX, follow
-from simulator.kernels.radio import HEARD
-from simulator.kernels.timeline import HANDSET, START, begin
+from simulator.kernels import looks, move, order, procedures, radio, timeline
 
 LOOKS = 24_576  # at a time: they stay in a processor's cache
 ROOM, EVENTS_A_LOOK = 16_384, 4  # ROOM: more looks than one handset needs in a step
@@ -45,8 +40,8 @@ class Bench:
 
     def __init__(self):
         self.looks = Looks(*(np.empty(LOOKS, kind) for kind in LOOK_TYPES))
-        self.cell, self.level_dbm = np.empty((LOOKS, HEARD), "u4"), np.empty((LOOKS, HEARD), "f4")
-        self.legs, self.link = np.empty(LEGS_MAX, LEG), np.zeros(1, LINK)
+        self.cell, self.level_dbm = np.empty((LOOKS, radio.HEARD), "u4"), np.empty((LOOKS, radio.HEARD), "f4")
+        self.legs, self.link = np.empty(move.LEGS_MAX, move.LEG), np.zeros(1, procedures.LINK)
 
 
 class Cohort:
@@ -55,9 +50,9 @@ class Cohort:
     def __init__(self, place: Place, subscriber: np.ndarray, person: np.ndarray, bench: Bench):
         """subscriber u8[n] rising, person u4[n]."""
         self._place, self._bench = place, bench
-        self._handsets = np.zeros(len(person), HANDSET)
+        self._handsets = np.zeros(len(person), timeline.HANDSET)
         self._handsets["subscriber"], self._handsets["person"] = subscriber, person
-        begin(self._handsets, place.law, place.tables, place.country, bench.legs)
+        timeline.begin(self._handsets, place.law, place.tables, place.country, bench.legs)
         self._waiting, self._count, self.digest = rows_of(256), 0, hashlib.sha256()
 
     def advance(self, begin_ms: int, end_ms: int, out: Rows, n: int) -> tuple[Rows, int]:
@@ -66,17 +61,18 @@ class Cohort:
         Times since the start of the world.  Events that a connection brings later wait for their turn.
         """
         place, bench = self._place, self._bench
-        law, looks, row = place.law, bench.looks, 0
+        law, asked, row = place.law, bench.looks, 0
         while row < len(self._handsets):
-            count, row = list_looks(self._handsets, row, begin_ms, end_ms, law, place.tables, place.net,
-                                    place.failures, place.country, bench.legs, looks, ROOM)
-            place.radio.measure(*(a[:count] for a in (*looks[3:], bench.cell, bench.level_dbm)))
-            reports = REPORTS_MAX * np.count_nonzero(looks.what[:count] == START) if law.grade == MDT else 0
-            room = self._count + EVENTS_A_LOOK * count + reports  # for all that these looks can lead to
-            self._waiting = grown(self._waiting, self._count, room)
-            self._count = follow(self._handsets, looks, count, bench.cell, bench.level_dbm, law, place.net,
-                                 bench.link, self._waiting, self._count)
+            count, row = looks.list_looks(self._handsets, row, begin_ms, end_ms, law, place.tables, place.net,
+                                          place.failures, place.country, bench.legs, asked, ROOM)
+            place.radio.measure(*(a[:count] for a in (*asked[3:], bench.cell, bench.level_dbm)))
+            starts = np.count_nonzero(asked.what[:count] == timeline.START) if law.grade == procedures.MDT else 0
+            room = EVENTS_A_LOOK * count + procedures.REPORTS_MAX * starts  # for all that these looks can lead to
+            self._waiting = grown(self._waiting, self._count, self._count + room)
+            self._count = procedures.follow(self._handsets, asked, count, bench.cell, bench.level_dbm, law, place.net,
+                                            bench.link, self._waiting, self._count)
         out, first, start_ms = grown(out, n, n + self._count), n, int(law.start_ms)
-        self._count, n = in_time_order(self._waiting, self._count, start_ms + begin_ms, start_ms + end_ms, out, n)
+        span_ms = start_ms + begin_ms, start_ms + end_ms
+        self._count, n = order.in_time_order(self._waiting, self._count, *span_ms, out, n)
         self.digest.update(out.events[first:n])
         return out, n

@@ -4,7 +4,6 @@ import shutil
 import tempfile
 from collections import namedtuple
 from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -28,16 +27,12 @@ SECTIONS = {"traffic": traffic.TrafficSettings, "probe": ProbeSettings, "collect
             "slots": slots.SlotSettings, "privacy": ledger.PrivacySettings}
 
 
-class Stage(namedtuple("Stage", "scenario collector slots privacy plan report")):
+class Stage(namedtuple("Stage", "scenario persons collector slots privacy plan report")):
     """A scenario whose every section has been checked, and the network that it gives.
 
-    collector, slots and privacy are settings; report says what of the plan was imputed and dropped.
+    persons: how many people live in it; collector, slots and privacy are settings; report says what of the plan
+    was imputed and dropped.
     """
-
-    @property
-    def persons(self) -> int:
-        """Return how many people live in this world."""
-        return population.persons_of(self.scenario.handsets, self.scenario.population.share)
 
     @property
     def extrapolation(self) -> float:
@@ -70,7 +65,7 @@ def checked(name_or_path: str, sets: list[str]) -> Stage:
             file = f"{error.where}: " if Path(error.where).suffix and "footfall." not in error.where else ""
             problems.extend(f"{place} {file}{problem}" for problem in error.problems)
 
-    given = {**vars(scenario), "slots": {**scenario.slots, "zone": scenario.world.zone}}
+    given = {**scenario._asdict(), "slots": {**scenario.slots, "zone": scenario.world.zone}}
     if "zone" in scenario.slots:
         problems.append("[slots] zone: is that of [world]; set world.zone")
     if scenario.slots.get("slot_s", SLOT_S) != SLOT_S:
@@ -90,7 +85,8 @@ def checked(name_or_path: str, sets: list[str]) -> Stage:
         problems.append("[layout] no cell serves: handsets attach to LTE cells, and not to band B32")
     if problems:
         raise ConfigError(f"scenario {scenario.name}", problems)
-    return Stage(scenario, found["collector"], found["slots"], found["privacy"], *made)
+    persons = population.persons_of(scenario.handsets, scenario.population.share)
+    return Stage(scenario, persons, found["collector"], found["slots"], found["privacy"], *made)
 
 
 def fresh(out: Path, force: bool) -> Path:
@@ -177,7 +173,7 @@ class Deployment:
         an_edge = an_edge._replace(sealer_endpoint=ready("sealer"))
         for shard, (world, worker) in enumerate(pairs):
             if shard:
-                start(world, "simulator.tap:world_main", replace(a_world, shard=shard))
+                start(world, "simulator.tap:world_main", a_world._replace(shard=shard))
             start(worker, "collector.edge.agent:worker_main", an_edge._replace(worker=shard))
             if not shard:
                 ready(worker, world)

@@ -3,19 +3,17 @@
 import json
 import re
 import tomllib
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from probe.base import clock
+from probe.base import clock, plane
 from probe.base.config import ConfigError, Settings, did_you_mean, needs, parse, read_text
-from probe.base.plane import LocalFrame
 from probe.wire import areas as wire
 from simulator.layouts import hexagonal
 from simulator.population import PopulationSettings
@@ -68,24 +66,14 @@ OURS: dict[str, type[Settings]] = {"world": WorldSettings, "population": Populat
 SECTIONS = (*OURS, "traffic", "layout", "propagation", "probe", "collector", "slots", "privacy")
 
 
-@dataclass(frozen=True)
-class Scenario:
+class Scenario(NamedTuple("Scenario", [
+        ("name", str), ("world", WorldSettings), ("population", PopulationSettings), ("area", AreaSettings),
+        ("traffic", dict), ("layout", dict), ("propagation", dict), ("probe", dict), ("collector", dict),
+        ("slots", dict), ("privacy", dict)])):
     """A checked scenario.  Sections of other rooms are kept as they were given.
 
     layout and propagation name a plugin as `kind`; see probe.base.plugins.settings.
     """
-
-    name: str
-    world: WorldSettings
-    population: PopulationSettings
-    area: AreaSettings
-    traffic: dict[str, Any]
-    layout: dict[str, Any]
-    propagation: dict[str, Any]
-    probe: dict[str, Any]
-    collector: dict[str, Any]
-    slots: dict[str, Any]
-    privacy: dict[str, Any]
 
     @property
     def start_ms(self) -> int:
@@ -206,7 +194,7 @@ def made_areas(settings: AreaSettings) -> str:
                     np.mgrid[rows, rows][::-1].reshape(2, -1) * side_m)
     corner_m = 1_000 * np.sqrt(settings.cell_km2 / (corners / 2 * np.sin(2 * np.pi / corners)))
     angle = 2 * np.pi / corners * (np.arange(corners + 1) % corners + 0.5)  # the ring ends where it begins
-    frame, features = LocalFrame(settings.latitude, settings.longitude), []
+    frame, features = plane.LocalFrame(settings.latitude, settings.longitude), []
     for number, (x, y) in enumerate(zip(*middles, strict=True), 1):
         latitude, longitude = frame.to_degrees(x + corner_m * np.cos(angle), y + corner_m * np.sin(angle))
         ring = [[round(at, 7) for at in place] for place in np.stack([longitude, latitude], axis=1).tolist()]

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from math import inf
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import zmq
@@ -24,18 +24,10 @@ FRAMES_WAITING = 4  # a worker that falls behind makes the world wait; nothing i
 FRAME_EVENTS, TRUTH_PERSONS, WAIT_MS, FLUSH_MS, PROGRESS_S = 16_384, 10_000, 200, 30_000, 0.3
 
 
-@dataclass(frozen=True)
-class WorldConfig:
+class WorldConfig(NamedTuple("WorldConfig", [
+        ("scenario", Scenario), ("plan_path", str), ("shard", int), ("shards", int), ("purpose", str), ("basis", str),
+        ("speed", float), ("lateness_ms", int)])):
     """What a world process is told.  speed: simulated seconds a second, 0 = as fast as possible."""
-
-    scenario: Scenario
-    plan_path: str
-    shard: int = 0
-    shards: int = 1
-    purpose: str = "market_research"
-    basis: str = "consent"
-    speed: float = 0.0
-    lateness_ms: int = 60_000
 
 
 class Stopped(Exception):
@@ -103,10 +95,10 @@ def truth_of(config: WorldConfig, world: World, heed) -> np.ndarray:
 
 def warm(config: WorldConfig, place: Place) -> None:
     """Compile every kernel on a quarter of an hour of a few handsets."""
-    few = replace(config.scenario, world=config.scenario.world.model_copy(update={"handsets": 640, "hours": 0.25}))
+    few = config.scenario._replace(world=config.scenario.world.model_copy(update={"handsets": 640, "hours": 0.25}))
     world = World(few, place)
     world.run(lambda batch: None)
-    truth_of(replace(config, scenario=few), world, lambda: None)
+    truth_of(config._replace(scenario=few), world, lambda: None)
 
 
 def world_main(config: WorldConfig, pipe: Connection) -> None:

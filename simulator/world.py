@@ -7,20 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import simpy
 
-from probe.base import plugins
-from probe.base.clock import SECOND_MS
-from probe.base.config import parse
+from probe.base import clock, config, plugins
 from probe.wire.cells import Plan
+from simulator import network, population, traffic
 from simulator.cohort import Bench, Cohort, Place, grown, rows_of
-from simulator.kernels.order import in_time_order
-from simulator.kernels.people import BUCKETS, buckets
-from simulator.kernels.timeline import LOOK_AHEAD_MS, SLOT_MS
-from simulator.layouts.complete import complete
-from simulator.network import Load, base_station, failures_of, net_of
-from simulator.population import country, subscribers
+from simulator.kernels import order, people, timeline
 from simulator.radio import Radio
 from simulator.scenario import Scenario
-from simulator.traffic import TrafficSettings, law_of
 
 MARGIN_M = 3_000.0  # of radio beyond the map
 
@@ -30,22 +23,17 @@ MARGIN_M = 3_000.0  # of radio beyond the map
 Batch = namedtuple("Batch", "events x_m y_m watermark_ms")
 
 
-def plan_of(scenario: Scenario) -> Plan:
-    """Return the network of a scenario."""
-    rows = plugins.settings("footfall.layouts", "layout", scenario.layout).build()  # type: ignore[attr-defined]
-    return complete(rows, scenario.areas.frame)[0]
-
-
 def place_of(scenario: Scenario, plan: Plan) -> Place:
     """Return what all handsets of a scenario share."""
-    world, seed, people = scenario.world, scenario.world.seed, country(scenario.areas, scenario.population)
+    world, seed, country = scenario.world, scenario.world.seed, population.country(scenario.areas, scenario.population)
     loss = plugins.settings("footfall.propagation", "propagation", scenario.propagation).build(plan)  # type: ignore[attr-defined]
-    reach_m = people.reach_m + np.hypot(people.middle_x_m, people.middle_y_m) + MARGIN_M
+    reach_m = country.reach_m + np.hypot(country.middle_x_m, country.middle_y_m) + MARGIN_M
     radio = Radio(plan, scenario.areas.frame, reach_m, loss, seed)
-    settings, grade = parse(TrafficSettings, "[traffic]", scenario.traffic), scenario.probe.get("grade", "trace")
-    law, tables = law_of(settings, seed, scenario.start_ms, scenario.end_ms, world.zone, radio.wall_db, grade)
-    failures = failures_of(radio, seed, settings, scenario.end_ms - scenario.start_ms + LOOK_AHEAD_MS)
-    return Place(law, tables, people, radio, net_of(radio), failures)
+    settings = config.parse(traffic.TrafficSettings, "[traffic]", scenario.traffic)
+    begin_ms, end_ms, grade = scenario.start_ms, scenario.end_ms, scenario.probe.get("grade", "trace")
+    law, tables = traffic.law_of(settings, seed, begin_ms, end_ms, world.zone, radio.wall_db, grade)
+    failures = network.failures_of(radio, seed, settings, end_ms - begin_ms + timeline.LOOK_AHEAD_MS)
+    return Place(law, tables, country, radio, network.net_of(radio), failures)
 
 
 def events_digest(bucket_digests: list[bytes]) -> str:
@@ -58,11 +46,12 @@ class World:
 
     def __init__(self, scenario: Scenario, place: Place, shard: int = 0, shards: int = 1):
         assert 64 % shards == 0 and 0 <= shard < shards, "the shards of a world divide its 64 buckets"
-        self.place, self.load, self.events, self._step_ms = place, Load(place.net), 0, scenario.world.step_s * SECOND_MS
+        self.place, self.load, self.events = place, network.Load(place.net), 0
+        self._step_ms = scenario.world.step_s * clock.SECOND_MS
         self._start_ms, self._length_ms = scenario.start_ms, scenario.end_ms - scenario.start_ms
-        known = subscribers(place.country, scenario.world.seed, scenario.handsets, scenario.population)
-        bucket, bench = buckets(len(known))[known["person"]], Bench()
-        mine = {b: known[bucket == b] for b in range(shard, int(BUCKETS), shards)}
+        known = population.subscribers(place.country, scenario.world.seed, scenario.handsets, scenario.population)
+        bucket, bench = people.buckets(len(known))[known["person"]], Bench()
+        mine = {b: known[bucket == b] for b in range(shard, int(people.BUCKETS), shards)}
         self.cohorts = {b: Cohort(place, rows["subscriber"], rows["person"], bench) for b, rows in mine.items()}
         self._heard, self._sorted, self._count = rows_of(1 << 12), rows_of(1 << 12), 0
 
@@ -70,11 +59,11 @@ class World:
         """Let time pass, handing over the events of each step; the last is empty, its watermark late."""
         env, place = simpy.Environment(), self.place
         for site in np.unique(place.failures.site).tolist():
-            env.process(base_station(env, site, place.radio, place.failures, self._start_ms))
+            env.process(network.base_station(env, site, place.radio, place.failures, self._start_ms))
         for cohort in self.cohorts.values():
             env.process(self._steps(env, self._live, cohort))
         env.run(env.process(self._steps(env, self._deliver, deliver)))
-        deliver(Batch(*rows_of(0), self._start_ms + self._length_ms + lateness_ms + SECOND_MS))
+        deliver(Batch(*rows_of(0), self._start_ms + self._length_ms + lateness_ms + clock.SECOND_MS))
 
     def bucket_digests(self) -> dict[int, bytes]:
         """Return the SHA-256 over the events of every bucket of this shard, in the canonical order."""
@@ -93,9 +82,9 @@ class World:
     def _deliver(self, begin_ms: int, end_ms: int, deliver: Callable[[Batch], None]) -> None:
         first_ms, last_ms = self._start_ms + begin_ms, self._start_ms + end_ms
         self._sorted = grown(self._sorted, 0, self._count)
-        self._count, n = in_time_order(self._heard, self._count, first_ms, last_ms, self._sorted, 0)
+        self._count, n = order.in_time_order(self._heard, self._count, first_ms, last_ms, self._sorted, 0)
         batch, self.events = Batch(*(*(column[:n] for column in self._sorted), last_ms)), self.events + n
         self.load.add(batch.events)
-        if last_ms % SLOT_MS == 0:
-            self.load.close(last_ms // SLOT_MS - 1)
+        if last_ms % timeline.SLOT_MS == 0:
+            self.load.close(last_ms // timeline.SLOT_MS - 1)
         deliver(batch)

@@ -5,12 +5,19 @@ from functools import cache
 import numpy as np
 import simpy
 
+from probe.base import plugins
 from simulator.handset import Handset
 from simulator.kernels.timeline import CONNECTION_MS_MAX
+from simulator.layouts.complete import complete
 from simulator.network import base_station
 from simulator.population import subscribers
 from simulator.scenario import load
-from simulator.world import World, events_digest, place_of, plan_of
+from simulator.world import World, events_digest, place_of
+
+
+def plan_of(scenario):
+    """Return the network of a scenario."""
+    return complete(plugins.settings("footfall.layouts", "layout", scenario.layout).build(), scenario.areas.frame)[0]
 
 
 @cache

@@ -9,20 +9,20 @@ import zmq
 
 from probe.wire import cells, events
 from simulator.tap import WorldConfig, world_main
-from simulator.world import events_digest, plan_of
-from tests.builders_signalling import digest, small
+from simulator.world import events_digest
+from tests.builders_signalling import digest, plan_of, small
 
 
 class Process:
     """world_main in a thread, with the pipe and the socket of its neighbours."""
 
-    def __init__(self, tmp_path, *sets, **options):
+    def __init__(self, tmp_path, *sets, speed=0.0):
         self.scenario = small(*sets)[0]
         path = tmp_path / "plan.csv"
         self.plan = plan_of(self.scenario)
         path.write_text(cells.to_csv(self.plan), encoding="utf-8")
         self.pipe, theirs = Pipe()
-        config = WorldConfig(self.scenario, str(path), **options)
+        config = WorldConfig(self.scenario, str(path), 0, 1, "market_research", "consent", speed, lateness_ms=60_000)
         self.thread = Thread(target=world_main, args=(config, theirs), daemon=True)
         self.thread.start()
         self.socket = zmq.Context.instance().socket(zmq.PULL)
