@@ -12,10 +12,7 @@ import zmq
 
 from collector.edge import collect, seal, slots
 from probe import consent, identity, probe
-from probe.base import plugins, process
-from probe.base.clock import WallClock
-from probe.base.config import ConfigError, RunError, parse, read_text
-from probe.base.packing import Batch, WireError
+from probe.base import clock, config, packing, plugins, process
 from probe.wire import areas, cells, events, subscribers
 
 POLL_MS, PATIENCE_MS = 100, 30_000
@@ -30,33 +27,33 @@ class WorkerConfig(NamedTuple("WorkerConfig", [
     """What an edge worker is told.  seed = None draws keys from the operating system."""
 
 
-def worker_main(config: WorkerConfig, pipe: Connection) -> None:
+def worker_main(told: WorkerConfig, pipe: Connection) -> None:
     """Count every event of one shard until the watermark has passed until_ms, or told to stop; report."""
     keep_memory_private()
-    work = Work(config, WallClock())
+    work = Work(told, clock.WallClock())
     with process.sockets((zmq.PULL, WORLD), (zmq.PUSH, SEALER)) as (source, sealer):
         source.bind("tcp://127.0.0.1:*")
-        sealer.connect(process.loopback(config.sealer_endpoint))
+        sealer.connect(process.loopback(told.sealer_endpoint))
         pipe.send(("ready", {"endpoint": process.endpoint(source)}))
         try:
             while not work.finished and not process.told_to_stop(pipe):
                 for partial_tally in work.take(source.recv_multipart()) if source.poll(POLL_MS) else ():
                     sealer.send(partial_tally)
         except zmq.Again:
-            raise RunError(f"the sealer has not taken a tally for {PATIENCE_MS // 1000} s") from None
+            raise config.RunError(f"the sealer has not taken a tally for {PATIENCE_MS // 1000} s") from None
     pipe.send(("done", work.report()))
 
 
 class Work:
     """The stages between the two sockets, decode, probe, collector, each on its stopwatch; all is compiled."""
 
-    def __init__(self, told: WorkerConfig, clock: WallClock):
-        self._clock, self._worker = clock, told.worker
-        parse(probe.ProbeSettings, "[probe]", told.probe)
-        grid = slots.Slots(parse(slots.SlotSettings, "[slots]", {"zone": told.zone, **told.slots}), told.start_ms)
-        plan = cells.from_csv(read_text(Path(told.plan_path), "the plan"), told.plan_path)
+    def __init__(self, told: WorkerConfig, watch: clock.WallClock):
+        self._watch, self._worker = watch, told.worker
+        config.parse(probe.ProbeSettings, "[probe]", told.probe)
+        grid = slots.Slots(config.parse(slots.SlotSettings, "[slots]", {"zone": told.zone} | told.slots), told.start_ms)
+        plan = cells.from_csv(config.read_text(Path(told.plan_path), "the plan"), told.plan_path)
         where, plan_digest = areas.read(Path(told.areas_path)), plan.digest()
-        name = parse(collect.CollectorSettings, "[collector]", told.collector).locator
+        name = config.parse(collect.CollectorSettings, "[collector]", told.collector).locator
         locate = plugins.settings("footfall.locators", "collector", {"kind": name}).build(plan, where).locate
         metric = plugins.settings("footfall.metrics", "collector", {"kind": "presence"})
         known = read_subscribers(told.subscribers_path)
@@ -68,14 +65,14 @@ class Work:
         self._collector = collect.Collector(grid, partial(self._timed, "triangulate", locate), tally())
         self._table, self._end_ms, self.finished = metric.table, told.until_ms + grid.lateness_ms, False
         self._core_s, self._poisoned, self._why = dict.fromkeys(("tap", "triangulate", "count"), 0.0), 0, ""
-        nothing = self._probe.observe(Batch(plan_digest, told.start_ms, told.worker, np.zeros(0, events.EVENT)))
+        nothing = self._probe.observe(packing.Batch(plan_digest, told.start_ms, told.worker, np.zeros(0, events.EVENT)))
         collect.Collector(grid, locate, tally()).push(nothing, grid.start_ms + grid.length_ms + grid.lateness_ms)
 
     def take(self, frames: list[bytes]) -> list[bytes]:
         """Take one message; return the partial tallies it closes.  A poisoned one is counted and skipped."""
         try:
             observations = self._timed("tap", lambda: self._probe.observe(events.decode(b"".join(frames))))
-        except WireError as error:
+        except packing.WireError as error:
             self._poisoned, self._why = self._poisoned + 1, str(error)
             return []
         self.finished = (watermark_ms := self._probe.watermark_ms) >= self._end_ms
@@ -84,8 +81,8 @@ class Work:
         return [seal.encode(self._worker, self._table, slot, tally, watermark_ms) for slot, tally in closed]
 
     def _timed(self, stage: str, do: Any, *given) -> Any:
-        begin_s, found = self._clock.cpu_s(), do(*given)
-        self._core_s[stage] += self._clock.cpu_s() - begin_s
+        begin_s, found = self._watch.cpu_s(), do(*given)
+        self._core_s[stage] += self._watch.cpu_s() - begin_s
         return found
 
     def account(self) -> dict[str, int]:
@@ -106,8 +103,9 @@ def read_subscribers(path: str) -> subscribers.Subscribers:
     """Return the subscribers, or say what is wrong with the file; never what is in it."""
     try:
         return subscribers.decode(Path(path).read_bytes())
-    except (OSError, WireError) as error:
-        raise ConfigError(path, [f"the subscribers file cannot be read: {getattr(error, 'strerror', error)}"]) from None
+    except (OSError, packing.WireError) as error:
+        why = getattr(error, "strerror", error)
+        raise config.ConfigError(path, [f"the subscribers file cannot be read: {why}"]) from None
 
 
 def keep_memory_private() -> None:

@@ -12,8 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import BeforeValidator, Field
 
 from collector.edge.kernels.gaussian import LIMIT
-from probe.base.config import ConfigError, Settings, needs
-from probe.base.main import RunError
+from probe.base.config import ConfigError, RunError, Settings, needs
 from probe.wire.release import Statement
 
 # 0.1 means a tenth, as it is written, not the binary number that is nearest to it.

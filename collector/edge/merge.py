@@ -4,9 +4,8 @@ import numpy as np
 
 from probe.wire.observations import OBSERVATION
 
-BATCH_MIN = 1 << 14
 RAW = np.dtype((np.void, OBSERVATION.itemsize))  # numpy moves rows as bytes 20 times faster than as records
-PERSON_BITS = 20  # of the pseudonym in a sort key, below the time
+BATCH_MIN, PERSON_BITS = 1 << 14, 20  # bits of the pseudonym in a sort key, below the time
 
 
 class Merge:

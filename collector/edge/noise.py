@@ -8,8 +8,8 @@ import numpy as np
 
 from collector.edge.kernels import gaussian
 
-DOMAIN, BULK_BYTES = b"footfall release noise 1", 1 << 16
-BLOCKS = 8  # of 32 bytes, for a cell of a seeded run; doubled for the few that need more
+# BLOCKS of 32 bytes, for a cell of a seeded run; doubled for the few that need more.
+DOMAIN, BULK_BYTES, BLOCKS = b"footfall release noise 1", 1 << 16, 8
 
 
 def drawn(count: int, p: int, d: int, source: Callable[[int], bytes] = os.urandom,

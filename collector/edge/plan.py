@@ -2,7 +2,6 @@
 
 from collections import namedtuple
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
@@ -29,31 +28,27 @@ AT_HOME, OUTSIDE = 0.6, 0.05
 Grid = namedtuple("Grid", "x_m y_m step_m")
 
 
-class Ground(NamedTuple):
-    """The area raster as kernels take it, and the points that stand for a Gaussian."""
+class Ground(namedtuple("Ground", "bins first terms points")):
+    """The area raster as kernels take it, and the points that stand for a Gaussian.
 
-    bins: np.ndarray  # u2[rows, columns]
-    first: tuple[int, int]  # column and row of bins[0, 0] in the grid
-    terms: np.ndarray  # f8[2, 6]
-    points: np.ndarray  # f8[64, 2] standard normal
-
-
-class Believed(NamedTuple):
-    """What a locator may know of the network, as kernels take it.
-
-    cells      : CELL[n]      one row a row of the plan
-    masts      : MAST[m]      by carrier, then place
-    mast_cells : i8[k]        serving cells by mast
-    carrier_first : i8[c + 1] row of masts where a carrier begins
+    bins   : u2[rows, columns]
+    first  : (i8, i8)  column and row of bins[0, 0] in the grid
+    terms  : f8[2, 6]
+    points : f8[64, 2] standard normal
     """
 
-    cells: np.ndarray
-    masts: np.ndarray
-    mast_cells: np.ndarray
-    carrier_first: np.ndarray
-    pci: np.ndarray  # i8[n]
-    ground: Ground
-    density: np.ndarray  # f8[areas] people by square metre, the mean over the named areas = 1
+
+class Believed(namedtuple("Believed", "cells masts mast_cells carrier_first pci ground density")):
+    """What a locator may know of the network, as kernels take it.
+
+    cells         : CELL[n]    one row a row of the plan
+    masts         : MAST[m]    by carrier, then place
+    mast_cells    : i8[k]      serving cells by mast
+    carrier_first : i8[c + 1]  row of masts where a carrier begins
+    pci           : i8[n]
+    ground        : Ground
+    density       : f8[areas]  people by square metre, the mean over the named areas = 1
+    """
 
 
 def read(plan: Plan, areas: AreaSet) -> Believed:
@@ -109,12 +104,13 @@ def people_density(areas: AreaSet) -> np.ndarray:
     return density
 
 
-class Tables(NamedTuple):
-    """Fixes that need no arithmetic: one a serving cell, and one for each of its timing advances."""
+class Tables(namedtuple("Tables", "first fixes foot")):
+    """Fixes that need no arithmetic: one a serving cell, and one for each of its timing advances.
 
-    first: np.ndarray  # i8[cells + 2] row of `fixes` where a cell begins: cell only, TA 0, TA 1, ...
-    fixes: np.ndarray  # FIX[first[-1]]; of a cell that never serves, and of one beyond the plan, a row of no fix
-    foot: np.ndarray  # f4[cells, 3] point x, y and variance of each footprint
+    first : i8[cells + 2]   row of `fixes` where a cell begins: cell only, TA 0, TA 1, ...
+    fixes : FIX[first[-1]]  of a cell that never serves, and of one beyond the plan, a row of no fix
+    foot  : f4[cells, 3]    point x, y and variance of each footprint
+    """
 
     def locate(self, observations: np.ndarray, fixes: np.ndarray) -> None:
         """Write FIX[n] for OBSERVATION[n] by the cell alone."""

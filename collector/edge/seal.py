@@ -12,7 +12,6 @@ from collector.edge.ledger import Charge, Ledger
 from collector.edge.spool import SLOT_MAX, Spool
 from probe.base.packing import VERSION, opened, pack, require
 from probe.wire import release
-from probe.wire.release import Flag, Kind, Release, Statement
 
 MAGIC, TYPES, SIZE_MAX = "footfall.partial", (int, int, int, bytes, int), 1 << 20
 Source = Callable[[int, int, int, int, int], np.ndarray]  # of (table, slot, count, p, d): noise, sigma = p/d
@@ -55,12 +54,12 @@ class Sealer:
     tables : statements by number;  axes : 8 bytes, digest of the area set
     """
 
-    def __init__(self, spool: Spool, tables: dict[int, Statement], probe: int, axes: bytes, source: Source,
+    def __init__(self, spool: Spool, tables: dict[int, release.Statement], probe: int, axes: bytes, source: Source,
                  seeded: bool, witness: Witness | None = None):
         self._spool, self._tables, self._probe, self._axes = spool, tables, probe, axes
         self._ledger = Ledger({table: stated.rho for table, stated in tables.items()}, spool.charges())
         assert seeded or witness is None, "a tally before noise is for seeded simulations only"
-        self._source, self._flags, self._witness = source, Flag.SEEDED if seeded else Flag(0), witness
+        self._source, self._flags, self._witness = source, release.Flag.SEEDED if seeded else release.Flag(0), witness
 
     def recover(self) -> int:
         """Declare lost what a crash left between intent and release; return how many slots."""
@@ -77,17 +76,17 @@ class Sealer:
         self._spool.intend(charge)
         noised = tally + self._source(table, slot, len(tally), stated.sigma_p, stated.sigma_d)
         values = (noised + stated.tally_units // 2) // stated.tally_units
-        frame = self._keep(table, slot, Kind.RELEASE, self._flags, stated, values, "")
+        frame = self._keep(table, slot, release.Kind.RELEASE, self._flags, stated, values, "")
         if self._witness:
             self._witness(table, slot, tally)
         return frame
 
     def lose(self, table: int, slot: int, reason: str) -> bytes:
         """Return the frame of the word that a slot has no value and never will."""
-        return self._keep(table, slot, Kind.LOST, Flag(0), None, None, reason)
+        return self._keep(table, slot, release.Kind.LOST, release.Flag(0), None, None, reason)
 
     def _keep(self, table: int, slot: int, *content) -> bytes:
         named = self._probe, self._spool.inc, self._spool.next_seq, table, slot, self._axes
-        frame = release.encode(Release(*named, *content))
+        frame = release.encode(release.Release(*named, *content))
         self._spool.put(table, slot, frame)
         return frame

@@ -12,19 +12,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from functools import partial
 from importlib.metadata import version
 from itertools import islice
-from math import inf
 from pathlib import Path
 
 from collector.edge.ledger import Charge
-from probe.base import record
-from probe.base.main import RunError
-from probe.base.packing import WireError
-from probe.base.tally import Tally
+from probe.base import config, packing, record, tally
 from probe.wire import envelope, release
-from probe.wire.envelope import Ack, Beat, Hello, Nack, Welcome
 
 APPLICATION_ID = 0x46465350  # "FFSP"
 BUILD, WINDOW, RETRY_S, SLOT_MAX = f"footfall {version('footfall')}", 32, 2.0, (1 << 32) - 1
@@ -97,9 +91,9 @@ class Delivery:
 
     def __init__(self, spool: Spool, probe: int, last_slot: int = SLOT_MAX):
         self._spool, self._probe, self._last_slot = spool, probe, last_slot
-        self.welcome, self._asked_s, self.watermark_ms, self.tally = False, -inf, 0, Tally()
+        self.welcome, self._asked_s, self.watermark_ms, self.tally = False, -RETRY_S, 0, tally.Tally()
         self._sent_s: dict[int, float] = {}  # by sequence number, of the window
-        self._beat: Beat | None = None  # the last one said
+        self._beat: envelope.Beat | None = None  # the last one said
 
     @property
     def settled(self) -> bool:
@@ -113,7 +107,7 @@ class Delivery:
                 return []
             self._asked_s = now_s
             stands = self._spool.inc, self._spool.next_seq, next(iter(self._spool.waiting), self._spool.next_seq)
-            return [envelope.encode(Hello([release.PROTO], [release.SCHEMA], self._probe, *stands, BUILD))]
+            return [envelope.encode(envelope.Hello([release.PROTO], [release.SCHEMA], self._probe, *stands, BUILD))]
         ready, beat = self.due(now_s), self._beat_now()
         frames = [envelope.encode(beat)] if ready or beat != self._beat else []
         self._beat = beat
@@ -127,7 +121,7 @@ class Delivery:
 
     def due(self, now_s: float) -> list[int]:
         """Return what to send now: of the oldest that fit the window, the new and those unanswered for RETRY_S."""
-        window = {seq: self._sent_s.get(seq, -inf) for seq in islice(self._spool.waiting, WINDOW)}
+        window = {seq: self._sent_s.get(seq, -RETRY_S) for seq in islice(self._spool.waiting, WINDOW)}
         ready = [seq for seq, sent_s in window.items() if now_s - sent_s >= RETRY_S]
         self._sent_s = window | dict.fromkeys(ready, now_s)
         return ready
@@ -136,26 +130,26 @@ class Delivery:
         """Take one answer; raise RunError when a person has to look."""
         try:
             answer = envelope.decode(frame)
-        except WireError:
+        except packing.WireError:
             return self.tally.count("bad_answers")
-        if isinstance(answer, Welcome):
+        if isinstance(answer, envelope.Welcome):
             self.welcome, self._beat = True, None
             for table, slot in zip(answer.last_slots[::2], answer.last_slots[1::2], strict=True):
                 ahead = slot - self._spool.closed.get(table, slot)  # what this spool, perhaps a copy, never sealed
                 self.tally.count("held_by_store", max(ahead, 0) if slot <= self._last_slot else 0)
                 self._spool.close_upto(table, min(slot, self._last_slot))
-        elif isinstance(answer, Ack) and answer.inc == self._spool.inc:
+        elif isinstance(answer, envelope.Ack) and answer.inc == self._spool.inc:
             self.tally.count("acked", self._spool.acknowledge(answer.seq, answer.sha256))
-        elif isinstance(answer, Nack):
+        elif isinstance(answer, envelope.Nack):
             self.tally.count(f"nack_{answer.code}")
             self.welcome &= answer.code != envelope.Code.BUSY
             if answer.code not in envelope.LATER and answer.inc == self._spool.inc:
-                raise RunError(f"the store refused table {answer.table}, slot {answer.slot} ({answer.code}); "
+                raise config.RunError(f"the store refused table {answer.table}, slot {answer.slot} ({answer.code}); "
                                "the spool keeps it, look at both")
 
-    def _beat_now(self) -> Beat:
-        spool = self._spool
-        return Beat(self.watermark_ms, spool.next_seq - 1, envelope.pairs(spool.closed), len(spool.waiting))
+    def _beat_now(self) -> envelope.Beat:
+        last_seq, closed = self._spool.next_seq - 1, envelope.pairs(self._spool.closed)
+        return envelope.Beat(self.watermark_ms, last_seq, closed, len(self._spool.waiting))
 
 
 @contextmanager
@@ -164,17 +158,17 @@ def opened(path: Path | str, inc: bytes) -> Iterator[Spool]:
 
     The lock is closed after the database: closing any descriptor of a file drops SQLite's own locks on it.
     """
-    with open(path, "ab", opener=partial(os.open, mode=0o600)) as lock:
+    with open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             db = sqlite3.connect(path, isolation_level=None)
             if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
-                raise RunError(f"{path}: the spool is damaged; keep the file, and start with a new one")
+                raise config.RunError(f"{path}: the spool is damaged; keep the file, and start with a new one")
             try:
                 yield Spool(db, inc)
             finally:
                 record.close(db)
         except BlockingIOError:
-            raise RunError(f"{path}: the spool is in use by another process") from None
+            raise config.RunError(f"{path}: the spool is in use by another process") from None
         except sqlite3.Error as error:
-            raise RunError(f"{path}: {error}; what was sealed stays in it") from error
+            raise config.RunError(f"{path}: {error}; what was sealed stays in it") from error

@@ -15,13 +15,13 @@ from probe.base.jit import kernel
 SLOPE_DB, HANDSET_HEIGHT_M = 39.08, 1.5  # per decade: 3GPP TR 38.901 V17.0.0, table 7.4.1-1, UMa NLOS
 PATTERN_MAX_DB = 30.0  # TR 38.901, table 7.3-1
 SHADOW_DB, SECTOR_DB = 8.0, 2.0  # sectors of one mast share the shadowing, hysteresis remains
-NOISE_DBM = -118.0  # half of the handsets find no service below
 STEP_M = 78.07  # one timing advance: c * 16 Ts / 2 (3GPP TS 36.213, 4.2.3)
 TIMING_M, EXCESS_M = 35.0, 15.0  # deviation of a timing advance before it is quantised; mean detour of the first path
 NEAR_MASTS, TILE_BINS = 12, 8  # rivals looked at from a tile; the next ones win less than one bin in a thousand
-BELOW_DB = 35.0  # whoever is so far below the loudest is not looked at: odds of one in a thousand
-CUT = 1e-3  # bins below this share of the best are left out
-CELL_ONLY, WITH_TA = 1, 2  # content of a fix
+# Half of the handsets find no service below NOISE_DBM; who is so far below the loudest is not looked at:
+# odds of one in a thousand; bins below this share of the best are left out.
+NOISE_DBM, BELOW_DB, CUT = -118.0, 35.0, 1e-3
+CELL, TA, TA_LEVELS, LEVELS = 1, 2, 3, 4  # content of a fix
 
 
 @kernel
@@ -177,7 +177,7 @@ def beyond(cell, ta, ground, mass, area, fix):
     ahead_m, along_m, bend_m = (range_m, TIMING_M, range_m) if beam else (0.0, 0.7 * range_m, 1e9)
     across_m = (0.36 / sqrt(max(cell.pattern_db / 12.0, 0.05)) if beam else 0.7) * range_m  # deviation of half the beam
     fix.x_m, fix.y_m = cell.x_m + ahead_m * cell.east, cell.y_m + ahead_m * cell.north
-    fix.r50_m, fix.content = 0.6745 * across_m if beam else range_m, WITH_TA
+    fix.r50_m, fix.content = 0.6745 * across_m if beam else range_m, TA
     spread(fix, cell.east, cell.north, along_m, 0.0, across_m, bend_m, ground, mass, area)
 
 
@@ -198,7 +198,7 @@ def fill(known, grid, weighed, tables):
         fix, below, whole = fixes[first[c]], np.zeros(len(x)), summarise(x, y, w, there, fixes[first[c]])
         if whole <= 0.0:
             beyond(cells[c], 1, ground, mass, few, fix)
-        fix.content = CELL_ONLY
+        fix.content = CELL
         square = 0.5 * (w * gaps(x, y, fix.x_m, fix.y_m) ** 2).sum() / whole if whole > 0.0 else 1e6
         foot[c, 0], foot[c, 1], foot[c, 2] = fix.x_m, fix.y_m, max(square, 1e4)
         for ta in range(first[c + 1] - first[c] - 1):
@@ -209,4 +209,4 @@ def fill(known, grid, weighed, tables):
             now, below[near:far] = w[near:far] * (chance - below[near:far]), chance
             if summarise(x[near:far], y[near:far], now, there[near:far], fix) <= 1e-6 * whole:
                 beyond(cells[c], ta, ground, mass, few, fix)
-            fix.content = WITH_TA
+            fix.content = TA

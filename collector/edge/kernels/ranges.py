@@ -7,13 +7,12 @@ reports this names the true cell of 99.95 % of the neighbours.
 import numpy as np
 
 from collector.edge.kernels import fit
-from collector.edge.kernels.footprint import EXCESS_M, STEP_M, beyond
+from collector.edge.kernels.footprint import EXCESS_M, LEVELS, STEP_M, TA_LEVELS, beyond
 from probe.base.jit import kernel
 
 PCI_COUNT, RSRP_CODE_MAX = 504, 97  # 3GPP TS 36.211, 6.11
 NO_CELL, NO_TA = 0xFFFFFFFF, 0xFFFF
 FAR_M = 10_000.0  # nobody is heard from farther away
-TA_LEVELS, LEVELS = 3, 4  # content of a fix
 LEVELS_MIN, STEPS = 3, 3  # of the fit; more steps gain nothing: the peak is flat
 
 

@@ -4,13 +4,12 @@ import numpy as np
 
 from collector.edge import plan as edge_plan
 from collector.edge.kernels import ranges as kernels
-from probe.base.config import Settings
-from probe.base.tally import Tally
+from probe.base import config, tally
 from probe.wire.areas import AreaSet
 from probe.wire.cells import Plan
 
 
-class Ranges(Settings):
+class Ranges(config.Settings):
     """Locate by cell, timing advance and levels: by what the observation has."""
 
     def build(self, plan: Plan, areas: AreaSet) -> "RangesLocator":
@@ -22,7 +21,7 @@ class RangesLocator:
     """Fixes by look-up for cell and timing, by least squares for levels; `tally` counts unknown PCIs."""
 
     def __init__(self, plan: Plan, areas: AreaSet):
-        self.known, self.tally = edge_plan.read(plan, areas), Tally()
+        self.known, self.tally = edge_plan.read(plan, areas), tally.Tally()
         self.tables, self.matches = edge_plan.tables(self.known), kernels.match(self.known)
 
     def locate(self, observations: np.ndarray, fixes: np.ndarray) -> None:
