@@ -1,7 +1,7 @@
 """Sums of released slots, their intervals, and what may be shown.  Everything here is post-processing."""
 
+from collections import namedtuple
 from enum import StrEnum
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,8 +13,7 @@ THRESHOLD_K, THRESHOLD_Z, INTERVAL_Z = 20, 3.09, 1.96
 State = StrEnum("State", "PUBLISHED HIDDEN MISSING WARMING")
 
 
-class Slots(NamedTuple("Slots", [("values", np.ndarray), ("sigma", np.ndarray), ("stored", np.ndarray),
-                                 ("warming", np.ndarray), ("slot_s", int)])):
+class Slots(namedtuple("Slots", "values sigma stored warming slot_s")):
     """The slots of one period, in order.
 
     values  : i8[slots, areas]  person-seconds, zero where not stored
@@ -25,9 +24,11 @@ class Slots(NamedTuple("Slots", [("values", np.ndarray), ("sigma", np.ndarray), 
     """
 
 
-class Estimate(NamedTuple("Estimate", [("value", float | None), ("low", float | None), ("high", float | None),
-                                       ("coverage", float), ("state", State)])):
-    """One number for one area and period, in persons on average; None where it may not be shown."""
+class Estimate(namedtuple("Estimate", "value low high coverage state")):
+    """One number for one area and period, in persons on average; None where it may not be shown.
+
+    value, low, high : float or None;  coverage : float, share of the period that is stored;  state : State
+    """
 
 
 def estimate(slots: Slots, partial: bool, factor: float) -> list[Estimate]:

@@ -1,11 +1,11 @@
 """Named, typed questions to a store, and their answers as rows: how many people, where, when."""
 
 import json
+from collections import namedtuple
 from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,18 +16,10 @@ from probe.base.clock import HOUR_MS, SECOND_MS, epoch_ms, local, midnights_ms
 from probe.base.config import ConfigError, did_you_mean
 
 LEVELS = ["slot", "hour", "day"]
-
-
-class Question(NamedTuple):
-    """What is asked.  Times are local, ISO 8601; a period that overlaps them is answered whole."""
-
-    table: str
-    level: str = "hour"
-    area: str | None = None  # id or name; None = all
-    begin: str | None = None
-    end: str | None = None
-    by: str = "area"
-    partial: bool = False
+# What is asked: text, but for the flag partial.  level: of LEVELS; area: id or name, None = all; begin, end: local
+# times, ISO 8601; a period that overlaps them is answered whole.
+Question = namedtuple("Question", "table level area begin end by partial",
+                      defaults=("hour", None, None, None, "area", False))
 
 
 def opened(path: Path) -> tuple[Store, Path]:

@@ -1,15 +1,11 @@
-"""msgpack with a seat belt: one error type, size limits, canonical bytes, no maps where columns do.
+"""msgpack with a seat belt: one error type, size limits, canonical bytes, no maps where columns do."""
 
-A batch of signalling is one frame: a msgpack list of header fields, the last one the raw rows.
-"""
-
-from collections.abc import Callable
 from typing import NamedTuple
 
 import msgpack
 import numpy as np
 
-VERSION, COUNT_MAX = 1, 1 << 18  # of every format that `opened` opens; rows of a batch
+VERSION = 1  # of every format that `opened` opens
 # Of one event, the same bytes before and behind the probe.  cell: row of the plan; ta: timing advance, steps of
 # 78.07 m one way; rsrp: serving + 7, TS 36.133 code: dBm = code - 140.5; aoa: half degrees.
 HEARD = [("cell", "<u4"), ("kind", "u1"), ("flags", "u1"), ("ta", "<u2"), ("rsrp", "u1", (8,)),
@@ -64,24 +60,3 @@ def rows_of(raw: bytes, count: int, dtype: np.dtype, what: str) -> np.ndarray:
     """Return dtype[count] of raw bytes, or raise WireError when there are more or fewer."""
     require(len(raw) == count * dtype.itemsize, f"{what}: {count} rows declared, {len(raw)} bytes")
     return np.frombuffer(raw, dtype)
-
-
-def batches(magic: str, dtype: np.dtype) -> tuple[Callable[[Batch], bytes], Callable[[bytes], Batch]]:
-    """Return (encode, decode): the frame of a batch of dtype[n], and the batch in a frame, or WireError.
-
-    What the rows say is not checked.
-    """
-    types, limit = (bytes, int, int, int, bytes), COUNT_MAX * dtype.itemsize + 128
-
-    def encode(batch: Batch) -> bytes:
-        digest, watermark_ms, shard, rows = batch
-        assert rows.dtype == dtype and len(rows) <= COUNT_MAX
-        return pack([magic, VERSION, digest, watermark_ms, len(rows), shard, rows.tobytes()])
-
-    def decode(frame: bytes) -> Batch:
-        digest, watermark_ms, count, shard, raw = opened(frame, magic, types, limit)
-        require(len(digest) == 8 and 0 <= shard < 64 and 0 <= watermark_ms < 1 << 62 and count <= COUNT_MAX,
-                f"{magic}: digest, shard, watermark or count out of range")
-        return Batch(digest, watermark_ms, shard, rows_of(raw, count, dtype, magic))
-
-    return encode, decode

@@ -6,9 +6,8 @@ bin that it lies in.
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, namedtuple
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import shapely
@@ -22,10 +21,10 @@ SPAN_MAX_M = 200_000.0  # beyond it the quadratic of bin_terms is off by more th
 GRID_OF_USE = np.array([[-16.0, 24.0], [40.0, 84.0]])  # longitude, latitude: from, to; EPSG:3035
 
 
-class AreaSet(NamedTuple("AreaSet", [("frame", LocalFrame), ("area_id", list[str]), ("name", list[str]), ("residents",
-        np.ndarray), ("bins", np.ndarray), ("first", tuple[int, int]), ("terms", np.ndarray), ("digest", bytes)])):
+class AreaSet(namedtuple("AreaSet", "frame area_id name residents bins first terms digest")):
     """A partition: the named areas, and elsewhere (the last row) for the rest of the map.
 
+    frame       : LocalFrame
     area_id     : list[str]    n + 1 public ids
     name        : list[str]    n + 1 names, the last ELSEWHERE
     residents   : f8[n + 1]    residents by the areas' own file, NaN where not given

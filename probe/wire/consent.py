@@ -3,8 +3,8 @@
 import numpy as np
 
 PURPOSES, BASES = ("network", "market_research", "marketing"), ("consent", "anonymous")
-YES = {name: np.uint8(1 << index) for index, name in enumerate(PURPOSES)}
-NO = {name: np.uint8(8 << index) for index, name in enumerate(PURPOSES)}  # an objection
+# The bit of each purpose: of a yes, of an objection.
+YES, NO = ({name: np.uint8(first << index) for index, name in enumerate(PURPOSES)} for first in (1, 8))
 
 
 def countable(flags, minor, person, purpose: str, basis: str):

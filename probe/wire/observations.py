@@ -1,6 +1,6 @@
 """Signalling behind the probe: who it was is gone, a day's pseudonym and a class remain.
 
-One observation is 51 packed little-endian bytes; batches as in `events`.
+One observation is 51 packed little-endian bytes; it never leaves the process that made it.
 pseudonym : of the person, under the key of the local day
 home      : home area or country, NO_HOME = unknown
 klass     : age band * 3 + gender
@@ -8,10 +8,8 @@ klass     : age band * 3 + gender
 
 import numpy as np
 
-from probe.base.packing import HEARD, batches
+from probe.base.packing import HEARD
 
-MAGIC = "footfall.observations"
 OBSERVATION = np.dtype([("time_ms", "<i8"), ("pseudonym", "<u8"), *HEARD, ("home", "<u2"), ("klass", "u1")])
 NO_CELL, NO_TA, NO_RSRP, NO_PCI, NO_HOME = 0xFFFFFFFF, 0xFFFF, 0xFF, 0xFFFF, 0xFFFF
 DETACH = 2  # the one kind that ends presence
-encode, decode = batches(MAGIC, OBSERVATION)

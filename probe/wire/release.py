@@ -8,6 +8,7 @@ slot that was lost is the reason.
 
 import hashlib
 import struct
+from collections import namedtuple
 from enum import IntEnum, IntFlag
 from fractions import Fraction
 from typing import NamedTuple, get_type_hints
@@ -58,15 +59,15 @@ class Statement(NamedTuple("Statement", [
         return self.sigma_p / self.sigma_d / self.tally_units
 
 
-class Release(NamedTuple("Release", [
-        ("probe", int), ("inc", bytes), ("seq", int), ("table", int), ("slot", int), ("axes", bytes), ("kind", Kind),
-        ("flags", Flag), ("statement", Statement | None), ("values", np.ndarray | None), ("reason", str)])):
-    """One sealed slot, in the order of the bytes.  A RELEASE has statement and values, the other kinds have a reason.
+class Release(namedtuple("Release", "probe inc seq table slot axes kind flags statement values reason")):
+    """One sealed slot, in the order of the bytes.  A RELEASE has a Statement and values, the other kinds have a reason.
 
+    probe, seq, table : int
     inc    : 16 bytes that name the spool
-    slot   : on the grid of the table
+    slot   : int, on the grid of the table
     axes   : 8 bytes: digest of the public list of rows
-    values : i8[rows]
+    kind, flags : Kind, Flag
+    values : i8[rows], None in the other kinds; so is the statement
     """
 
 

@@ -7,12 +7,12 @@ import numpy as np
 from probe.base.packing import VERSION, opened, pack, require, rows_of
 
 MAGIC, MINOR, COUNT_MAX = "footfall.subscribers", 0xFF, 1 << 24
-SUBSCRIBER = np.dtype([
-    ("subscriber", "<u8"), ("person", "<u8"),  # a number of 15 digits, and whose it is
-    ("home", "<u2"), ("country", "<u2"),  # home area (row of the area set) or 0xFFFF; MCC
-    ("age", "u1"), ("gender", "u1"),  # 18-24, 25-34, 35-44, 45-54, 55-64, 65+, unknown, or MINOR; women, men, unknown
-    ("contract", "u1"), ("consent", "u1"),  # 0 private, 1 business, 2 prepaid; bits of probe.wire.consent
-])
+# subscriber, person : a number of 15 digits, and whose it is
+# home, country      : home area (row of the area set) or 0xFFFF; MCC
+# age, gender        : 18-24, 25-34, 35-44, 45-54, 55-64, 65+, unknown, or MINOR; women, men, unknown
+# contract, consent  : 0 private, 1 business, 2 prepaid; bits of probe.wire.consent
+SUBSCRIBER = np.dtype([("subscriber", "<u8"), ("person", "<u8"), ("home", "<u2"), ("country", "<u2"), ("age", "u1"),
+                       ("gender", "u1"), ("contract", "u1"), ("consent", "u1")])
 
 
 class Subscribers(NamedTuple("Subscribers", [("epoch", int), ("rows", np.ndarray)])):

@@ -1,6 +1,7 @@
 """Plugins: where releases are kept.  What every store must offer stands here; check.py tests it."""
 
-from collections.abc import Iterator, Sequence
+from collections import namedtuple
+from collections.abc import Iterator
 from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -10,12 +11,11 @@ from probe.wire.envelope import Beat
 from probe.wire.release import Release, decode
 
 
-class Registered(NamedTuple("Registered", [
-        ("probe", int), ("table", int), ("name", str), ("slot_s", int), ("first_slot", int), ("until_slot", int),
-        ("lateness_s", int), ("zone", str), ("axes", bytes), ("areas", Sequence[Sequence[str]])])):
+class Registered(namedtuple("Registered", "probe table name slot_s first_slot until_slot lateness_s zone axes areas")):
     """One table of one probe: what is expected, and what its rows mean.
 
-    until_slot : exclusive;  axes : 8 bytes;  areas : (id, name) by row, elsewhere last
+    name, zone : str;  axes : 8 bytes;  areas : (id, name) by row, elsewhere last;  the others : int
+    until_slot : exclusive
     """
 
     def due_ms(self, slot: int) -> int:
@@ -41,11 +41,11 @@ Verdict = StrEnum("Verdict", {"STORED": "stored", "DUPLICATE": "duplicates", "CO
                               "QUARANTINED": "quarantined", "NOTED": "beats"})
 
 
-class Known(NamedTuple("Known", [("inc", bytes), ("watermark_ms", int), ("last_slots", dict[int, int]),
-                                 ("frozen", bool)])):
+class Known(namedtuple("Known", "inc watermark_ms last_slots frozen")):
     """What a store knows of a probe.
 
-    inc : b"" = never heard of;  last_slots : by table;  frozen : a conflict stands, until a person has looked
+    inc    : bytes, b"" = never heard of;  watermark_ms : int;  last_slots : {table: slot}
+    frozen : bool, a conflict stands, until a person has looked
     """
 
 
