@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
+from probe.base import clock, plugins
 from probe.base.config import ConfigError, did_you_mean, read_text
 
 COMMANDS = {
     "run": ("simulator.cli", "run", "The whole: world, edge, store, then the score."),
     "score": ("simulator.cli", "score", "Truth beside estimate: noise, place and total error."),
     "scenario": ("simulator.cli", "scenario", "Scenarios: list, show, check."),
-    "layout": ("simulator.layout_cli", "command", "Tower layouts: list, check."),
+    "layout": ("simulator.cli", "layout", "Tower layouts: list, check."),
     "bench": ("simulator.cli", "bench", "Benchmarks: pipeline, growth."),
 }
 sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE",
@@ -69,16 +70,14 @@ def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, 
 @contextmanager
 def progress(length_ms: int, label: str):
     """Yield progress(simulated_ms, events): a bar on a terminal, a line every tenth elsewhere, on stderr."""
-    from probe.base.clock import WallClock
-
     bar: Any = click.progressbar(length=length_ms, label=label, file=sys.stderr, item_show_func=lambda words: words)
-    clock, terminal, tenth = WallClock(), sys.stderr.isatty(), 0
-    begin_s = clock.now_s()
+    watch, terminal, tenth = clock.WallClock(), sys.stderr.isatty(), 0
+    begin_s = watch.now_s()
 
     def tell(simulated_ms: int, events: int) -> None:
         nonlocal begin_s, tenth
-        begin_s = begin_s if events else clock.now_s()
-        rate = events / max(clock.now_s() - begin_s, 0.1)
+        begin_s = begin_s if events else watch.now_s()
+        rate = events / max(watch.now_s() - begin_s, 0.1)
         words = f"{simulated_ms / 3_600_000:5.1f} h  {events:,} events  {rate:,.0f}/s"
         if terminal:
             bar.update(simulated_ms - bar.pos, words)
@@ -109,9 +108,8 @@ def score(run_dir: Path, as_json: bool):
     click.echo(json.dumps({"presence": levels, "fix_error_m": fixes}) if as_json else report.scores(levels, fixes))
 
 
-@click.group()
-def scenario():
-    """Look at scenarios."""
+scenario = click.Group("scenario", help="Look at scenarios.")
+layout = click.Group("layout", help="Look at tower layouts.")
 
 
 @scenario.command("list")
@@ -143,6 +141,51 @@ def check(name: str, sets: tuple[str, ...]):
     one = (stage := checked(name, list(sets))).scenario
     click.echo(f"{one.handsets:,} handsets of {stage.persons:,} people, {one.areas.elsewhere} areas, "
                f"{one.world.hours:g} h\n{layout_in_words(stage.report)}")
+
+
+@layout.command("list")
+def list_installed():
+    """List the layouts that are installed, ours and others'."""
+    for name in sorted(plugins.installed("footfall.layouts")):
+        try:
+            about = (plugins.load("footfall.layouts", name).__doc__ or "").strip().partition("\n")[0]
+        except ConfigError as error:
+            about = f"cannot be used: {error.problems[0]}"
+        click.echo(f"{name:14}  {about}")
+
+
+@layout.command("check")
+@click.argument("what", metavar="FILE_OR_KIND")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A setting of the layout, as in [layout].")
+@json_option
+def check_layout(what: str, sets: tuple[str, ...], as_json: bool):
+    """Say what is in a layout: cells, sites, rows left out and why, fields imputed and how.
+
+    A name of `footfall layout list` is built and held against the contract of a layout; anything
+    else is read as a CSV file, columns of other names by --set columns.height_m=Antennaht.
+    """
+    from simulator.layouts import check as contract
+    from simulator.scenario import as_toml
+
+    kind = what if what in plugins.installed("footfall.layouts") else "table"
+    file = {} if kind == what else {"path": what, "drop_bad_rows": True}
+    try:
+        values = tomllib.loads("\n".join(map(as_toml, sets)))
+    except tomllib.TOMLDecodeError:
+        raise ConfigError("--set", [f"{' '.join(sets)}: write KEY=VALUE, each key once"]) from None
+    settings = plugins.settings("footfall.layouts", "layout", {"kind": kind, **file, **values})
+    if broken := contract.broken(settings):
+        raise ConfigError(what, broken)
+    made = settings.build()
+    report = contract.complete(made, contract.frame_of(made))[1]
+    found = {"format": kind, **report._asdict(),
+             "dropped": [{"row": row, "reason": reason} for row, reason in report.dropped],
+             "imputed": {name: count for name, (count, _) in report.imputed.items()}}
+    words = [f"{kind}: {report.cells} cells on {report.sites} sites",
+             *(f"imputed {name} ({count} cells): {rule}" for name, (count, rule) in report.imputed.items()),
+             *(f"dropped row {row}: {reason}" for row, reason in report.dropped),
+             *(f"left alone: column {name}" for name in report.unasked)]
+    click.echo(json.dumps(found) if as_json else "\n".join(words))
 
 
 @click.command()

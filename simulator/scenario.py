@@ -168,12 +168,19 @@ def changed(name_or_path: str, sets: list[str], problems: list[str]) -> dict[str
     for content in document.values():
         if isinstance(content, dict) and isinstance(content.get("path"), str) and content["path"]:
             content["path"] = str(Path(name_or_path).parent / content["path"])
-    for key, value in sorted(given.items(), key=lambda pair: not pair[0].endswith(".kind")):
-        try:
-            merge(document, tomllib.loads(f"{key} = {value}"))
-        except tomllib.TOMLDecodeError:  # words need no quotes here
-            merge(document, tomllib.loads(f"{key} = {json.dumps(value)}"))
+    for key in sorted(given, key=lambda key: not key.endswith(".kind")):
+        merge(document, tomllib.loads(as_toml(f"{key}={given[key]}")))
     return document
+
+
+def as_toml(text: str) -> str:
+    """Return KEY=VALUE as TOML; words need no quotes."""
+    try:
+        tomllib.loads(text)
+        return text
+    except tomllib.TOMLDecodeError:
+        key, _, value = text.partition("=")
+        return f"{key} = {json.dumps(value)}"
 
 
 def merge(into: dict[str, Any], new: dict[str, Any]) -> None:
