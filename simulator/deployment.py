@@ -12,9 +12,7 @@ from typing import Any
 from collector.centre import receiver, stores
 from collector.edge import agent, collect, ledger, sealer, slots
 from collector.edge.metrics.presence import DAY_MAX_S, UNITS, Presence
-from probe.base import plugins
-from probe.base.clock import SECOND_MS, WallClock, midnights_ms
-from probe.base.config import ConfigError, parse
+from probe.base import clock, config, plugins
 from probe.probe import ProbeSettings
 from probe.wire import cells, subscribers
 from simulator import population, processes, tap, traffic
@@ -46,7 +44,7 @@ class Stage(namedtuple("Stage", "scenario persons collector slots privacy plan r
     def privacy_spent(self) -> dict[str, Any]:
         """Return what a local day costs a subscriber at most, by what every release states."""
         slot_s, privacy = self.slots.slot_s, self.privacy
-        stated = ledger.promise(privacy, Presence.name, slot_s, DAY_MAX_S // slot_s, SECOND_MS * UNITS)
+        stated = ledger.promise(privacy, Presence.name, slot_s, DAY_MAX_S // slot_s, clock.SECOND_MS * UNITS)
         rho = Fraction(stated.rho_numerator, stated.rho_denominator)
         return {"basis": privacy.basis, "purpose": privacy.purpose, "unit": "subscriber-day", "rho": float(rho),
                 "rho_day": float(privacy.rho_day), "epsilon_at_1e_6": ledger.epsilon(rho), "seeded": True}
@@ -61,7 +59,7 @@ def checked(name_or_path: str, sets: list[str]) -> Stage:
     def attempt(place: str, do: Callable, *given) -> Any:
         try:
             return do(*given)
-        except ConfigError as error:
+        except config.ConfigError as error:
             file = f"{error.where}: " if Path(error.where).suffix and "footfall." not in error.where else ""
             problems.extend(f"{place} {file}{problem}" for problem in error.problems)
 
@@ -70,21 +68,20 @@ def checked(name_or_path: str, sets: list[str]) -> Stage:
         problems.append("[slots] zone: is that of [world]; set world.zone")
     if scenario.slots.get("slot_s", SLOT_S) != SLOT_S:
         problems.append(f"[slots] slot_s = {scenario.slots['slot_s']}: the truth of a world is kept by 900 s; use that")
-    days = midnights_ms(scenario.start_ms, scenario.end_ms, scenario.world.zone)
-    if any(end - begin > DAY_MAX_S * SECOND_MS for begin, end in pairwise(days)):
+    days = clock.midnights_ms(scenario.start_ms, scenario.end_ms, scenario.world.zone)
+    if any(end - begin > DAY_MAX_S * clock.SECOND_MS for begin, end in pairwise(days)):
         problems.append("[world] zone: has a day of more than 25 hours in this time; no bound is proven for it")
-    found = {name: attempt(f"[{name}]", parse, kind, name, given[name]) for name, kind in SECTIONS.items()}
+    found = {name: attempt(f"[{name}]", config.parse, kind, name, given[name]) for name, kind in SECTIONS.items()}
     if found["collector"]:
         attempt("[collector] locator:", plugins.load, "footfall.locators", found["collector"].locator)
     attempt("[propagation]", plugins.settings, "footfall.propagation", "propagation", scenario.propagation)
     areas = sound and attempt("[areas]", lambda: (scenario.areas, scenario.handsets))
-    settings = attempt("[layout]", plugins.settings, "footfall.layouts", "layout", scenario.layout)
-    layout = attempt("[layout]", plugins.build, settings) if settings else None
+    layout = attempt("[layout]", lambda: plugins.build(plugins.settings("footfall.layouts", "layout", scenario.layout)))
     made = attempt("[layout]", complete, layout, areas[0].frame) if areas and layout is not None else ()
     if made and not made[0].serving().any():
         problems.append("[layout] no cell serves: handsets attach to LTE cells, and not to band B32")
     if problems:
-        raise ConfigError(f"scenario {scenario.name}", problems)
+        raise config.ConfigError(f"scenario {scenario.name}", problems)
     persons = population.persons_of(scenario.handsets, scenario.population.share)
     return Stage(scenario, persons, found["collector"], found["slots"], found["privacy"], *made)
 
@@ -97,13 +94,13 @@ def fresh(out: Path, force: bool) -> Path:
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             if not (out / "run.json").exists() or any(not path.name.startswith(RUN_FILES) for path in out.iterdir()):
-                raise ConfigError("--out", [f"{out} is not empty and holds no run; name a new or empty folder"])
+                raise config.ConfigError("--out", [f"{out} is not empty and holds no run; name a new or empty folder"])
             if not force:
-                raise ConfigError("--out", [f"{out} holds a run; name a new folder, or --force to replace it"])
+                raise config.ConfigError("--out", [f"{out} holds a run; name a new folder, or --force to replace it"])
             shutil.rmtree(out)
         (out / "logs").mkdir(parents=True)
     except OSError as error:
-        raise ConfigError("--out", [f"{out}: {error.strerror}; name a folder that can be written"]) from None
+        raise config.ConfigError("--out", [f"{out}: {error.strerror}; name a folder that can be written"]) from None
     return out
 
 
@@ -129,7 +126,7 @@ class Deployment:
 
         progress(simulated_ms, events) is called a few times a second.
         """
-        private, now_s = Path(tempfile.mkdtemp(prefix="footfall-")), WallClock.now_s  # 0700
+        private, now_s = Path(tempfile.mkdtemp(prefix="footfall-")), clock.WallClock.now_s  # 0700
         begin_s, running, start_ms = now_s(), self.processes, self.scenario.start_ms
 
         def tell() -> None:
@@ -187,9 +184,9 @@ class Deployment:
         The run is a seeded simulation, so the judge may see the sealer's tallies.
         """
         one, areas, grid, privacy = self.scenario, self.scenario.areas, self.stage.slots, self.stage.privacy
-        zone, agreed, lateness_ms = one.world.zone, (privacy.purpose, privacy.basis), grid.lateness_s * SECOND_MS
+        zone, agreed, lateness_ms = one.world.zone, (privacy.purpose, privacy.basis), grid.lateness_s * clock.SECOND_MS
         path = {name: str(self.out / name) for name in RUN_FILES}
-        first, until = (ms // (grid.slot_s * SECOND_MS) for ms in (one.start_ms, one.end_ms))
+        first, until = (ms // (grid.slot_s * clock.SECOND_MS) for ms in (one.start_ms, one.end_ms))
         expected = stores.Registered(1, Presence.table, Presence.name, grid.slot_s, first, until, grid.lateness_s, zone,
                                      areas.digest, list(zip(areas.area_id, areas.name, strict=True)))
         edge: dict[str, Any] = {"zone": zone, "start_ms": one.start_ms, "until_ms": one.end_ms,

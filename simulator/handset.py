@@ -12,8 +12,7 @@ import simpy
 
 from probe.wire.events import Kind
 from simulator.cohort import LOOK_TYPES, Bench, Place, rows_of
-from simulator.kernels import looks, procedures, timeline as tl
-from simulator.kernels.move import STAY, position
+from simulator.kernels import looks, move, procedures, timeline as tl
 from simulator.kernels.timeline import FRESH, LOST, NEVER, NO_CELL, PERIODIC_MS
 
 
@@ -50,7 +49,7 @@ class Handset:
 
     def next_leg(self):
         """Set out or arrive; look at the radio on arrival."""
-        moved, self.looked_ms = self.me.mode != STAY, self.now
+        moved, self.looked_ms = self.me.mode != move.STAY, self.now
         tl.take_leg(self.me, self.now, self.law, self.place.tables, self.place.country, self.bench.legs)
         if moved and self.me.on:
             self.look()
@@ -149,7 +148,7 @@ class Handset:
 
     def listen(self):
         """Return the link after hearing what the radio says here and now, loudest first."""
-        bench, link, (x, y) = self.bench, self.link, position(self.me, self.now)
+        bench, link, (x, y) = self.bench, self.link, move.position(self.me, self.now)
         walls_db = tl.walls_db(self.law, self.place.tables, self.me)
         asked = zip((x, y, self.law.start_ms + self.now, self.me.carrier, walls_db), LOOK_TYPES[3:], strict=True)
         self.place.radio.measure(*(np.array([one], kind) for one, kind in asked), bench.cell[:1], bench.level_dbm[:1])

@@ -6,14 +6,13 @@ from itertools import count, takewhile
 import numpy as np
 import simpy
 
-from probe.base.clock import HOUR_MS, SECOND_MS
-from probe.base.streams import exponential
+from probe.base import clock, streams
 from probe.wire.events import Kind
 from simulator.kernels.timeline import LOOK_AHEAD_MS, NEVER
 from simulator.radio import Radio
 from simulator.traffic import DAY_MS, TrafficSettings
 
-OUTAGE, SHORTEST_MS = 160, 60 * SECOND_MS  # OUTAGE: purpose, the name of a stream
+OUTAGE, SHORTEST_MS = 160, 60 * clock.SECOND_MS  # OUTAGE: purpose, the name of a stream
 KINDS = 16  # of events; more than there are
 # What handsets need of a cell; see simulator.radio.Radio.
 NET = np.dtype([("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("site", "u4"), ("tac", "u2"), ("pci", "u2")])
@@ -35,9 +34,9 @@ def outages(seed: int, site: int, settings: TrafficSettings):
     """
     until_ms = 0
     for number in count(0, 2):
-        up, down = exponential(seed, OUTAGE, site, number), exponential(seed, OUTAGE, site, number + 1)
+        up, down = streams.exponential(seed, OUTAGE, site, number), streams.exponential(seed, OUTAGE, site, number + 1)
         time_ms = until_ms + LOOK_AHEAD_MS + int(settings.outage_every_days * DAY_MS * up)
-        until_ms = time_ms + SHORTEST_MS + int(settings.outage_hours * HOUR_MS * down)
+        until_ms = time_ms + SHORTEST_MS + int(settings.outage_hours * clock.HOUR_MS * down)
         yield time_ms, until_ms
 
 

@@ -4,8 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from probe.base.plane import LocalFrame
-from probe.base.streams import bits
+from probe.base import plane, streams
 from probe.wire.cells import Plan
 from simulator.kernels import radio as kernels
 from simulator.propagation.propagation import PIXEL_M, Propagation
@@ -27,7 +26,7 @@ class Radio:
                   the network: while from <= time < until its cells are not heard.  The last row is nobody's.
     """
 
-    def __init__(self, plan: Plan, frame: LocalFrame, reach_m: float, propagation: Propagation, seed: int):
+    def __init__(self, plan: Plan, frame: plane.LocalFrame, reach_m: float, propagation: Propagation, seed: int):
         sites = {name: row for row, name in enumerate(dict.fromkeys(plan["site_id"]))}
         self.sites, self.cell_site = len(sites), np.array([sites[name] for name in plan["site_id"]], "u4")
         self.cell_x_m, self.cell_y_m = (a.astype("f4") for a in frame.to_xy(plan["latitude"], plan["longitude"]))
@@ -64,7 +63,7 @@ class Radio:
             np.where(omni, 0, [np.sin(azimuth), np.cos(azimuth)]).T,
             np.radians(plan["downtilt_deg"]), np.where(omni, 0, width_h), width_v])
         table[-1, [kernels.NEAR, kernels.FAR, kernels.NLOS]] = -500.0
-        name = np.array([bits(seed, SITE_PURPOSE, site, 0) & 0x3FFFF for site in range(self.sites)], "i8")
+        name = np.array([streams.bits(seed, SITE_PURPOSE, site, 0) & 0x3FFFF for site in range(self.sites)], "i8")
         # Where in the field a site stands: x in the low, y in the high 16 bits.
         shift, words = name & 511 | name >> 9 << 16, table.view("i4")
         words[:-1, kernels.SHIFT], words[:, kernels.SITE] = shift[self.cell_site], [*self.cell_site, self.sites]

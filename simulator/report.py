@@ -11,10 +11,8 @@ import click
 import numpy as np
 import shapely
 
-from probe.base.clock import HOUR_MS, SECOND_MS, local
-from probe.base.plane import BIN_M
+from probe.base import clock, plane
 from simulator import score, truth
-from simulator.world import events_digest
 
 ACCOUNT = ("offered", "binned", "late", "invalid", "refused", "shed")
 STAGES = ("world", "ship", "tap", "triangulate", "count", "seal", "store")
@@ -29,7 +27,7 @@ def begun(stage, out: Path) -> dict[str, Any]:
     scenario, world = stage.scenario, stage.scenario.world
     return {"state": "running", "scenario": scenario.name, "seed": world.seed, "version": metadata.version("footfall"),
             "handsets": scenario.handsets, "persons": stage.persons, "hours": world.hours,
-            "start": local(scenario.start_ms, world.zone).isoformat(), "cells": len(stage.plan),
+            "start": clock.local(scenario.start_ms, world.zone).isoformat(), "cells": len(stage.plan),
             "areas": scenario.areas.elsewhere, "extrapolation": stage.extrapolation, "out": str(out)}
 
 
@@ -58,11 +56,11 @@ def figures(stage, reports: dict[str, Any], truth_digest: str) -> dict[str, Any]
     worlds, workers, sealer, store = (reports[name] for name in ("worlds", "workers", "sealer", "store"))
     done, events = (*worlds, *workers, sealer, store), sum(world["events"] for world in worlds)
     cost_ns = {name: 1e9 * sum(one["core_s"].get(name, 0.0) for one in done) / max(events, 1) for name in STAGES}
-    buckets = {number: digest for world in worlds for number, digest in world["bucket_digests"].items()}
-    due = (stage.scenario.end_ms - stage.scenario.start_ms) // (stage.slots.slot_s * SECOND_MS)
+    buckets = sorted(bucket for world in worlds for bucket in world["bucket_digests"].items())
+    events_digest = hashlib.sha256(b"".join(digest for _, digest in buckets)).hexdigest()  # in the order of the 64
+    due = (stage.scenario.end_ms - stage.scenario.start_ms) // (stage.slots.slot_s * clock.SECOND_MS)
     groups = {"world": worlds, "edge": [*workers, sealer], "store": [store]}
-    return {"events": events, "digest": {"events": events_digest([buckets[number] for number in range(64)]),
-                                         "tallies": sealer["tallies"], "truth": truth_digest},
+    return {"events": events, "digest": {"events": events_digest, "tallies": sealer["tallies"], "truth": truth_digest},
             "account": {name: sum(worker["account"][name] for worker in workers) for name in ACCOUNT},
             "releases": {"due": due, "stored": store["stored"], "lost": sealer["lost"]},
             "privacy": stage.privacy_spent(), "core_ns_per_event": {**cost_ns, "total": sum(cost_ns.values())},
@@ -80,7 +78,7 @@ def write_json(out: Path, run: dict[str, Any]) -> None:
 def map_data(scenario, hours: score.Counts, run: dict[str, Any]) -> dict[str, Any]:
     """Return what the page shows: by hour and area, estimate beside truth, in persons."""
     zone, factor, areas = scenario.world.zone, run["extrapolation"], scenario.areas
-    km2 = np.bincount(areas.bins.ravel(), minlength=areas.elsewhere + 1) * BIN_M**2 / 1e6
+    km2 = np.bincount(areas.bins.ravel(), minlength=areas.elsewhere + 1) * plane.BIN_M**2 / 1e6
     released, everyone, sigma = (a / 3_600 for a in (hours.released, hours.everyone, hours.sigma_s))
     shown, paths, box = hours.shown(), *outlines(json.loads(scenario.area_text))
     state = np.where(np.isnan(released), "missing", np.where(shown, "published", "hidden"))
@@ -91,7 +89,7 @@ def map_data(scenario, hours: score.Counts, run: dict[str, Any]) -> dict[str, An
         f"noise for anyone's day (rho {run['privacy']['rho']:.3g} a {run['privacy']['unit']})",
         "footer": f"Seed {run['seed']}, footfall {run['version']}. "
         "A seeded run protects nobody: whoever knows the seed can take the noise off again.",
-        "hours": [f"{local(t, zone):%a %d %b, %H:%M}–{local(t + HOUR_MS, zone):%H:%M}"
+        "hours": [f"{clock.local(t, zone):%a %d %b, %H:%M}–{clock.local(t + clock.HOUR_MS, zone):%H:%M}"
                   for t in hours.span_ms[:, 0].tolist()],
         "areas": [{"d": path, "name": name, "km2": round(float(size), 4)}
                   for path, name, size in zip(paths, areas.name, km2, strict=False)],  # no path of elsewhere

@@ -18,8 +18,7 @@ import numpy as np
 from collector.centre import estimate, questions
 from collector.edge.locators.fixes import FIX, NONE
 from collector.edge.metrics.presence import UNITS
-from probe.base import plugins
-from probe.base.clock import SECOND_MS
+from probe.base import clock, plugins
 from probe.wire.observations import NO_RSRP, NO_TA, OBSERVATION
 from simulator.world import Batch, World, place_of
 
@@ -37,7 +36,7 @@ class Counts(namedtuple("Counts", "span_ms warming sigma_s released tally everyo
 
     def shown(self) -> np.ndarray:
         """Return bool[periods, areas]: whether the noisy sum is published, of counted handsets."""
-        limit = estimate.THRESHOLD_K * np.diff(self.span_ms) / SECOND_MS
+        limit = estimate.THRESHOLD_K * np.diff(self.span_ms) / clock.SECOND_MS
         return self.released >= limit + estimate.THRESHOLD_Z * self.sigma_s[:, None]
 
 
@@ -51,11 +50,11 @@ def read(run: Path) -> dict[str, Counts]:
     row_of = {area_id: row for row, (area_id, _) in enumerate(first.areas)}
     with closing(sqlite3.connect(folder / "judge.db")) as db:
         for slot, area, units in db.execute("SELECT slot, area, tally FROM presence"):
-            tally[slot - first.first_slot, area] = units / (UNITS * SECOND_MS)
+            tally[slot - first.first_slot, area] = units / (UNITS * clock.SECOND_MS)
     with closing(sqlite3.connect(folder / "truth.db")) as db:
         for slot, area_id, *both_ms in db.execute("SELECT slot, area_id, everyone_ms, counted_ms FROM presence"):
-            truth[:, slot - first.first_slot, row_of[area_id]] = np.array(both_ms) / SECOND_MS
-    released, slot_ms = np.where(slots.stored[:, None], slots.values, np.nan), first.slot_s * SECOND_MS
+            truth[:, slot - first.first_slot, row_of[area_id]] = np.array(both_ms) / clock.SECOND_MS
+    released, slot_ms = np.where(slots.stored[:, None], slots.values, np.nan), first.slot_s * clock.SECOND_MS
     begin_ms, end_ms = first.first_slot * slot_ms, first.until_slot * slot_ms
 
     def at(level: str) -> Counts:
@@ -81,7 +80,7 @@ def errors(counts: Counts, extrapolation: float) -> dict[str, Any]:
     found: dict[str, Any] = {"published": int(shown.sum())}
     for name, guess, truth in (("noise", counts.released, tally), ("place", tally, counts.counted),
                                ("total", counts.released * extrapolation, counts.everyone)):
-        least = np.maximum(truth, np.diff(counts.span_ms) / SECOND_MS)  # where nobody was: against one person
+        least = np.maximum(truth, np.diff(counts.span_ms) / clock.SECOND_MS)  # where nobody was: against one person
         relative = np.abs((guess - truth) / least)[shown]
         found |= {f"{name}_median": quantile(relative, 0.5), f"{name}_p95": quantile(relative, 0.95)}
     time = np.where(np.isfinite(tally), tally, counts.counted)  # of all that is due, the lost slots too

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import zmq
 
-from probe.base.clock import WallClock
+from probe.base import clock, process
 from probe.base.config import read_text
-from probe.base.process import loopback, peak_rss_mb, sockets, told_to_stop
 from probe.wire import cells, events as wire
 from simulator.cohort import Place
 from simulator.population import persons_of, shard_of, subscribers
@@ -46,7 +45,7 @@ class Tap:
 
     def __init__(self, config: WorldConfig, plan_digest: bytes, socket: zmq.Socket, pipe: Connection):
         self._config, self._digest, self._socket, self._pipe = config, plan_digest, socket, pipe
-        self._clock = WallClock()
+        self._clock = clock.WallClock()
         self._began_s = self._told_s = self._clock.now_s()
         self.events, self.ship_s, self.now_ms, self.stopped = 0, 0.0, config.scenario.start_ms, False
 
@@ -74,7 +73,7 @@ class Tap:
 
     def heed(self) -> None:
         """Raise Stopped if the parent said so, now or before."""
-        self.stopped = self.stopped or told_to_stop(self._pipe)
+        self.stopped = self.stopped or process.told_to_stop(self._pipe)
         if self.stopped:
             raise Stopped
 
@@ -109,25 +108,25 @@ def world_main(config: WorldConfig, pipe: Connection) -> None:
     world = World(config.scenario, place, config.shard, config.shards)
     pipe.send(("ready", {}))
     said = pipe.recv()
-    with sockets((zmq.PUSH, {zmq.SNDHWM: FRAMES_WAITING, zmq.LINGER: FLUSH_MS})) as (socket,):
+    with process.sockets((zmq.PUSH, {zmq.SNDHWM: FRAMES_WAITING, zmq.LINGER: FLUSH_MS})) as (socket,):
         tap = Tap(config, plan.digest(), socket, pipe)
         tap.stopped = said[0] != "start"
         if not tap.stopped:
-            socket.connect(loopback(said[1]["endpoint"]))
+            socket.connect(process.loopback(said[1]["endpoint"]))
         pipe.send(("done", run(config, world, tap)))
 
 
 def run(config: WorldConfig, world: World, tap: Tap) -> dict:
     """Return the report of a shard: its part of digest, truth and load, and core seconds by stage."""
-    presence, clock = None, WallClock()
-    began_s = clock.cpu_s()
+    presence, watch = None, clock.WallClock()
+    began_s = watch.cpu_s()
     with suppress(Stopped):
         world.run(tap.deliver, config.lateness_ms)
-    world_s = clock.cpu_s() - began_s - tap.ship_s
+    world_s = watch.cpu_s() - began_s - tap.ship_s
     with suppress(Stopped):
         tap.heed()
         presence = truth_of(config, world, tap.heed)
-    core_s = {"world": world_s, "ship": tap.ship_s, "truth": clock.cpu_s() - began_s - world_s - tap.ship_s}
+    core_s = {"world": world_s, "ship": tap.ship_s, "truth": watch.cpu_s() - began_s - world_s - tap.ship_s}
     return {"events": tap.events, "time_ms": tap.now_ms, "stopped": tap.stopped, "core_s": core_s,
             "bucket_digests": world.bucket_digests(), "presence": presence, "load": world.load.tables(),
-            "peak_rss_mb": peak_rss_mb()}
+            "peak_rss_mb": process.peak_rss_mb()}

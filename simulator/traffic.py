@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from probe.base.clock import local, midnights_ms
-from probe.base.config import Settings
+from probe.base import clock, config
 from simulator.kernels.timeline import LOOK_AHEAD_MS, SLOT_MS
 
 GRADES, DAY_MS = ("core", "trace", "mdt"), 86_400_000
@@ -20,7 +19,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class TrafficSettings(Settings):
+class TrafficSettings(config.Settings):
     """Signalling of one handset, and how often base stations fail.
 
     Handover: 3GPP TR 36.839 set 1 (time-to-trigger 480 ms, 3 dB in all, filter k = 4).
@@ -52,13 +51,13 @@ Tables = namedtuple("Tables", "midnight_ms bursts_mean bursts_none wall_db")
 
 def law_of(settings: TrafficSettings, seed: int, start_ms: int, end_ms: int, zone: str, wall_db, grade: str):
     """Return (law, tables) of a world from start_ms to end_ms (UTC): a record of LAW, and Tables."""
-    midnights = midnights_ms(start_ms - DAY_MS, end_ms + DAY_MS, zone)
+    midnights = clock.midnights_ms(start_ms - DAY_MS, end_ms + DAY_MS, zone)
     slots = (end_ms - start_ms + LOOK_AHEAD_MS) // SLOT_MS + 1
-    hours = [local(start_ms + slot * SLOT_MS, zone).hour for slot in range(slots)]
+    hours = [clock.local(start_ms + slot * SLOT_MS, zone).hour for slot in range(slots)]
     a_slot = settings.sessions_per_day * settings.trip_factor / 96 / sum(BY_HOUR) * 24
     mean = np.array([[a_slot * BY_HOUR[hour] * activity for activity in ACTIVITY] for hour in hours])
     none = np.vectorize(exp)(-mean)
-    first_day = (local(midnights[0], zone).date() - date(1970, 1, 1)).days
+    first_day = (clock.local(midnights[0], zone).date() - date(1970, 1, 1)).days
     fields = (seed, start_ms, first_day, len(wall_db), GRADES.index(grade), *settings.model_dump().values())
     tables = Tables(np.array(midnights, "i8") - start_ms, mean, none, wall_db)
     return np.array([fields], LAW).view(np.recarray)[0], tables

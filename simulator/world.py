@@ -1,6 +1,5 @@
 """The SimPy environment that holds a country: base stations, cohorts of handsets, and time."""
 
-import hashlib
 from collections import namedtuple
 from collections.abc import Callable
 
@@ -34,11 +33,6 @@ def place_of(scenario: Scenario, plan: Plan) -> Place:
     law, tables = traffic.law_of(settings, seed, begin_ms, end_ms, world.zone, radio.wall_db, grade)
     failures = network.failures_of(radio, seed, settings, end_ms - begin_ms + timeline.LOOK_AHEAD_MS)
     return Place(law, tables, country, radio, network.net_of(radio), failures)
-
-
-def events_digest(bucket_digests: list[bytes]) -> str:
-    """Return SHA-256, in hex, over the digests of the 64 buckets in their order."""
-    return hashlib.sha256(b"".join(bucket_digests)).hexdigest()
 
 
 class World:

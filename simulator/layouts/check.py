@@ -2,19 +2,17 @@
 
 import numpy as np
 
-from probe.base.config import ConfigError, Settings
-from probe.base.plane import LocalFrame
-from probe.base.plugins import build
+from probe.base import config, plane, plugins
 from simulator.layouts.complete import complete
 from simulator.layouts.layout import Layout
 
 
-def broken(settings: Settings) -> list[str]:
+def broken(settings: config.Settings) -> list[str]:
     """Return the promises that a layout breaks, in words; none is good."""
-    layout, again = build(settings), build(settings)
+    layout, again = plugins.build(settings), plugins.build(settings)
     try:
         plan, twin = (complete(made, frame_of(layout))[0] for made in (layout, again))
-    except ConfigError as error:
+    except config.ConfigError as error:
         return error.problems
     promises = {
         "build() returns the same layout every time: no clock, no generator of its own": plan.digest() == twin.digest(),
@@ -22,8 +20,8 @@ def broken(settings: Settings) -> list[str]:
     return [promise for promise, kept in promises.items() if not kept]
 
 
-def frame_of(layout: Layout) -> LocalFrame:
+def frame_of(layout: Layout) -> plane.LocalFrame:
     """Return a frame about the middle of a layout; of one in metres any will do."""
     degrees = [getattr(layout, "columns", {}).get(name, ()) for name in ("latitude", "longitude")]
     middle = (float(np.median(np.asarray(column))) for column in degrees)
-    return LocalFrame(*middle) if all(map(len, degrees)) else LocalFrame(51.0, 10.0)
+    return plane.LocalFrame(*middle) if all(map(len, degrees)) else plane.LocalFrame(51.0, 10.0)
