@@ -20,9 +20,7 @@ def drawn(count: int, p: int, d: int, source: Callable[[int], bytes] = os.urando
     """
     noise, at, cell, pool = np.zeros(count, np.int64), np.zeros(2, np.int64), 0, np.empty(0, np.uint8)
     while (cell := gaussian.fill(noise, cell, p, d, pool, at)) < count:
-        longer = np.concatenate([pool[at[0] :], np.frombuffer(source(bulk_bytes), np.uint8)])
-        pool[:], at[0] = 0, 0
-        pool = longer
+        pool[:], at[0], pool = 0, 0, np.concatenate([pool[at[0] :], np.frombuffer(source(bulk_bytes), np.uint8)])
     pool[:] = 0
     return noise
 

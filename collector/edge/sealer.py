@@ -68,7 +68,7 @@ def sealer_main(config: SealerConfig, pipe: Connection) -> None:
                 process.send(store, frame)
             give_up_s = min(give_up_s, watch.now_s() + PATIENCE_S) if stop else give_up_s
     cost = {"core_s": {"seal": watch.cpu_s() - begin_s}, "peak_rss_mb": process.peak_rss_mb()}
-    pipe.send(("done", {**work.report(), **cost}))
+    pipe.send(("done", work.report() | cost))
 
 
 class Work:

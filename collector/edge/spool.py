@@ -27,8 +27,7 @@ CREATE TABLE spool(inc BLOB NOT NULL);
 CREATE TABLE intent(tab INTEGER, slot INTEGER, day INTEGER, rho_numerator TEXT, rho_denominator TEXT,
                     PRIMARY KEY(tab, slot)) WITHOUT ROWID;
 CREATE TABLE release(seq INTEGER PRIMARY KEY, tab INTEGER, slot INTEGER, sha256 BLOB, frame BLOB, acked INTEGER,
-                     UNIQUE(tab, slot))
-"""
+                     UNIQUE(tab, slot))"""
 
 
 class Spool:

@@ -12,8 +12,8 @@ import numpy as np
 from collector.edge.kernels.bins import area_at, keep_six, spread
 from probe.base.jit import kernel
 
-SLOPE_DB, HANDSET_HEIGHT_M = 39.08, 1.5  # per decade: 3GPP TR 38.901 V17.0.0, table 7.4.1-1, UMa NLOS
-PATTERN_MAX_DB = 30.0  # TR 38.901, table 7.3-1
+# 3GPP TR 38.901 V17.0.0: slope a decade, table 7.4.1-1, UMa NLOS; pattern, table 7.3-1.
+SLOPE_DB, HANDSET_HEIGHT_M, PATTERN_MAX_DB = 39.08, 1.5, 30.0
 SHADOW_DB, SECTOR_DB = 8.0, 2.0  # sectors of one mast share the shadowing, hysteresis remains
 STEP_M = 78.07  # one timing advance: c * 16 Ts / 2 (3GPP TS 36.213, 4.2.3)
 TIMING_M, EXCESS_M = 35.0, 15.0  # deviation of a timing advance before it is quantised; mean detour of the first path

@@ -1,5 +1,7 @@
 """The locator by ranges: the ring of the timing advance, and a fit where levels of three cells were heard."""
 
+from collections import namedtuple
+
 import numpy as np
 
 from collector.edge import plan as edge_plan
@@ -14,15 +16,12 @@ class Ranges(config.Settings):
 
     def build(self, plan: Plan, areas: AreaSet) -> "RangesLocator":
         """Return the working locator: tables are made here, once."""
-        return RangesLocator(plan, areas)
+        known = edge_plan.read(plan, areas)
+        return RangesLocator(known, edge_plan.tables(known), kernels.match(known), tally.Tally())
 
 
-class RangesLocator:
+class RangesLocator(namedtuple("RangesLocator", "known tables matches tally")):
     """Fixes by look-up for cell and timing, by least squares for levels; `tally` counts unknown PCIs."""
-
-    def __init__(self, plan: Plan, areas: AreaSet):
-        self.known, self.tally = edge_plan.read(plan, areas), tally.Tally()
-        self.tables, self.matches = edge_plan.tables(self.known), kernels.match(self.known)
 
     def locate(self, observations: np.ndarray, fixes: np.ndarray) -> None:
         """Write FIX[n] for OBSERVATION[n]."""
