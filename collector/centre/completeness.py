@@ -13,10 +13,9 @@ Cell = StrEnum("Cell", "STORED LOST DUE NOT_DUE")
 
 def completeness(expected: Registered, kinds: Mapping[int, Kind], watermark_ms: int) -> dict[int, Cell]:
     """Return the state of every slot expected of a probe's table: by what is stored, and its watermark."""
-    slots = range(expected.first_slot, expected.until_slot)
-    found = {slot: Cell.DUE if expected.due_ms(slot) <= watermark_ms else Cell.NOT_DUE for slot in slots}
-    here = {slot: Cell.STORED if kind == Kind.RELEASE else Cell.LOST for slot, kind in kinds.items() if slot in slots}
-    return found | here
+    return {slot: (Cell.STORED if kinds[slot] == Kind.RELEASE else Cell.LOST) if slot in kinds else
+            Cell.DUE if expected.due_ms(slot) <= watermark_ms else Cell.NOT_DUE
+            for slot in range(expected.first_slot, expected.until_slot)}
 
 
 def account(store: Store) -> dict[str, int]:

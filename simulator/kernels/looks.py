@@ -23,10 +23,9 @@ def walk(h, row, begin_ms, end_ms, calm, law, tables, net, failures, country, le
     """
     first, person, due, release = n, np.int64(h.person), np.int64(h.due_ms), np.int64(NEVER)
     opened, begins, looked, every_ms = n, begin_ms, begin_ms, np.int64(NEVER)  # of a connection
-    delay_ms, fails = np.int64(0), np.int64(len(failures.time_ms) - 1)
-    if not calm:
-        delay_ms = tl.notices_ms(law, person)
-        fails = np.searchsorted(failures.time_ms, max(begin_ms, np.int64(h.busy_ms)) - delay_ms)
+    delay_ms = np.int64(0) if calm else tl.notices_ms(law, person)
+    fails = (len(failures.time_ms) - 1 if calm else
+             np.searchsorted(failures.time_ms, max(begin_ms, np.int64(h.busy_ms)) - delay_ms))
     indoor_db = tl.walls_db(law, tables, h)
     while True:
         talks, failure, what, about = release < NEVER, failures.time_ms[fails] + delay_ms, tl.NOTHING, np.int64(0)

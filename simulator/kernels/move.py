@@ -35,8 +35,7 @@ TOUR_SHARE, TOUR_SHARE_WORKING = (0.66, 0.7, 0.28), (1.0, 0.0, 0.48)
 @bare
 def distance_m(a, b):
     """Return the length of a straight line."""
-    dx, dy = b[0] - a[0], b[1] - a[1]
-    return sqrt(dx * dx + dy * dy)
+    return sqrt((b[0] - a[0]) ** 2 + (b[1] - a[1]) ** 2)
 
 
 @bare

@@ -102,10 +102,8 @@ def a3_target(link, serving, time_ms, law):
     """
     target, best = NO_CELL, np.float32(-1e9)
     for j in range(link.count):
-        if link.level_dbm[j] <= link.level_dbm[serving] + law.a3_offset_db + law.a3_hysteresis_db:
-            link.better_ms[j] = tl.NEVER
-            continue
-        link.better_ms[j] = min(link.better_ms[j], time_ms)
+        better = link.level_dbm[j] > link.level_dbm[serving] + law.a3_offset_db + law.a3_hysteresis_db
+        link.better_ms[j] = min(link.better_ms[j], time_ms) if better else tl.NEVER
         if time_ms - link.better_ms[j] >= law.time_to_trigger_ms and link.level_dbm[j] > best:
             target, best = link.cell[j], link.level_dbm[j]
     return target

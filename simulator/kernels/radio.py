@@ -20,8 +20,8 @@ F4, I4, I8, U8 = np.float32, np.int32, np.int64, np.uint64
 # Cells that a tile lists for a carrier (the loudest of all is in it for 97 % of the places) and that a point hears at
 # most; points worked out side by side.
 CANDIDATES, HEARD, BLOCK = 12, 8, 128
-NO_CELL, QUIET_DBM = np.uint32(0xFFFFFFFF), F4(-200.0)  # where fewer are heard, and the level beside it
-FLOOR_DBM, SILENT_DBM = F4(-125.0), F4(-1000.0)  # nothing below is heard; a key holds no less
+# Where fewer are heard, and the level beside it; nothing below is heard; a key holds no less.
+NO_CELL, QUIET_DBM, FLOOR_DBM, SILENT_DBM = np.uint32(0xFFFFFFFF), F4(-200.0), F4(-125.0), F4(-1000.0)
 NEAREST_M, HANDSET_M = F4(10.0), F4(1.5)  # the models hold from here on; height
 # The field is periodic, 512 x 512 pixels, its values in 10 bits; steps of tables over the distance to a mast.
 FIELD_PIXELS, STEPS_PER_SIGMA, SIGHT_STEPS, SIGHT_STEP_M = 512, 100.0, 2_048, 4.0

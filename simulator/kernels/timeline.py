@@ -11,11 +11,10 @@ from math import ceil, sqrt
 import numpy as np
 
 from probe.base.jit import bare
-from probe.base.streams import bits, exponential, mix64, uniform, unit
+from probe.base.streams import U8, bits, exponential, mix64, uniform, unit
 from simulator.kernels.move import CAR, HOUR_MS, SLOT_MS, STATION, STAY, TRANSIT, day_plan, leg_at
 from simulator.kernels.radio import NO_CELL, indoor_loss_db
 
-U8 = np.uint64
 BURST_MS_MAX, CONNECTION_MS_MAX, NOTICE_MS_MAX = 300_000, 1_500_000, 1_040
 PERIODIC_MS, MEASURE_MS = 3_240_000, 200  # T3412; one sample of the L3 filter
 LOOK_AHEAD_MS = 3_600_000  # beyond any step and the connections that begin in it
@@ -117,9 +116,7 @@ def notices_ms(law, person):
 @bare
 def take_leg(h, time_ms, law, tables, country, legs):
     """Put handset h on the leg that holds time_ms.  legs: LEG[LEGS_MAX], scratch."""
-    d = 0
-    while tables.midnight_ms[d + 1] <= time_ms:
-        d += 1
+    d = np.searchsorted(tables.midnight_ms, time_ms, "right") - 1
     midnight, next_midnight = tables.midnight_ms[d], tables.midnight_ms[d + 1]
     n = day_plan(law.seed, np.int64(h.person), law.first_day + d, next_midnight - midnight, country, legs)
     leg = legs[leg_at(legs, n, time_ms - midnight)]
