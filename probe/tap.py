@@ -3,8 +3,8 @@
 from probe.base.jit import kernel
 from probe.wire.events import NO_RSRP, NO_TA, RSRP_CODE_MAX, TA_MAX, Kind
 
-KIND_MAX = max(Kind).value
-SUBSCRIBER_MIN, SUBSCRIBER_MAX = 10**14, 10**15 - 1  # 15 digits, none of the country codes begins with 0
+# Numbers have 15 digits, none of the country codes begins with 0.
+KIND_MAX, SUBSCRIBER_MIN, SUBSCRIBER_MAX = max(Kind).value, 10**14, 10**15 - 1
 AHEAD_MS = 3_600_000  # a clock further ahead of the watermark than this is wrong
 
 

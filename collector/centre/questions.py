@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from collector.centre.estimate import Slots, estimate
-from collector.centre.stores import Registered, Store, whole
-from collector.centre.stores.sqlite import SqliteStore
+from collector.centre.stores import Registered, Store, sqlite, whole
 from probe.base.clock import HOUR_MS, SECOND_MS, epoch_ms, local, midnights_ms
 from probe.base.config import ConfigError, did_you_mean
 
@@ -25,7 +24,7 @@ Question = namedtuple("Question", "table level area begin end by partial",
 def opened(path: Path) -> tuple[Store, Path]:
     """Return (the store of a run folder or a store file, its folder), or say that it is neither."""
     found = path / "store.db" if path.is_dir() else path
-    return SqliteStore(path=str(found)).reader(), found.parent
+    return sqlite.SqliteStore(path=str(found)).reader(), found.parent
 
 
 def extrapolation(folder: Path) -> float:

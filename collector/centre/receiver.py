@@ -8,8 +8,7 @@ import zmq
 
 from collector.centre.intake import Intake
 from collector.centre.stores import Registered, Store, Verdict
-from probe.base import clock, plugins, process
-from probe.base.main import RunError
+from probe.base import clock, config, plugins, process
 from probe.base.tally import Tally
 from probe.wire.envelope import MESSAGE_MAX
 
@@ -21,17 +20,17 @@ class StoreConfig(NamedTuple("StoreConfig", [("store", dict), ("registered", lis
     """What a store process is told.  store: kind and settings of a plugin: {"kind": "sqlite", "path": ...}"""
 
 
-def store_main(config: StoreConfig, pipe: Connection) -> None:
+def store_main(told: StoreConfig, pipe: Connection) -> None:
     """Take releases until told to stop, then drain and report."""
     watch, tally = clock.WallClock(), Tally()
-    settings: Any = plugins.settings("footfall.stores", "store", config.store)
+    settings: Any = plugins.settings("footfall.stores", "store", told.store)
     with process.sockets((zmq.ROUTER, ROUTER)) as (socket,):
         try:
-            socket.bind(process.loopback(config.address))
+            socket.bind(process.loopback(told.address))
         except zmq.ZMQError as error:
-            raise RunError(f"{config.address}: {error}; name another port, or * for any") from error
+            raise config.RunError(f"{told.address}: {error}; name another port, or * for any") from error
         with closing(settings.build()) as store:
-            store.register(config.registered)
+            store.register(told.registered)
             registered = store.registered()
             intake = Intake(registered, {one.probe: store.known(one.probe) for one in registered})
             pipe.send(("ready", {"endpoint": process.endpoint(socket)}))

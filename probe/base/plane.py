@@ -14,9 +14,9 @@ import numpy as np
 AXIS_M, FLATTENING, BIN_M = 6_378_137.0, 1 / 298.257222101, 100.0
 E2 = FLATTENING * (2 - FLATTENING)
 EP2, E1 = E2 / (1 - E2), (1 - np.sqrt(1 - E2)) / (1 + np.sqrt(1 - E2))
-MERIDIAN_M = [AXIS_M * part for part in (  # by the multiple of the latitude, 0, 2, 4, 6 (Snyder 3-21)
+M0, M2, M4, M6 = (AXIS_M * part for part in (  # by the multiple of the latitude, 0, 2, 4, 6 (Snyder 3-21)
     1 - E2 / 4 - 3 * E2**2 / 64 - 5 * E2**3 / 256, 3 * E2 / 8 + 3 * E2**2 / 32 + 45 * E2**3 / 1024,
-    15 * E2**2 / 256 + 45 * E2**3 / 1024, 35 * E2**3 / 3072)]
+    15 * E2**2 / 256 + 45 * E2**3 / 1024, 35 * E2**3 / 3072))
 
 
 class LocalFrame(NamedTuple("LocalFrame", [("latitude", float), ("longitude", float)])):
@@ -33,7 +33,7 @@ class LocalFrame(NamedTuple("LocalFrame", [("latitude", float), ("longitude", fl
 
     def to_degrees(self, x_m, y_m):
         """Return (latitude, longitude) of local metres (Snyder 8-12 to 8-18)."""
-        mu = (_meridian_m(np.radians(self.latitude)) + np.asarray(y_m, "f8")) / MERIDIAN_M[0]
+        mu = (_meridian_m(np.radians(self.latitude)) + np.asarray(y_m, "f8")) / M0
         phi = mu + (3 * E1 / 2 - 27 * E1**3 / 32) * np.sin(2 * mu) + (21 * E1**2 / 16) * np.sin(4 * mu)
         phi = phi + (151 * E1**3 / 96) * np.sin(6 * mu)
         bend = 1 - E2 * np.sin(phi) ** 2
@@ -46,8 +46,7 @@ class LocalFrame(NamedTuple("LocalFrame", [("latitude", float), ("longitude", fl
 
 def _meridian_m(phi):
     """Return the length of the meridian from the equator (Snyder 3-21)."""
-    m0, m2, m4, m6 = MERIDIAN_M
-    return m0 * phi - m2 * np.sin(2 * phi) + m4 * np.sin(4 * phi) - m6 * np.sin(6 * phi)
+    return M0 * phi - M2 * np.sin(2 * phi) + M4 * np.sin(4 * phi) - M6 * np.sin(6 * phi)
 
 
 def _q(phi):

@@ -11,7 +11,6 @@ import struct
 from collections import namedtuple
 from enum import IntEnum, IntFlag
 from fractions import Fraction
-from typing import NamedTuple, get_type_hints
 
 import numpy as np
 
@@ -28,10 +27,8 @@ Kind = IntEnum("Kind", "RELEASE LOST VOID")
 Flag = IntFlag("Flag", "CLOCK_STEP PARTIAL_TAP DEGRADED SEEDED")
 
 
-class Statement(NamedTuple("Statement", [
-        ("table", str), ("axes", str), ("value_unit", str), ("tally_units", int), ("slot_s", int), ("slots_a_day", int),
-        ("bound", int), ("sigma_p", int), ("sigma_d", int), ("rho_numerator", int), ("rho_denominator", int),
-        ("basis", str), ("purpose", str), ("consent_epoch", int), ("warming", bool)])):
+class Statement(namedtuple("Statement", "table axes value_unit tally_units slot_s slots_a_day bound sigma_p sigma_d "
+                                        "rho_numerator rho_denominator basis purpose consent_epoch warming")):
     """What a table promises, in the order of the bytes.
 
     axes        : of the rows; the list behind it is named by the header's axes hash
@@ -71,14 +68,14 @@ class Release(namedtuple("Release", "probe inc seq table slot axes kind flags st
     """
 
 
-STATED = (*get_type_hints(Statement).values(), bytes)
+# Types of a body: names, numbers, consent, whether it is warming, the values.
+STATED = (*3 * [str], *8 * [int], str, str, int, bool, bytes)
 
 
-def encode(release: Release) -> bytes:
+def encode(one: Release) -> bytes:
     """Return the frame of a release.  Its mechanism is 1, the discrete Gaussian; the other kinds have none: 0."""
-    stated, values = release.statement, release.values
-    body = pack([release.reason] if stated is None or values is None else [*stated, values.astype("<i8").tobytes()])
-    fixed = FIXED.pack(MAGIC, PROTO, SCHEMA, *release[:8], release.kind == Kind.RELEASE, len(body))
+    body = pack([one.reason] if one.statement is None else [*one.statement, one.values.astype("<i8").tobytes()])
+    fixed = FIXED.pack(MAGIC, PROTO, SCHEMA, *one[:8], one.kind == Kind.RELEASE, len(body))
     frame = fixed + hashlib.sha256(fixed + body).digest() + body
     assert len(frame) <= SIZE_MAX, "an area set fits into a release"
     return frame

@@ -22,7 +22,7 @@ from simulator.kernels.radio import FLOOR_DBM, HANDSET_M, HEARD, NO_CELL
  SAY_REPORT) = range(1, 11)
 NO_TA, NO_RSRP, NO_PCI, NO_AOA = 0xFFFF, 0xFF, 0xFFFF, 0xFFFF
 CORE, TRACE, MDT = range(3)  # grades
-EXCESS, SPREAD, OFFSET, LEVEL_NOISE, PREPARE = range(140, 145)  # purposes: names of streams
+EXCESS, SPREAD, OFFSET, NOISE, PREPARE = range(140, 145)  # purposes: names of streams
 TA_STEP_M, TA_MAX, TA_SIGMA_M, EXCESS_M = 78.07, 1_282, 30.0, 20.0
 OFFSET_DB, REPORT_DB, RESELECT_DB = 2.0, 1.0, 3.0  # one error per connection; one per report and cell
 REPORT_EVERY_MS, UPDATE_MS = 10_000, 150  # UPDATE_MS: from a handover to the update of the tracking area
@@ -115,8 +115,7 @@ def report_levels(e, link, person, time_ms, seed, net):
     count, level, cell = 0, link.next_dbm, link.next_cell
     offset_db = OFFSET_DB * normal(seed, OFFSET, person, link.opened_ms)
     for j in range(link.count):
-        error = offset_db + REPORT_DB * normal(seed, LEVEL_NOISE, person, time_ms * 8 + j)
-        dbm = np.float32(link.level_dbm[j] + error)
+        dbm = np.float32(link.level_dbm[j] + (offset_db + REPORT_DB * normal(seed, NOISE, person, time_ms * 8 + j)))
         if link.cell[j] == e.cell:
             e.rsrp[0] = rsrp_code(dbm)
         elif dbm >= FLOOR_DBM:

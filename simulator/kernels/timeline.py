@@ -16,8 +16,8 @@ from simulator.kernels.move import CAR, HOUR_MS, SLOT_MS, STATION, STAY, TRANSIT
 from simulator.kernels.radio import NO_CELL, indoor_loss_db
 
 BURST_MS_MAX, CONNECTION_MS_MAX, NOTICE_MS_MAX = 300_000, 1_500_000, 1_040
-PERIODIC_MS, MEASURE_MS = 3_240_000, 200  # T3412; one sample of the L3 filter
-LOOK_AHEAD_MS = 3_600_000  # beyond any step and the connections that begin in it
+# T3412; one sample of the L3 filter; beyond any step and the connections that begin in it.
+PERIODIC_MS, MEASURE_MS, LOOK_AHEAD_MS = 3_240_000, 200, 3_600_000
 IDLE_LOOK_M, CONNECTED_LOOK_M, NEVER = 100.0, 5.0, (1 << 31) - 1
 FRESH, LOST = 0xFFFE, 0xFFFF  # tac: just begun, or about to be switched: no update is due; out of coverage
 # purposes: names of streams

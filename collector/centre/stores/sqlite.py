@@ -7,8 +7,7 @@ from pathlib import Path
 
 from collector.centre.stores import Beaten, Entry, Known, Refused, Registered, Verdict
 from probe.base import record
-from probe.base.config import ConfigError, Settings
-from probe.base.main import RunError
+from probe.base.config import ConfigError, RunError, Settings
 from probe.wire import release
 
 APPLICATION_ID = 0x46465354  # "FFST"
