@@ -2,11 +2,14 @@
 
 import time
 from datetime import datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from probe.base.config import ConfigError
 
 SECOND_MS, HOUR_MS = 1_000, 3_600_000
+# What a table is counted over, the shorter first, and its nominal length: a local day may have 23 or 25 hours.
+SPAN_S = {"slot": 900, "hour": 3_600, "part": 14_400, "day": 86_400, "week": 604_800}
 
 
 class WallClock:
@@ -48,3 +51,24 @@ def midnights_ms(start_ms: int, end_ms: int, zone_name: str) -> list[int]:
     while found[-1] <= end_ms:
         found.append(epoch_ms(day := day + timedelta(days=1), zone_name))
     return found
+
+
+def spans(span: str, begin_ms: int, end_ms: int, zone_name: str, slot_ms: int = 900_000) -> list[tuple[int, int]]:
+    """Return (begin_ms, end_ms) of every whole span of a kind that lies in [begin_ms, end_ms), in order.
+
+    Slots lie on the UTC grid.  The others are local: hours are counted from midnight (a last one that
+    midnight cuts is shorter), parts go by the clock on the wall (0-4, 4-8 ... 20-24: 3 or 5 hours long
+    when it changes), and weeks are seven days each, counted from the day that begin_ms lies in.
+    """
+    days = midnights_ms(begin_ms, end_ms, zone_name)
+    match span:
+        case "slot":
+            edges = list(range(begin_ms - begin_ms % slot_ms, end_ms + 1, slot_ms))
+        case "hour":
+            edges = [ms for day in pairwise(days) for ms in range(*day, HOUR_MS)] + days[-1:]
+        case "part":
+            dates = [datetime.combine(local(day, zone_name), datetime.min.time()) for day in days]
+            edges = [epoch_ms(date + timedelta(hours=hour), zone_name) for date in dates for hour in range(0, 24, 4)]
+        case _:
+            edges = days[:: {"day": 1, "week": 7}[span]]
+    return [(a, b) for a, b in pairwise(edges) if begin_ms <= a and b <= end_ms]
