@@ -90,6 +90,7 @@ def admit(events, limits, at, counted, midnights_ms, observations, person, day, 
         if fate == PASSED:
             one, person[out], day[out] = observations[out], who.person, 0
             one.time_ms, one.home, one.klass, one.rsrp[7] = event.time_ms, who.home, who.klass, event.rsrp[7]
+            one.week = 0  # no key of the week
             one.cell, one.kind, one.flags, one.ta, one.aoa = event.cell, event.kind, event.flags, event.ta, event.aoa
             for k in range(7):
                 one.rsrp[k], one.neighbour_pci[k] = event.rsrp[k], event.neighbour_pci[k]

@@ -27,7 +27,7 @@ class Slots:
 
     def __init__(self, settings: SlotSettings, start_ms: int):
         self.length_ms, self.lateness_ms = settings.slot_s * SECOND_MS, settings.lateness_s * SECOND_MS
-        self.expiry_ms, self.start_ms, self._zone = settings.expiry_s * SECOND_MS, start_ms, settings.zone
+        self.expiry_ms, self.start_ms, self.zone = settings.expiry_s * SECOND_MS, start_ms, settings.zone
         if self._midnight_ms(start_ms) % self.length_ms:
             remedy = f"days of {settings.zone} do not begin on its grid; use 900"
             raise ConfigError("[slots]", [f"slot_s = {settings.slot_s}: {remedy}"])
@@ -50,4 +50,4 @@ class Slots:
         return begin_ms < max(self.start_ms, self._midnight_ms(begin_ms)) + self.expiry_ms
 
     def _midnight_ms(self, time_ms: int) -> int:
-        return midnights_ms(time_ms, time_ms, self._zone)[0]
+        return midnights_ms(time_ms, time_ms, self.zone)[0]

@@ -54,7 +54,7 @@ def test_the_bytes_of_an_observation_are_golden():
 
 
 def test_rows_have_the_size_that_the_contract_says():
-    assert (events.EVENT.itemsize, observations.OBSERVATION.itemsize) == (48, 51)
+    assert (events.EVENT.itemsize, observations.OBSERVATION.itemsize) == (48, 59)
 
 
 @pytest.mark.parametrize("name", FORMATS)
