@@ -1,7 +1,8 @@
 """Named areas as polygons, turned once into bins of 100 m by their centres.
 
 A bin belongs to the area that holds its centre; an area too small to hold one gets the
-bin that it lies in.
+bin that it lies in.  Several sets are counted as one by their pieces, what lies in the same
+area of each; zones are areas taken together.
 """
 
 import hashlib
@@ -17,11 +18,12 @@ from probe.base.plane import BIN_M, LocalFrame, bin_terms, to_laea
 
 ELSEWHERE = "elsewhere"
 SIZE_MAX, AREAS_MAX = 64 << 20, 65_000  # rows are u2
+ZONES_MAX, HALVINGS = 40, 5  # elsewhere included; flows between zones are a square of them
 SPAN_MAX_M = 200_000.0  # beyond it the quadratic of bin_terms is off by more than a tenth of a bin
 GRID_OF_USE = np.array([[-16.0, 24.0], [40.0, 84.0]])  # longitude, latitude: from, to; EPSG:3035
 
 
-class AreaSet(namedtuple("AreaSet", "frame area_id name residents bins first terms digest")):
+class AreaSet(namedtuple("AreaSet", "frame area_id name residents bins first terms digest zone", defaults=[()])):
     """A partition: the named areas, and elsewhere (the last row) for the rest of the map.
 
     frame       : LocalFrame
@@ -33,6 +35,7 @@ class AreaSet(namedtuple("AreaSet", "frame area_id name residents bins first ter
     first       : (column, row) of bins[0, 0] in the ETRS89-LAEA grid
     terms       : f8[2, 6]     bin_terms of frame: local metres -> grid column and row
     digest      : 8 bytes over ids and bins
+    zone        : list[str]    n names by the areas' own file, "" where not given
     """
 
     @property
@@ -58,7 +61,7 @@ def read(path: Path) -> AreaSet:
 def from_geojson(text: str, where: str) -> AreaSet:
     """Return the areas of a GeoJSON FeatureCollection (WGS 84), or raise ConfigError.
 
-    Properties read: area_id (or id), name, residents.  Others are left alone.
+    Properties read: area_id (or id), name, residents, zone.  Others are left alone.
     """
     rows, problems = [], []
     for number, feature in enumerate(_features(text, where)):
@@ -66,16 +69,17 @@ def from_geojson(text: str, where: str) -> AreaSet:
         people, (polygon, wrong) = given.get("residents"), _polygon(feature.get("geometry"))
         known = (given.get("area_id"), given.get("id"), feature.get("id"), number)
         area_id = str(next(value for value in known if value is not None))
-        rows.append((area_id, str(given.get("name") or area_id), people, polygon))
+        zone = given.get("zone")
+        rows.append((area_id, str(given.get("name") or area_id), people, polygon, "" if zone is None else str(zone)))
         sound = people is None or (type(people) in (int, float) and 0 <= people < 1e9)
         problems += [f'area "{area_id}" ({rows[-1][1]}): {words}' for words in (
             "" if sound else f"residents = {people!r}; needs a number >= 0", wrong) if words]
-    ids, names, residents, polygons = zip(*rows, strict=True)
+    ids, names, residents, polygons, zone = zip(*rows, strict=True)
     problems += [f'area_id "{i}" is given {n} times' for i, n in sorted(Counter(map(str, ids)).items()) if n > 1]
     problems += [f'area_id "{ELSEWHERE}" is taken: it means the rest of the map'] if ELSEWHERE in ids else []
     if problems:
         raise ConfigError(where, problems)
-    return _burn(ids, names, np.array([*residents, None], "f8"), polygons, where)
+    return _burn(ids, names, np.array([*residents, None], "f8"), polygons, where)._replace(zone=list(zone))
 
 
 def _features(text: str, where: str) -> list[dict]:
@@ -134,6 +138,70 @@ def _burn(ids, names, residents, polygons, where: str) -> AreaSet:
     west, south, east, north = shapely.total_bounds(polygons).tolist()
     frame = LocalFrame((south + north) / 2, (west + east) / 2)
     terms = bin_terms(frame, max(float(np.max(high - low)) * BIN_M, 10_000.0) / 2)
-    said = json.dumps([ids, low.tolist(), bins.shape]).encode() + bins.astype("<u2").tobytes()
+    return _set_of(frame, [*ids, ELSEWHERE], [*names, ELSEWHERE], residents, bins, low, terms)
+
+
+def _set_of(frame, ids, names, residents, bins, low, terms) -> AreaSet:
+    """Return the set with its digest; ids and names end with elsewhere."""
+    said = json.dumps([ids[:-1], low.tolist(), bins.shape]).encode() + bins.astype("<u2").tobytes()
     digest = hashlib.sha256(said).digest()[:8]
-    return AreaSet(frame, [*ids, ELSEWHERE], [*names, ELSEWHERE], residents, bins, tuple(low.tolist()), terms, digest)
+    return AreaSet(frame, ids, names, residents, bins, tuple(low.tolist()), terms, digest)
+
+
+def overlay(sets: list[AreaSet]) -> tuple[AreaSet, list[np.ndarray]]:
+    """Return the pieces of several sets as one, in the frame of the first, and u2[pieces], its row, of each set.
+
+    A piece is all bins that lie in the same area of every set, and its residents a share of the first's
+    by bins.  Raises ConfigError where there are too many pieces, or the sets lie too far apart.
+    """
+    if len(sets) == 1:
+        return sets[0], [np.arange(len(sets[0].area_id), dtype="u2")]
+    ours, sizes = sets[0], [len(one.area_id) for one in sets]
+    low = np.min([one.first for one in sets], axis=0)
+    high = np.max([np.add(one.first, one.bins.shape[::-1]) for one in sets], axis=0)
+    if np.any((high - low) * BIN_M > SPAN_MAX_M):
+        raise ConfigError("[areas]", [f"the sets span more than {SPAN_MAX_M / 1000:g} km together; "
+                                      "run what lies far apart on its own"])
+    layers = [np.full((high - low)[::-1], one.elsewhere) for one in sets]
+    for layer, one in zip(layers, sets, strict=True):
+        column, row = np.subtract(one.first, low)
+        layer[row : row + one.bins.shape[0], column : column + one.bins.shape[1]] = one.bins
+    pieces, bins, count = np.unique(np.ravel_multi_index(layers, sizes), return_inverse=True, return_counts=True)
+    if len(pieces) > AREAS_MAX:
+        raise ConfigError("[areas]", [f"the sets cut each other into {len(pieces)} pieces; at most {AREAS_MAX}"])
+    rows = [row.astype("u2") for row in np.unravel_index(pieces, sizes)]
+    texts = ([one.area_id[k] for k in row] for one, row in zip(sets, rows, strict=True))
+    ids = [*map(" & ".join, zip(*texts, strict=True))][:-1] + [ELSEWHERE]
+    residents = ours.residents[rows[0]] * count / np.bincount(rows[0], count)[rows[0]]
+    reach_m = np.abs(np.stack([low, high]) * BIN_M - to_laea(*ours.frame)).max()
+    return _set_of(ours.frame, ids, ids, residents, bins.reshape(layers[0].shape).astype("u2"), low,
+                   bin_terms(ours.frame, max(float(reach_m), 5_000.0))), rows
+
+
+def zones(areas: AreaSet) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """Return the zone of each area, u1[n + 1], and (id, name) of at most ZONES_MAX zones, elsewhere last.
+
+    An area is its own zone where they are few; else its property `zone` says which; else the map is
+    halved across its longer side, and each half again, into 32 zones of as many areas.
+    Raises ConfigError where the property says too many, or nothing of some areas.
+    """
+    n, given = areas.elsewhere, list(dict.fromkeys(areas.zone))
+    if n < ZONES_MAX:
+        return np.arange(n + 1, dtype="u1"), list(zip(areas.area_id, areas.name, strict=True))
+    if any(given):
+        if len(given) >= ZONES_MAX or {"", ELSEWHERE} & {*given}:
+            raise ConfigError("[areas]", [f"zone: {len(given)} of them; needs 1 to {ZONES_MAX - 1}, one for each area "
+                                          f'and none called "{ELSEWHERE}"; or leave it out'])
+        return (np.array([*map(given.index, areas.zone), len(given)], "u1"),
+                [(name, name) for name in [*given, ELSEWHERE]])
+    bins, parts = areas.bins.ravel(), [np.arange(n)]
+    middle = np.stack([np.bincount(bins, at.ravel()) for at in areas.centres()]) / np.bincount(bins)
+    for _ in range(HALVINGS):
+        parts = [half for part in parts for half in np.array_split(part[np.argsort(
+            middle[np.ptp(middle[:, part], axis=1).argmax(), part], kind="stable")], 2)]
+    zone, named = np.full(n + 1, len(parts), "u1"), []
+    for number, part in enumerate(parts):
+        zone[part], (first, *others) = number, [areas.name[row] for row in np.sort(part)]
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        named.append((f"z{number + 1:02d}", f"zone {number + 1:02d}: {', '.join([first, *others[:1]])}{more}"))
+    return zone, [*named, (ELSEWHERE, ELSEWHERE)]
