@@ -15,7 +15,7 @@ INC = bytes(range(16))
 AXES = b"axes-abc"
 FIRST = 1_976_152  # slot of 2026-05-12T00:00+02:00
 HOURS = 6
-AREAS = [("a", "Altstadt"), ("b", "=Bahnhof"), ("elsewhere", "elsewhere")]
+AREAS = [["a", "Altstadt"], ["b", "=Bahnhof"], ["elsewhere", "elsewhere"]]
 STATEMENT = promise(PrivacySettings(), "presence", 900, 100, 64_000)
 
 
@@ -34,8 +34,9 @@ def a_loss(slot=FIRST, reason="crash", seq=0):
 
 
 def registered(hours=HOURS, **changes):
-    one = Registered(1, 1, "presence", 900, FIRST, FIRST + 4 * hours, 60, "Europe/Berlin", AXES, AREAS)
-    return one._replace(**changes)
+    """Return presence of three areas from FIRST on; name what is to be otherwise."""
+    its = "presence", "slot", "person-seconds", 900, FIRST, FIRST + 4 * hours, 60
+    return Registered(1, 1, *its, "Europe/Berlin", AXES, [["area", AREAS]], [])._replace(**changes)
 
 
 def forged(frame=None, at=0, content=b"", body=None):

@@ -9,29 +9,34 @@ from pathlib import Path
 import click
 
 COMMANDS = {"ask": ("collector.centre.cli", "ask", "How many people, where and when: a question to a run or store.")}
-FIELDS = ("area", "slot_start", "slot_end", "value", "low", "high", "coverage", "state")
+FIELDS = ("slot_start", "slot_end", "value", "low", "high", "coverage", "state")  # where there is no row to tell more
+DIGITS = {"value": ",.1f", "low": ",.1f", "high": ",.1f", "coverage": ".2f", "place_error": ".2f"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a name
 
 
 @click.command()
 @click.argument("run_or_store", type=click.Path(path_type=Path))
 @click.argument("table")
-@click.option("--area", help="Id or name of one area; default all.")
+@click.option("--area", help="Id or name of one area (of flows: from it and to it); default all.")
 @click.option("--from", "begin", metavar="TIME", help="ISO time, local to the areas, e.g. 2026-05-12T08:00.")
 @click.option("--to", "end", metavar="TIME", help="Exclusive.")
-@click.option("--level", default="hour", show_default=True, help="slot, hour or day.")
-@click.option("--by", default="area", show_default=True, help="Axis of the table.")
+@click.option("--level", help="slot, hour, part (4 hours), day or week; default hour, or that of the table.")
+@click.option("--by", metavar="AXIS[,AXIS]", help="Axes to keep; default all but age and gender.")
 @click.option("--extrapolate", is_flag=True, help="People instead of counted devices.")
-@click.option("--partial", is_flag=True, help="Also where slots are missing: the mean over those that are there.")
+@click.option("--partial", is_flag=True, help="Also where slots are missing: of those that are there.")
 @click.option("--format", "style", type=click.Choice(("table", "csv", "json")), default="table", show_default=True)
 def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) -> None:
-    """Print how many people were in each area, on average over each period.
+    """Print how many people were in each area, on average over each period; or what else TABLE counts.
 
-    Each value comes with its 95 % interval (of the noise alone), the coverage of the
-    period, and a state: published, hidden (below the threshold of 20 devices and the
-    noise), missing (not every slot is stored: never zero), warming (a slot or an hour
-    after a start or midnight; of a day that hour is a small part, and the day is
-    published).  Times are local, with their offset.
+    Presence and profile are told as persons on average, the others as how many came, went or
+    stayed; of tables by day (visitors, dwell, origin) a week is the sum of its days, and
+    counts a person once a day.  Each value comes with its 95 % interval (of the noise alone),
+    the coverage of the period, and a state: published, hidden (below the threshold of 20
+    devices and the noise), missing (not every slot is stored: never zero), warming (of up to
+    four hours, soon after a start or midnight; of a day that is a small part, and the day is
+    published), unresolved (the area cannot be resolved at this site spacing: most of those
+    who stand in it are located elsewhere).  place_error, where the edge states it, is the
+    share of them who are.  Times are local, with their offset.
     """
     from collector.centre import questions
 
@@ -45,18 +50,18 @@ def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) 
 
 def as_csv(rows: list[dict]) -> str:
     """Return CSV; a name that a spreadsheet would take for a formula is quoted with an apostrophe."""
-    writer = csv.DictWriter(out := io.StringIO(), FIELDS, lineterminator="\n")
+    writer = csv.DictWriter(out := io.StringIO(), rows[0] if rows else FIELDS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**row, "area": "'" * row["area"].startswith(FORMULA) + row["area"]} for row in rows)
+    for row in rows:
+        writer.writerow({key: "'" * str(one).startswith(FORMULA) + str(one) if isinstance(one, str) else one
+                         for key, one in row.items()})
     return out.getvalue().rstrip("\n")
 
 
 def as_table(rows: list[dict]) -> str:
     """Return aligned columns for reading."""
-    lines = [FIELDS]
-    for row in rows:
-        numbers = ("-" if row[name] is None else f"{row[name]:,.1f}" for name in FIELDS[3:6])
-        lines.append((*(row[name] for name in FIELDS[:3]), *numbers, f"{row['coverage']:.2f}", row["state"]))
+    lines = [fields := [*(rows[0] if rows else FIELDS)]]
+    lines += [["-" if one is None else format(one, DIGITS.get(key, "")) for key, one in row.items()] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    shape = "  ".join(f"{{:{'>' if 3 <= i <= 6 else '<'}{width}}}" for i, width in enumerate(widths))
+    shape = "  ".join(f"{{:{'>' if key in DIGITS else '<'}{n}}}" for key, n in zip(fields, widths, strict=True))
     return "\n".join(shape.format(*line).rstrip() for line in lines)

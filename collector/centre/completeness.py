@@ -15,7 +15,7 @@ def completeness(expected: Registered, kinds: Mapping[int, Kind], watermark_ms: 
     """Return the state of every slot expected of a probe's table: by what is stored, and its watermark."""
     return {slot: (Cell.STORED if kinds[slot] == Kind.RELEASE else Cell.LOST) if slot in kinds else
             Cell.DUE if expected.due_ms(slot) <= watermark_ms else Cell.NOT_DUE
-            for slot in range(expected.first_slot, expected.until_slot)}
+            for slot in expected.spans}
 
 
 def account(store: Store) -> dict[str, int]:

@@ -5,48 +5,56 @@ from enum import StrEnum
 
 import numpy as np
 
+from probe.base.clock import SECOND_MS
+
 # THRESHOLD_K: raw devices, before extrapolation; THRESHOLD_Z: one in a thousand of the cells shown stands for fewer
 # than that; INTERVAL_Z: 95 %.
 THRESHOLD_K, THRESHOLD_Z, INTERVAL_Z = 20, 3.09, 1.96
 # How a value may be read.  HIDDEN: below the threshold; MISSING: not every slot of it is stored; WARMING: people
-# were still being met.
-State = StrEnum("State", "PUBLISHED HIDDEN MISSING WARMING")
+# were still being met; UNRESOLVED: the network cannot tell the area from those around it.
+State = StrEnum("State", "PUBLISHED HIDDEN MISSING WARMING UNRESOLVED")
 
 
-class Slots(namedtuple("Slots", "values sigma stored warming slot_s")):
-    """The slots of one period, in order.
+class Slots(namedtuple("Slots", "values sigma stored warming span_ms")):
+    """Slots of one table, in order.
 
-    values  : i8[slots, areas]  person-seconds, zero where not stored
+    values  : i8[slots, cells]  value units, zero where not stored
     sigma   : f8[slots]         standard deviation of one value, zero where not stored
     stored  : bool[slots]       whether all of the slot is there
     warming : bool[slots]
-    slot_s  : int
+    span_ms : i8[slots, 2]      when each begins and ends
     """
+
+    def inside(self, begin_ms: int, end_ms: int) -> "Slots":
+        """Return the slots that lie wholly in a period."""
+        its = (self.span_ms[:, 0] >= begin_ms) & (self.span_ms[:, 1] <= end_ms)
+        return Slots(*(field[its] for field in self))
 
 
 class Estimate(namedtuple("Estimate", "value low high coverage state")):
-    """One number for one area and period, in persons on average; None where it may not be shown.
+    """One number for one cell and period: persons on average, or a count; None where it may not be shown.
 
     value, low, high : float or None;  coverage : float, share of the period that is stored;  state : State
     """
 
 
-def estimate(slots: Slots, partial: bool, factor: float) -> list[Estimate]:
-    """Return one estimate an area: the mean number of persons over the period.
+def estimate(slots: Slots, period_ms: int, averaged: bool, partial: bool, factor: float) -> list[Estimate]:
+    """Return one estimate a cell, of the slots inside a period: their sum, or the mean of persons over their time.
 
     The noise of a sum of slots is exact: its variance is the sum of theirs.  The threshold
     is held against the noisy sum at this level, on counted devices; then `factor` is applied.
-    Half of a period says nothing of the whole; partial means over the stored slots alone.
+    Half of a period says nothing of the whole; partial sums are of the stored slots alone.
     """
-    there, count = slots.stored, int(slots.stored.sum())
-    coverage = count / len(there)
-    if count == 0 or (coverage < 1 and not partial):
+    there = slots.stored
+    held_ms = int(np.diff(slots.span_ms[there]).sum())
+    coverage = held_ms / period_ms
+    if held_ms == 0 or (held_ms < period_ms and not partial):
         return [Estimate(None, None, None, coverage, State.MISSING)] * slots.values.shape[1]
-    length_s = count * slots.slot_s
-    persons, sigma = slots.values[there].sum(axis=0) / length_s, float(np.linalg.norm(slots.sigma[there])) / length_s
-    low, high = np.maximum(persons - INTERVAL_Z * sigma, 0), persons + INTERVAL_Z * sigma
+    unit = held_ms / SECOND_MS if averaged else 1
+    counted, sigma = slots.values[there].sum(axis=0) / unit, float(np.linalg.norm(slots.sigma[there])) / unit
+    low, high = np.maximum(counted - INTERVAL_Z * sigma, 0), counted + INTERVAL_Z * sigma
     state = State.WARMING if slots.warming[there].any() else State.PUBLISHED
     hidden, limit = Estimate(None, None, None, coverage, State.HIDDEN), THRESHOLD_K + THRESHOLD_Z * sigma
-    numbers = (factor * np.stack([persons, low, high], axis=1)).tolist()
-    return [Estimate(*(*shown, coverage, state)) if mean >= limit else hidden
-            for mean, shown in zip(persons, numbers, strict=True)]
+    numbers = (factor * np.stack([counted, low, high], axis=1)).tolist()
+    return [Estimate(*(*shown, coverage, state)) if one >= limit else hidden
+            for one, shown in zip(counted, numbers, strict=True)]

@@ -1,8 +1,10 @@
 """Message bytes and what is known in, decisions out.  No I/O: the receiver writes and answers."""
 
+from math import prod
 from typing import NamedTuple
 
 from collector.centre.stores import Beaten, Entry, Known, Offered, Refused, Registered, Verdict
+from probe.base import clock
 from probe.base.packing import WireError
 from probe.wire import envelope, release
 from probe.wire.envelope import Ack, Beat, Code, Hello, Nack, Rel, Welcome
@@ -31,7 +33,8 @@ class Intake:
             if source not in self._sessions:
                 return nack(Code.BUSY, inc)
             if isinstance(message, Beat):
-                last_ms = max(one.due_ms(one.until_slot) for (of, _), one in self._registered.items() if of == probe)
+                its = [one for (of, _), one in self._registered.items() if of == probe]
+                last_ms = max(one.until_slot * one.slot_s + one.lateness_s for one in its) * clock.SECOND_MS
                 passed_ms = max(min(message.watermark_ms, last_ms), self._known[probe].watermark_ms)
                 self._known[probe] = self._known[probe]._replace(watermark_ms=passed_ms)
                 return Decision(Beaten(probe, inc, message), None)
@@ -71,16 +74,17 @@ class Intake:
         expected = self._registered.get((probe, one.table))
         if expected is None or (one.probe, one.inc) != (probe, inc) or not fits(one, expected):
             return nack(Code.FORBIDDEN, inc, offered, Refused(probe, Code.FORBIDDEN, offered.frame))
-        if expected.due_ms(one.slot) > known.watermark_ms:
+        if expected.spans[one.slot][1] > known.watermark_ms:  # at midnight an edge need not wait for who returns
             return nack(Code.SKEW, inc, offered)
         return Decision(offered, None)
 
 
 def fits(one: release.Release, expected: Registered) -> bool:
-    """Return whether a release is one of those expected: its rows, its slot, its table."""
-    its, wanted = one.statement, (expected.name, expected.slot_s, len(expected.areas))
-    stated = its is None or one.values is None or (its.table, its.slot_s, len(one.values)) == wanted
-    return stated and one.axes == expected.axes and expected.first_slot <= one.slot < expected.until_slot
+    """Return whether a release is one of those expected: its cells, its slot, its table."""
+    its, axes = one.statement, ",".join(axis for axis, _ in expected.axes)
+    wanted = expected.name, axes, expected.value_unit, expected.span, prod(expected.shape)
+    stated = its is None or (its.table, its.axes, its.value_unit, its.span, len(one.values)) == wanted
+    return stated and one.axes == expected.axes_digest and one.slot in expected.spans
 
 
 def named(offered: Offered) -> tuple[int, int, int, bytes]:

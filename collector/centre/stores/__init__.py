@@ -4,23 +4,50 @@ from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import StrEnum
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
+from probe.base import clock
 from probe.base.packing import WireError
 from probe.wire.envelope import Beat
 from probe.wire.release import Release, decode
 
 
-class Registered(namedtuple("Registered", "probe table name slot_s first_slot until_slot lateness_s zone axes areas")):
-    """One table of one probe: what is expected, and what its rows mean.
+class Registered(namedtuple("Registered", "probe table name span value_unit slot_s first_slot until_slot lateness_s "
+                                          "zone axes_digest axes hits")):
+    """One table of one probe: what is expected, and what its cells mean.
 
-    name, zone : str;  axes : 8 bytes;  areas : (id, name) by row, elsewhere last;  the others : int
-    until_slot : exclusive
+    span, slot_s : what it is counted over, of clock.SPAN_S; the grid that slots are numbered on
+    first_slot, until_slot : those of the run, on this grid; until is exclusive
+    axes : [[name, [[id, name], ...]], ...]; cells lie in C order over them;  axes_digest : 8 bytes
+    hits : by row of its axes of places (area, origin, destination): what share of a fix's weight lies there when the
+           person stands there, as the edge believes; [] = not stated
     """
+
+    @cached_property
+    def spans(self) -> dict[int, tuple[int, int]]:
+        """Return (begin_ms, end_ms) of every slot expected: of every span that lies wholly inside the run."""
+        slot_ms = self.slot_s * clock.SECOND_MS
+        run_ms = self.first_slot * slot_ms, self.until_slot * slot_ms
+        return {span[0] // slot_ms: span for span in clock.spans(self.span, *run_ms, self.zone, slot_ms)}
+
+    def slots(self) -> list[tuple[int, int, int]]:
+        """Return (slot, begin_ms, end_ms) of every slot expected, in order."""
+        return [(slot, *span) for slot, span in self.spans.items()]
 
     def due_ms(self, slot: int) -> int:
         """Return the watermark at which a slot is due."""
-        return ((slot + 1) * self.slot_s + self.lateness_s) * 1_000
+        return self.spans[slot][1] + self.lateness_s * clock.SECOND_MS
+
+    @property
+    def averaged(self) -> bool:
+        """Return whether its values are times, of which the mean number of persons is told; counts are added up."""
+        return self.value_unit == "person-seconds"
+
+    @property
+    def shape(self) -> list[int]:
+        """Return how many rows each axis has."""
+        return [len(rows) for _, rows in self.axes]
 
 
 class Offered(NamedTuple("Offered", [("release", Release), ("frame", bytes)])):

@@ -64,13 +64,14 @@ class Sqlite:
 
     def register(self, expected: list[Registered]) -> None:
         """Say what is expected; what is registered already stays."""
-        rows = [(one.probe, one.table, json.dumps({**one._asdict(), "axes": one.axes.hex()})) for one in expected]
+        rows = [(one.probe, one.table, json.dumps({**one._asdict(), "axes_digest": one.axes_digest.hex()}))
+                for one in expected]
         self._db.executemany("INSERT OR IGNORE INTO registry VALUES (?, ?, ?)", rows)
 
     def registered(self) -> list[Registered]:
         """Return what is expected, by probe and table."""
         found = [json.loads(row[0]) for row in self._db.execute("SELECT content FROM registry ORDER BY probe, tab")]
-        return [Registered(**{**one, "axes": bytes.fromhex(one["axes"])}) for one in found]
+        return [Registered(**{**one, "axes_digest": bytes.fromhex(one["axes_digest"])}) for one in found]
 
     def known(self, probe: int) -> Known:
         """Return what was ever stored of a probe."""
