@@ -1,0 +1,60 @@
+"""The tallies of open spans: a Table adds up what the people stage grants, and gives up whole spans.  No I/O."""
+
+from math import prod
+
+import numpy as np
+
+from collector.edge.metrics import Metric, Places
+from collector.edge.records import CLASSES, RECORD
+from collector.edge.slots import Slots
+from probe.base import clock
+
+
+class Table:
+    """One metric over one area set: the accumulators of its open spans, dense over the cells.
+
+    until_ms : end of the run; a span that does not lie wholly inside is never given up
+    """
+
+    def __init__(self, metric: Metric, places: Places, name: str, number: int, slots: Slots, until_ms: int):
+        self.metric, self.name, self.number, self.axes = metric, name, number, metric.axes(places)
+        self.cells = prod(len(rows) for rows in self.axes.values())
+        self._spans = clock.spans(metric.span, slots.start_ms, until_ms, slots.zone, slots.length_ms)
+        self._begins_ms, self._ends_ms = np.array(self._spans or [(until_ms, until_ms)], "i8").T
+        self._places, self._slots, self._open, self._closed = places, slots, dict[int, np.ndarray](), 0
+
+    @property
+    def span_slots(self) -> list[int]:
+        """Return the number of every span of the run: the slot that it begins with."""
+        return [begin_ms // self._slots.length_ms for begin_ms, _ in self._spans]
+
+    def add(self, records: np.ndarray) -> None:
+        """Add RECORD[n] of the metric's source; what is taken back has the sign -1."""
+        self._add(records, records["sign"])
+
+    def add_time(self, slot: int, person_time: np.ndarray) -> None:
+        """Add the i8[areas, CLASSES] person-time of a slot."""
+        records = np.zeros(person_time.size, RECORD)
+        records["time_ms"], records["sign"] = slot * self._slots.length_ms, 1
+        records["area"], records["klass"] = divmod(np.arange(person_time.size), CLASSES)
+        self._add(records, person_time.ravel())
+
+    def _add(self, records: np.ndarray, amounts: np.ndarray) -> None:
+        cells, time_ms = self.metric.cells(records, self._places), records["time_ms"]
+        spans = np.searchsorted(self._begins_ms, time_ms, "right") - 1
+        counted = (cells >= 0) & (spans >= 0) & (time_ms < self._ends_ms[spans])
+        for span in np.unique(spans[counted]).tolist():
+            assert span >= self._closed, "a span is given up once"
+            these, tally = counted & (spans == span), self._open.setdefault(span, np.zeros(self.cells, "i8"))
+            np.add.at(tally, cells[these], amounts[these])
+
+    def close(self, slot: int) -> list[tuple[int, np.ndarray]]:
+        """Return (slot that it begins with, i8[cells]) of every span that is complete when a slot has ended.
+
+        Steps and trips may be taken back for a while: one slot later, unless the local day ends.
+        """
+        waits = self.metric.source in ("steps", "trips") and not self._slots.ends_day(slot)
+        whole, first = int(np.searchsorted(self._ends_ms, self._slots.end_ms(slot - waits), "right")), self._closed
+        self._closed = max(first, min(whole, len(self._spans)))
+        return [(self._spans[span][0] // self._slots.length_ms, self._open.pop(span, np.zeros(self.cells, "i8")))
+                for span in range(first, self._closed)]
