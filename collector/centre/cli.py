@@ -53,7 +53,7 @@ def as_csv(rows: list[dict]) -> str:
     writer = csv.DictWriter(out := io.StringIO(), rows[0] if rows else FIELDS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({key: "'" * str(one).startswith(FORMULA) + str(one) if isinstance(one, str) else one
+        writer.writerow({key: f"'{one}" if isinstance(one, str) and one.startswith(FORMULA) else one
                          for key, one in row.items()})
     return out.getvalue().rstrip("\n")
 

@@ -3,14 +3,14 @@
 
 import pytest
 
-from collector.centre.intake import Intake
+from collector.centre.intake import Intake, fits
 from collector.centre.stores import Beaten, Known, Offered, Refused, Verdict
 from probe.wire import envelope, release
 from probe.wire.envelope import Ack, Beat, Hello, Nack, Rel, Welcome
 from tests.builders_seal import AREAS, FIRST, INC, STATEMENT, a_loss, a_release, registered
 
-HELLO = Hello([1], [1], 1, INC, 0, 0, "test")
-DUE = registered().due_ms(FIRST)
+HELLO = Hello([1], [release.SCHEMA], 1, INC, 0, 0, "test")
+OVER, DUE = registered().spans[FIRST][1], registered().due_ms(FIRST)
 
 
 def intake(**known):
@@ -31,7 +31,7 @@ def greeted(watermark_ms=DUE, **known):
 
 def test_a_greeting_is_answered_with_what_is_known():
     _, welcome = say(intake(inc=INC, last_slots={1: FIRST}), HELLO)
-    assert welcome == Welcome(1, 1, 32, INC, [1, FIRST])
+    assert welcome == Welcome(1, release.SCHEMA, 32, INC, [1, FIRST])
 
 
 REFUSED_HELLO = {
@@ -57,7 +57,7 @@ def test_a_second_spool_of_one_probe_is_refused_from_the_first_greeting_on():
 
 def test_a_watermark_beyond_all_that_is_expected_makes_no_future_slot_due():
     one = greeted(watermark_ms=(1 << 62) - 1)
-    assert one._known[1].watermark_ms <= registered().due_ms(registered().until_slot)
+    assert one._known[1].watermark_ms == registered().due_ms(registered().until_slot - 1)
 
 
 def test_a_release_is_answered_only_when_it_is_settled():
@@ -89,7 +89,9 @@ FORBIDDEN = {
     "after the last slot": a_release(FIRST + 24),
     "too few rows": a_release(values=[1] * (len(AREAS) - 1)),
     "another name": a_release()._replace(statement=STATEMENT._replace(table="profile")),
-    "another length": a_release()._replace(statement=STATEMENT._replace(slot_s=300)),
+    "another span": a_release()._replace(statement=STATEMENT._replace(span="hour", slot_s=3_600)),
+    "another axis": a_release()._replace(statement=STATEMENT._replace(axes="home")),
+    "another unit": a_release()._replace(statement=STATEMENT._replace(value_unit="persons")),
     "a loss out of range": a_loss(FIRST - 1),
 }
 
@@ -101,11 +103,19 @@ def test_what_is_not_expected_is_kept_for_a_person_and_refused(one):
 
 
 def test_a_slot_that_is_not_over_is_refused_until_the_watermark_says_so():
-    one = greeted(DUE - 1)
+    one = greeted(OVER - 1)
     entry, answer = say(one, Rel(release.encode(a_release())))
     assert entry is None and answer.code == "skew"
-    say(one, Beat(DUE, 0, [], 0))
+    say(one, Beat(OVER, 0, [], 0))
     assert isinstance(say(one, Rel(release.encode(a_release())))[0], Offered)
+
+
+def test_a_release_is_of_a_span_of_its_table():
+    """A part of four hours begins with every sixteenth slot, and has to lie inside the run: here one of six hours."""
+    stated = STATEMENT._replace(span="part", slot_s=14_400)
+    its = {slot: a_release(slot)._replace(statement=stated) for slot in (FIRST, FIRST + 1, FIRST + 16)}
+    assert [slot for slot, one in its.items() if fits(one, registered(span="part"))] == [FIRST]
+    assert not fits(its[FIRST], registered(span="part", first_slot=FIRST + 1, until_slot=FIRST + 40))
 
 
 def test_who_did_not_greet_is_asked_to():

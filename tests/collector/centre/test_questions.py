@@ -56,11 +56,16 @@ def slots(values, stored=None, warming=None):
     values = np.array(values, "i8")
     stored = np.ones(len(values), bool) if stored is None else np.array(stored)
     warming = np.zeros(len(values), bool) if warming is None else np.array(warming)
-    return Slots(values, np.where(stored, SIGMA, 0.0), stored, warming, 900)
+    span_ms = 900_000 * np.arange(len(values))[:, None] + [0, 900_000]
+    return Slots(values, np.where(stored, SIGMA, 0.0), stored, warming, span_ms)
+
+
+def estimated(some, partial=False, factor=1.0, averaged=True):
+    return estimate(some, 900_000 * len(some.values), averaged, partial, factor)
 
 
 def test_an_hour_is_the_exact_sum_of_its_slots():
-    one = estimate(slots([[900_000], [900_001], [899_999], [900_000]]), False, 1.0)[0]
+    one = estimated(slots([[900_000], [900_001], [899_999], [900_000]]))[0]
     sigma = SIGMA * sqrt(4) / 3_600
     assert (one.value, one.coverage, one.state) == (1000.0, 1.0, State.PUBLISHED)
     assert one.high - one.value == pytest.approx(1.96 * sigma) == pytest.approx(one.value - one.low)
@@ -69,12 +74,12 @@ def test_an_hour_is_the_exact_sum_of_its_slots():
 def test_the_threshold_of_an_hour_is_78_devices():
     """20 + 3.09 x 34,017 x 2 / 3,600 = 78.4."""
     for persons, state in ((78, State.HIDDEN), (79, State.PUBLISHED)):
-        assert estimate(slots([[900 * persons]] * 4), False, 1.0)[0].state == state
+        assert estimated(slots([[900 * persons]] * 4))[0].state == state
 
 
 def test_the_threshold_stands_before_extrapolation():
     """78 devices are not shown as 390 people; 79 are, as 395."""
-    hidden, shown = (estimate(slots([[900 * n]] * 4), False, 5.0)[0] for n in (78, 79))
+    hidden, shown = (estimated(slots([[900 * n]] * 4), factor=5.0)[0] for n in (78, 79))
     assert (hidden.value, hidden.low, hidden.high) == (None, None, None)
     assert shown.value == 395
 
@@ -82,7 +87,7 @@ def test_the_threshold_stands_before_extrapolation():
 @given(st.lists(st.booleans(), min_size=1, max_size=8), st.booleans())
 def test_missing_is_never_zero(stored, partial):
     values = [[900_000 if here else 0] for here in stored]
-    one = estimate(slots(values, stored), partial, 1.0)[0]
+    one = estimated(slots(values, stored), partial)[0]
     assert one.coverage == sum(stored) / len(stored)
     if all(stored) or (partial and any(stored)):
         assert one.value == 1000
@@ -91,14 +96,14 @@ def test_missing_is_never_zero(stored, partial):
 
 
 def test_warming_is_said_but_never_above_the_threshold():
-    shown, hidden = estimate(slots([[900_000, 900]] * 4, warming=[1, 0, 0, 0]), False, 1.0)
+    shown, hidden = estimated(slots([[900_000, 900]] * 4, warming=[1, 0, 0, 0]))
     assert (shown.state, shown.value, hidden.state, hidden.value) == (State.WARMING, 1000, State.HIDDEN, None)
 
 
 def test_intervals_do_not_go_below_zero():
     sure = slots([[900 * 30]])._replace(sigma=np.array([1.0]))
     wide = slots([[10**9]])._replace(sigma=np.array([3e8]))
-    assert estimate(sure, False, 1.0)[0].low > 0 and estimate(wide, False, 1.0)[0].low >= 0
+    assert estimated(sure)[0].low > 0 and estimated(wide)[0].low >= 0
 
 
 def test_states_of_expected_releases():
@@ -183,7 +188,7 @@ def test_every_problem_of_a_question_is_named_at_once(tmp_path):
     with pytest.raises(ConfigError) as caught:
         rows_of(store, area="Altstad", level="hours", by="age", begin="now")
     text = str(caught.value)
-    for part in ('"Altstad" (did you mean "Altstadt"?)', '"hours" (did you mean "hour"?)', "slot, hour, day"):
+    for part in ('"Altstad" (did you mean "Altstadt"?)', '"hours" (did you mean "hour"?)', "slot, hour, part, day, week"):
         assert part in text
     assert 'no axis "age"' in text and '"now" is no time' in text
     with pytest.raises(ConfigError, match=r'"presense" \(did you mean "presence"\?\); there is: presence'):

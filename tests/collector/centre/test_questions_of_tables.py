@@ -1,0 +1,209 @@
+"""Questions to tables with axes: what is kept, what is added up, over which spans, and where a place is too small."""
+
+import json
+from datetime import datetime
+from itertools import product
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from collector.centre.cli import ask
+from collector.centre.estimate import INTERVAL_Z
+from collector.centre.questions import Question, answer
+from collector.centre.stores import Registered
+from collector.centre.stores.check import offered
+from collector.centre.stores.sqlite import SqliteStore
+from probe.base.clock import SPAN_S, epoch_ms
+from probe.base.config import ConfigError
+from probe.wire import release
+from tests.builders_seal import AREAS, STATEMENT, a_release, registered
+
+ROWS = {"area": AREAS, "origin": AREAS, "destination": AREAS, "home": [*AREAS, ["262", "Germany"]],
+        **{axis: [[word, word] for word in words.split()] for axis, words in {
+            "age": "young old", "gender": "women men unknown", "direction": "arrivals departures",
+            "role": "resident worker visitor passer-by", "stay": "short long", "days": "1 2 3-4 5-7"}.items()}}
+TABLES = {  # axes, span, value unit, the columns that an answer has when nobody says which
+    "presence": ("area", "slot", "person-seconds", "area"),
+    "profile": ("area age gender", "part", "person-seconds", "area"),
+    "moves": ("area direction", "slot", "persons", "area direction"),
+    "visitors": ("area role", "day", "persons", "area role"),
+    "dwell": ("area stay gender", "day", "persons", "area stay"),
+    "origin": ("home area", "day", "persons", "home area"),
+    "flows": ("origin destination", "part", "trips", "origin destination"),
+    "zone_flows": ("origin destination", "hour", "trips", "origin destination"),
+    "repeat": ("area days", "week", "persons", "area days"),
+    "who": ("age gender", "day", "persons", "age gender"),
+}
+SIGMA = STATEMENT.sigma / 1_000_000
+DAYS = 8
+SPRING = epoch_ms(datetime(2026, 3, 27), "Europe/Berlin") // 900_000  # two days before one of 23 hours
+
+
+def a_table(name, first=SPRING, until=None, **changes):
+    axes, span, unit, _ = TABLES[name]
+    its = {"name": name, "span": span, "value_unit": unit, "axes": [[axis, ROWS[axis]] for axis in axes.split()]}
+    return registered(first_slot=first, until_slot=until or first + 96 * DAYS - 4, **its)._replace(**changes)
+
+
+def a_store(one: Registered, values, path=":memory:", missing=()):
+    """Write every slot of a table: the noise of one value is SIGMA, small beside the threshold of 20."""
+    store = SqliteStore(path=str(path)).build()
+    store.register([one])
+    unit = "subscriber-week" if one.span == "week" else "subscriber-day"
+    stated = STATEMENT._replace(table=one.name, axes=",".join(axis for axis, _ in one.axes), value_unit=one.value_unit,
+                                span=one.span, slot_s=SPAN_S[one.span], unit=unit, warming=False,
+                                tally_units=STATEMENT.tally_units * 1_000_000)
+    its = (a_release(slot, values[i].ravel(), i)._replace(statement=stated)
+           for i, slot in enumerate(one.spans) if i not in missing)
+    store.write([offered(release.encode(it)) for it in its])
+    return store
+
+
+def drawn(one, seed=1):
+    """Return i8[slots, rows of each axis], far above the threshold."""
+    return np.random.Generator(np.random.PCG64(seed)).integers(10**6, 10**7, (len(one.spans), *one.shape))
+
+
+def asked(one, values, missing=(), **how):
+    return answer(a_store(one, values, missing=missing), Question(one.name, **how))
+
+
+def label(level, local, first):
+    """Return what names the period that an instant lies in, by its local time alone."""
+    hour = local.isoformat()[:13] + local.isoformat()[-6:]  # with the offset: 02:00 may be there twice
+    return {"slot": local.isoformat(), "hour": hour, "part": (local.date(), local.hour // 4), "day": local.date(),
+            "week": (local.date() - first).days // 7}[level]
+
+
+def recount(one, values, level, kept):
+    """Return {(period, names): [value, cells added]}, cell by cell."""
+    found, berlin = {}, ZoneInfo("Europe/Berlin")
+    begins = [datetime.fromtimestamp(900 * slot, berlin) for slot in one.spans]
+    for local, table in zip(begins, values, strict=True):
+        for cell in product(*(range(n) for n in table.shape)):
+            names = [rows[i][1] for (axis, rows), i in zip(one.axes, cell, strict=True) if axis in kept]
+            held = found.setdefault((label(level, local, begins[0].date()), *names), [0, 0])
+            held[0], held[1] = held[0] + int(table[cell]), held[1] + 1
+    return found
+
+
+LEVELS = [(name, level) for name, (_, span, *_) in TABLES.items() for level in list(SPAN_S)[list(SPAN_S).index(span) :]]
+
+
+@pytest.mark.parametrize(("name", "level"), LEVELS)
+def test_every_level_and_choice_of_axes_is_the_sum_of_its_cells(name, level):
+    """Over eight days with one of 23 hours: two of the periods of a week, of which the second is not whole."""
+    one = a_table(name)
+    values, axes = drawn(one), [axis for axis, _ in one.axes]
+    for kept in (axes[:1], axes[-1:], axes):
+        rows, wanted = asked(one, values, level=level, by=",".join(kept)), recount(one, values, level, kept)
+        first = datetime.fromisoformat(rows[0]["slot_start"]).date()
+        for row in rows:
+            begin, end = (datetime.fromisoformat(row[key]) for key in ("slot_start", "slot_end"))
+            value, cells = wanted.pop((label(level, begin, first), *(row[axis] for axis in kept)), (0, 0))
+            seconds = (end - begin).total_seconds() if one.value_unit == "person-seconds" else 1
+            if level == "week" and begin.date() > first:
+                assert row["state"] == "missing" and row["coverage"] < 1 and row["value"] is None
+                continue
+            assert row["value"] == pytest.approx(value / seconds, rel=1e-12) and row["state"] == "published"
+            assert row["high"] - row["value"] == pytest.approx(INTERVAL_Z * SIGMA * cells**0.5 / seconds, rel=1e-3)
+        assert not wanted
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_an_answer_keeps_all_axes_but_age_and_gender_where_nobody_says_which(name):
+    (span, kept), one = TABLES[name][1::2], a_table(name)
+    row = asked(one, drawn(one))[0]
+    assert list(row) == [*kept.split(), "slot_start", "slot_end", "value", "low", "high", "coverage", "state"]
+    length_h = (datetime.fromisoformat(row["slot_end"]) - datetime.fromisoformat(row["slot_start"])).total_seconds()
+    assert length_h == {"slot": 3_600, "week": 7 * 86_400 - 3_600}.get(span, SPAN_S[span])
+
+
+@pytest.mark.parametrize("name", [name for name, (_, span, *_) in TABLES.items() if span != "slot"])
+def test_nothing_is_told_of_less_time_than_a_table_counts_over(name):
+    one = a_table(name)
+    shorter = list(SPAN_S)[: list(SPAN_S).index(one.span)]
+    for level in shorter:
+        with pytest.raises(ConfigError, match=f'no level "{level}".*there is: {one.span}'):
+            asked(one, drawn(one), level=level)
+
+
+def test_an_area_of_flows_is_where_they_begin_or_end():
+    one = a_table("flows")
+    rows = asked(one, drawn(one), area="a", level="day")
+    assert {(row["origin"], row["destination"]) for row in rows} == {
+        ("Altstadt", other) for _, other in AREAS} | {(other, "Altstadt") for _, other in AREAS}
+    assert {row["destination"] for row in asked(one, drawn(one), area="a", by="destination")} == {"Altstadt"}
+
+
+def test_an_area_is_the_place_and_not_the_home_and_stands_in_the_answer():
+    one = a_table("origin")
+    rows = asked(one, drawn(one), area="Altstadt")
+    assert {row["area"] for row in rows} == {"Altstadt"} and {row["home"] for row in rows} == {
+        name for _, name in ROWS["home"]}
+    assert list(asked(one, drawn(one), area="Altstadt", by="home")[0])[:2] == ["home", "area"]
+
+
+def test_a_day_that_is_missing_leaves_a_hole_in_its_week_alone():
+    one = a_table("visitors", until=SPRING + 14 * 96 - 4)
+    values = np.full((14, *one.shape), 100)
+    rows = asked(one, values, missing={2}, area="a", by="role", level="week")
+    assert [row["state"] for row in rows] == ["missing"] * 4 + ["published"] * 4
+    assert [row["value"] for row in rows][4:] == [700] * 4
+    partial = asked(one, values, missing={2}, area="a", by="role", level="week", partial=True)
+    assert partial[0]["value"] == 600 and partial[0]["coverage"] == pytest.approx(6 * 24 / (7 * 24), abs=0.01)
+
+
+def test_few_are_hidden_where_they_are_told_apart_and_shown_where_they_are_not():
+    """Ten in each of four roles: a role is below the threshold of 20, their sum is not."""
+    one = a_table("visitors")
+    values = np.full((DAYS, *one.shape), 10)
+    assert {row["state"] for row in asked(one, values)} == {"hidden"}
+    assert {row["value"] for row in asked(one, values, by="area")} == {40}
+
+
+HITS = [0.8, 0.49, 0.95]
+
+
+def test_where_most_fixes_of_an_area_lie_elsewhere_nothing_is_told():
+    one = a_table("dwell", hits=HITS)
+    rows = {row["area"]: row for row in asked(one, drawn(one), by="area,gender")}
+    assert [row["state"] for row in rows.values()] == ["published", "unresolved", "published"]
+    assert [row["place_error"] for row in rows.values()] == pytest.approx([0.2, 0.51, 0.05])
+    assert rows["=Bahnhof"]["value"] is rows["=Bahnhof"]["low"] is rows["=Bahnhof"]["high"] is None
+
+
+def test_a_flow_is_placed_as_well_as_the_worse_of_its_areas():
+    one = a_table("flows", hits=HITS)
+    rows = {(row["origin"], row["destination"]): row for row in asked(one, drawn(one))}
+    assert rows["Altstadt", "elsewhere"]["place_error"] == pytest.approx(0.2)
+    assert {key for key, row in rows.items() if row["state"] == "unresolved"} == {
+        key for key in rows if "=Bahnhof" in key}
+
+
+def test_a_sum_over_all_areas_has_no_place_error():
+    one = a_table("dwell", hits=HITS)
+    assert {(row["state"], row["place_error"]) for row in asked(one, drawn(one), by="stay")} == {("published", None)}
+
+
+def test_every_unknown_axis_and_area_is_named_at_once():
+    one = a_table("dwell")
+    with pytest.raises(ConfigError) as caught:
+        asked(one, drawn(one), by="area,sex,stays", area="Altstad")
+    for part in ('no axis "sex"', 'no axis "stays" (did you mean "stay"?); there is: area, stay, gender',
+                 'no area "Altstad" (did you mean "Altstadt"?)'):
+        assert part in str(caught.value)
+
+
+def test_every_kept_axis_is_a_column_in_every_format(tmp_path):
+    one = a_table("dwell", hits=HITS)
+    a_store(one, drawn(one), tmp_path / "store.db").close()
+    said = {style: CliRunner().invoke(ask, [str(tmp_path), "dwell", "--by", "area,gender", "--format", style]).output
+            for style in ("table", "csv", "json")}
+    columns = ["area", "gender", "slot_start", "slot_end", "value", "low", "high", "coverage", "state", "place_error"]
+    table, text = said["table"].splitlines(), said["csv"].splitlines()
+    assert table[0].split() == text[0].split(",") == list(json.loads(said["json"])[0]) == columns
+    assert len(table) == len(text) == 1 + 9 * DAYS and "unresolved" in table[4]
+    assert text[4].startswith("'=Bahnhof,women,") and ",unresolved,0.51" in text[4]
