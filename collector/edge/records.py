@@ -1,12 +1,12 @@
 """RECORD: what the people stage grants to tables: one thing that happened to one person, without saying whom.
 
-time_ms : UTC; of visits and weeks the first instant of the day or week
+time_ms : UTC; of visits and weeks the first instant of the local day or week
 area    : row of the area set; destination of a trip
 origin  : row of the area that a trip comes from
 home    : home of the person, as in an observation; only visits tell it
 klass   : age band * 3 + gender; only visits tell it
 what    : steps: ARRIVAL or DEPARTURE; trips: FIRST_IN_PART and FIRST_IN_HOUR, added; visits: level of the
-          longest stay, 0 to 5; weeks: number of days, 1 to 7
+          longest stay, 0 to 5; weeks: number of days with a visit, 1 to 7
 rank    : of a visit: number of earlier areas of the person that day with level >= 1
 sign    : 1, or -1: what was told earlier of that instant is taken back
 """

@@ -1,116 +1,196 @@
 """Presence as person-time: who was where for how long, in whole numbers, constant work for each event.
 
-A person holds 64 units, spread over at most six areas, from one observation to the next.
-Entering an area at t (ms since the slot began) takes t times the units from its sum and adds
+A person holds 64 units, spread over at most six pieces, from one observation to the next.
+Entering a piece at t (ms since the slot began) takes t times the units from its sum and adds
 the units to its occupancy; leaving does the reverse.  At the end of the slot the tally is
 sum + occupancy * length: nobody is looked at who did not move.
 
-One row a person, found by pseudonym:
-persons : PERSON[r]  where they are, and the next row in the same bucket of the wheel
+One row a person, found by pseudonym, beside one DAY for each area set; times are milliseconds of the local day:
+persons : PERSON[r]  where they are, and the next row + 1 in the same bucket of the wheel; weight 0 = nowhere
 table   : u8[2^k]    open addressing: upper half of the pseudonym, and row + 1; 0 = empty
-wheel   : i4[b]      first row of the bucket of a slot (slot mod b): who may fall silent in it
+wheel   : i4[b]      first row + 1 in the bucket of a slot (slot mod b): who may fall silent in it
 """
+
+from collections import namedtuple
 
 import numpy as np
 
-from probe.base.jit import kernel
+from collector.edge.kernels.visits import arrive, leave
+from probe.base.jit import bare, kernel
 
 AREAS_MAX, CELL_ONLY, DETACH, END = 6, 1, 2, -1
-PERSON = np.dtype([
-    ("pseudonym", "<u8"), ("last_ms", "<i8"), ("cell", "<u4"), ("area", "<u2", AREAS_MAX), ("weight", "u1", AREAS_MAX),
-    ("present", "u1"), ("hung", "u1"), ("link", "<i4")], align=True)  # hung in a bucket of the wheel, before row `link`
+PERSON = np.dtype([("lower", "<u4"), ("last_ms", "<i4"), ("link", "<i4"), ("cell", "<u4"), ("area", "<u2", AREAS_MAX),
+                   ("weight", "u1", AREAS_MAX), ("home", "<u2"), ("klass", "u1")])  # link 0: in no bucket
+# persons, days: PERSON[r], DAY[sets, r]; week: u8[0 or 1, r] their pseudonym of the week; wheel: i4[b];
+# sums, occupancy: i8[pieces, classes] units x ms and units; areas: u2[sets, pieces] the area of each piece
+People = namedtuple("People", "persons days week wheel sums occupancy areas")
 U8, LOWER, UPPER = np.uint64, np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF00000000)
 
 
 @kernel
-def find_rows(named, table, persons, used):
-    """Return (i4[n], used): the row of each pseudonym, and how many rows are used when who is new has one.
+def find_rows(keys, table, held, used):
+    """Return (i4[n], used): the row of each u8 key, and how many rows are used when who is new has one.
 
-    named : OBSERVATION[n], or PERSON[n] to enter rows that were in a smaller table; there is room for n more
+    held : rows that begin with the lower half of their key; there is room for n more
     """
-    rows, mask = np.empty(len(named), np.int32), U8(len(table) - 1)
-    for i in range(len(rows)):
-        pseudonym, at = named[i].pseudonym, named[i].pseudonym & mask
-        while table[at] != U8(0) and ((table[at] ^ pseudonym) & UPPER != U8(0) or
-                                      persons[np.int64(table[at] & LOWER) - 1].pseudonym != pseudonym):
+    rows, mask = np.empty(len(keys), np.int32), U8(len(table) - 1)
+    for i in range(len(keys)):
+        key, at = U8(keys[i]), keys[i] & mask
+        while table[at] != U8(0) and ((table[at] ^ key) & UPPER != U8(0) or
+                                      held[np.int64(table[at] & LOWER) - 1].lower != key & LOWER):
             at = (at + U8(1)) & mask
         if table[at] == U8(0):
-            persons[used].pseudonym, used = pseudonym, used + 1
-            table[at] = (pseudonym & UPPER) | U8(used)
+            held[used].lower, used = key & LOWER, used + 1
+            table[at] = (key & UPPER) | U8(used)
         rows[i] = np.int64(table[at] & LOWER) - 1
     return rows, used
 
 
+@bare
+def rehash(smaller, held, table):
+    """Enter the rows of a smaller table into one that is empty."""
+    mask = U8(len(table) - 1)
+    for entry in smaller:
+        if entry != U8(0):
+            at = U8(held[np.int64(entry & LOWER) - 1].lower) & mask
+            while table[at] != U8(0):
+                at = (at + U8(1)) & mask
+            table[at] = entry
+
+
 @kernel
-def sound(fixes, area_count, units):
-    """Return bool[n]: which fixes spread just `units` over areas that exist; the bound of a table rests on it."""
+def sound(fixes, piece_count, units):
+    """Return bool[n]: which fixes spread just `units` over pieces that exist; the bound of a table rests on it."""
     found = np.empty(len(fixes), np.bool_)
     for i in range(len(fixes)):
         total, k = 0, 0
-        while k < AREAS_MAX and fixes[i].weight[k] > 0 and fixes[i].area[k] < area_count:
+        while k < AREAS_MAX and fixes[i].weight[k] > 0 and fixes[i].area[k] < piece_count:
             total, k = total + fixes[i].weight[k], k + 1
         found[i] = total == units and (k == AREAS_MAX or fixes[i].weight[k] == 0)
     return found
 
 
-@kernel
-def move(observations, fixes, rows, clock, persons, wheel, sums, occupancy):
-    """Count observations of one slot, in order of time.
+@bare
+def move(observations, fixes, rows, used, people, diary):
+    """Count observations of the open slot, in order of time.
 
-    observations, fixes : OBSERVATION[n], FIX[n]; rows : i4[n]  of persons
-    clock               : (i8, i8, i8)  begin of the slot, its length, expiry [ms]
-    sums, occupancy     : i8[areas]     units x ms and units
+    observations, fixes : OBSERVATION[n], FIX[n]
+    rows, used          : i4[n] of persons, of which those from `used` are new
     """
-    begin_ms, length_ms, expiry_ms = clock
+    day_ms, begin_ms, length_ms, expiry_ms = diary.clock
     for i in range(len(rows)):
-        row, time_ms, cell = rows[i], observations[i].time_ms, observations[i].cell
-        person, gone = persons[row], observations[i].kind == DETACH
-        expires_ms, person.last_ms = person.last_ms + expiry_ms, time_ms
-        no_news = fixes[i].content == CELL_ONLY and person.cell == cell and expires_ms > time_ms and not gone
-        if person.present and not no_news:
-            shift(person, -1, min(expires_ms, time_ms) - begin_ms, sums, occupancy)
-        if person.present or gone:
+        row, time_ms, cell = rows[i], observations[i].time_ms - day_ms, observations[i].cell
+        person, gone = people.persons[row], observations[i].kind == DETACH
+        if row == used:  # one person has one class and home a day, whatever two handsets say
+            used, person.klass, person.home = used + 1, observations[i].klass, observations[i].home
+            for k in range(len(people.week)):
+                people.week[k, row] = observations[i].week
+        here, expires_ms, person.last_ms = person.weight[0] > 0, person.last_ms + expiry_ms, time_ms
+        still = here and expires_ms > time_ms and not gone
+        if still and fixes[i].content == CELL_ONLY and person.cell == cell:
             continue  # the better fix in this cell still holds
+        if here:
+            shift(person, -1, min(expires_ms, time_ms) - begin_ms, people)
+        if not still:
+            end(row, min(expires_ms, time_ms), people, diary)
+        if gone:
+            continue
         person.cell = cell
         for k in range(AREAS_MAX):
             person.area[k], person.weight[k] = fixes[i].area[k], fixes[i].weight[k]
-        shift(person, 1, time_ms - begin_ms, sums, occupancy)
-        if not person.hung:
-            hang(row, (time_ms + expiry_ms) // length_ms, persons, wheel)
+        shift(person, 1, time_ms - begin_ms, people)
+        if person.link == 0:
+            hang(row, (time_ms + expiry_ms) // length_ms, people)
+        for s in range(len(people.areas)):
+            day, area = people.days[s, row], main_area(person, people.areas[s])
+            if still and day.area == area:
+                continue
+            if still:
+                leave(day, s, time_ms, True, diary)
+            arrive(day, s, area, time_ms, diary)
 
 
-@kernel
-def shift(person, sign, at_ms, sums, occupancy):
-    """Let a person hold their units (sign 1), or nothing any more (-1), from at_ms after the slot began."""
-    person.present = sign > 0
+@bare
+def main_area(person, areas):
+    """Return the area that holds most of a person; of equals the first."""
+    best, most = areas[person.area[0]], 0
+    if person.weight[0] > 32:
+        return best  # more than half of 64
+    for j in range(AREAS_MAX):
+        if person.weight[j] == 0:
+            break
+        area, units = areas[person.area[j]], 0
+        for k in range(AREAS_MAX):
+            if person.weight[k] > 0 and areas[person.area[k]] == area:
+                units += person.weight[k]
+        if units > most or (units == most and area < best):
+            best, most = area, units
+    return best
+
+
+@bare
+def shift(person, sign, at_ms, people):
+    """Let a person hold their units (sign 1), or no more (-1), from at_ms after the slot began."""
     for k in range(AREAS_MAX):
         if person.weight[k] == 0:
             break
-        area, units = person.area[k], sign * np.int64(person.weight[k])
-        sums[area], occupancy[area] = sums[area] - units * at_ms, occupancy[area] + units
+        piece, klass, units = person.area[k], person.klass, sign * np.int64(person.weight[k])
+        people.sums[piece, klass] -= units * at_ms
+        people.occupancy[piece, klass] += units
 
 
-@kernel
-def hang(row, slot, persons, wheel):
+@bare
+def end(row, at_ms, people, diary):
+    """Let a person be nowhere, and end their stays, if they are somewhere."""
+    if people.persons[row].weight[0] > 0:
+        people.persons[row].weight[0] = 0
+        for s in range(len(people.areas)):
+            leave(people.days[s, row], s, at_ms, False, diary)
+
+
+@bare
+def hang(row, slot, people):
     """Put a row into the bucket of a slot."""
-    bucket = slot % len(wheel)
-    persons[row].hung, persons[row].link, wheel[bucket] = 1, wheel[bucket], row
+    bucket = slot % len(people.wheel)
+    people.persons[row].link, people.wheel[bucket] = people.wheel[bucket], row + 1
 
 
-@kernel
-def expire(clock, persons, wheel, sums, occupancy):
+@bare
+def expire(people, diary):
     """End who fell silent in the slot that ends.
 
     A row hangs in one bucket only, and is looked at when that slot ends: who has spoken
     since moves on to the bucket of the new expiry.  The instant counted is exact all the same.
     """
-    begin_ms, length_ms, expiry_ms = clock
-    bucket = begin_ms // length_ms % len(wheel)
-    row, wheel[bucket] = wheel[bucket], END
-    while row != END:
-        this, person = row, persons[row]
-        row, person.hung, expires_ms = person.link, 0, person.last_ms + expiry_ms
-        if person.present and expires_ms >= begin_ms + length_ms:
-            hang(this, expires_ms // length_ms, persons, wheel)
-        elif person.present:
-            shift(person, -1, expires_ms - begin_ms, sums, occupancy)
+    _, begin_ms, length_ms, expiry_ms = diary.clock
+    bucket = begin_ms // length_ms % len(people.wheel)
+    link, people.wheel[bucket] = people.wheel[bucket], END
+    while link != END:
+        row, person = link - 1, people.persons[link - 1]
+        link, person.link, expires_ms = person.link, 0, person.last_ms + expiry_ms
+        if person.weight[0] > 0 and expires_ms >= begin_ms + length_ms:
+            hang(row, expires_ms // length_ms, people)
+        elif person.weight[0] > 0:
+            shift(person, -1, expires_ms - begin_ms, people)
+            end(row, expires_ms, people, diary)
+
+
+@bare
+def finish(used, people, diary):
+    """End every stay with the slot that ends, and the local day with it."""
+    for row in range(used):
+        end(row, diary.clock[1] + diary.clock[2], people, diary)
+
+
+@bare
+def mark(days, week, rows, weeks, bit):
+    """Keep for each person the areas of a day's visits: WEEK[rows], first come; who has no pseudonym has no row."""
+    for i in range(len(rows)):
+        if week[i] == U8(0):
+            continue
+        for entry in days[i].entry:
+            k = 0
+            while k < len(weeks[rows[i]].area) and weeks[rows[i]].area[k] != entry // 8 and weeks[rows[i]].area[k] != 0:
+                k += 1
+            if entry & 7 and k < len(weeks[rows[i]].area):
+                weeks[rows[i]].area[k], weeks[rows[i]].days[k] = entry // 8, weeks[rows[i]].days[k] | bit

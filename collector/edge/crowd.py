@@ -1,0 +1,166 @@
+"""The crowd: where everyone is now, and what each did on this local day.  Grants records to tables."""
+
+import numpy as np
+
+from collector.edge.kernels import tallies as kernels
+from collector.edge.kernels.visits import AREAS_MAX, DAY, MIN_STAY_MS, Diary
+from collector.edge.records import CLASSES, RECORD
+from collector.edge.slots import Slots
+from probe.base.clock import midnights_ms, spans
+
+UNITS = 64  # what one person holds at any instant
+LOAD, ROWS_MIN = 0.85, 1 << 10  # of the table
+WEEK = np.dtype([("lower", "<u4"), ("area", "<u2", 16), ("days", "u1", 16)])  # area + 1, 0 = unused; a bit a day
+
+
+class Rows:
+    """Rows of several arrays side by side, found by a key of 64 bits; the first array begins with the key's half."""
+
+    def __init__(self, *kinds: tuple[tuple[int, ...], np.dtype]):
+        self._kinds, self._table, self.used = kinds, np.zeros(0, "u8"), 0
+        self.arrays = [np.zeros((*shape, 0), dtype) for shape, dtype in kinds]
+        self.forget()
+
+    def find(self, keys: np.ndarray) -> np.ndarray:
+        """Return i4[n], the row of each u8 key; who is new gets one."""
+        while self.used + len(keys) > len(self.arrays[0]):
+            self._make_room(2 * len(self._table))
+        rows, self.used = kernels.find_rows(keys, self._table, self.arrays[0], self.used)
+        return rows
+
+    def forget(self) -> None:
+        """Forget everyone: zero the memory, then let it go."""
+        wipe(*self._held())
+        self.used = 0
+        self._make_room(ROWS_MIN)
+
+    def _held(self) -> list[np.ndarray]:
+        return [array[..., : self.used] for array in self.arrays]
+
+    def _make_room(self, table_size: int) -> None:
+        """Grow the table to a power of two, and the rows to what it holds when it is full enough.
+
+        Rows that nobody uses yet cost no memory: the system gives pages when they are written.
+        """
+        held, table, self._table = self._held(), self._table, np.zeros(table_size, "u8")
+        self.arrays = [np.zeros((*shape, int(LOAD * table_size)), dtype) for shape, dtype in self._kinds]
+        for new, old in zip(self._held(), held, strict=True):
+            new[:] = old
+        if self.used:
+            kernels.rehash(table, self.arrays[0], self._table)
+        wipe(*held, table)
+
+
+class Crowd:
+    """Everyone in the open slot, counted by piece and class; by area set what each did, granted as RECORDs.
+
+    sets   : u2[pieces] each: the row in a set of each piece; a fix speaks of pieces
+    zones  : u1[areas] each: the zone of each area of a set
+    weekly : keep the areas of each pseudonym of the week
+    cut    : i8[25, 3, 2]  by hour of the local day, and areas, arrivals, departures: granted, refused, in all sets
+    """
+
+    def __init__(self, slots: Slots, sets: list[np.ndarray], zones: list[np.ndarray], weekly: bool = False):
+        assert slots.expiry_ms > MIN_STAY_MS, "who falls silent was on a visit"
+        self._slots, self._slot, self._areas = slots, slots.of(slots.start_ms), np.array(sets, "u2")
+        self._zones = np.zeros((len(zones), max(map(len, zones))), "u1")
+        assert self._zones.shape[1] <= AREAS_MAX, "an entry holds an area of at most 13 bits"
+        for row, zone in zip(self._zones, zones, strict=True):
+            row[: len(zone)] = zone
+        self._sums, self._occupancy = np.zeros((2, self._areas.shape[1], CLASSES), "i8")
+        self._wheel = np.empty(slots.expiry_ms // slots.length_ms + 2, "i4")
+        self._persons = Rows(((), kernels.PERSON), ((len(sets),), DAY), ((int(weekly),), np.dtype("u8")))
+        self._weeks = [Rows(((), WEEK)) for _ in sets] if weekly else []
+        self.cut = np.zeros((25, 3, 2), "i8")
+        self._granted = [([np.empty(0, RECORD)], [np.empty(0, RECORD)]) for _ in sets]
+        self._begin_day()
+        self._begin_week()
+
+    def takes(self, fixes: np.ndarray) -> np.ndarray:
+        """Return bool[n]: which of FIX[n] hold what one person holds; a locator may be a stranger's."""
+        return kernels.sound(fixes, len(self._sums), UNITS)
+
+    def count(self, observations: np.ndarray, fixes: np.ndarray) -> None:
+        """Count OBSERVATION[n] with FIX[n], in order of time, all in the open slot."""
+        used, rows = self._persons.used, self._persons.find(observations["pseudonym"])
+        self._call(kernels.move, 2 * len(rows), observations, fixes, rows, used)
+
+    def close(self) -> np.ndarray:
+        """Return the i8[pieces, 21] person-time of the open slot, and open the next; a day's stays end with it."""
+        self._call(kernels.expire, 0)
+        tally = self._sums + self._occupancy * self._slots.length_ms
+        self._sums[:] = 0
+        if self._slots.ends_day(self._slot):
+            self._call(kernels.finish, self._persons.used, self._persons.used)
+        self._slot += 1
+        return tally
+
+    def granted(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return for each set the RECORD[n] of steps and of trips since the last call."""
+        taken = [(np.concatenate(steps), np.concatenate(trips)) for steps, trips in self._granted]
+        self._granted = [([steps[:0]], [trips[:0]]) for steps, trips in taken]
+        return taken
+
+    def end_day(self) -> list[np.ndarray]:
+        """Return for each set the RECORD[n] of visits, a person's entries one after the other; forget everyone."""
+        persons, days, week = (array[..., : self._persons.used] for array in self._persons.arrays)
+        found = [self._visits(persons, entry) for entry in days["entry"]]
+        for one, weeks in zip(days, self._weeks, strict=bool(self._weeks)):
+            kernels.mark(one, week[0], weeks.find(week[0]), weeks.arrays[0], 1 << self._week_day)
+        self._persons.forget()
+        self._begin_day()
+        self._week_day += 1
+        return found
+
+    def end_week(self) -> list[np.ndarray]:
+        """Return for each set the RECORD[n] of weeks; forget the week."""
+        found = []
+        for weeks in self._weeks:
+            held = weeks.arrays[0][: weeks.used]
+            used = held["days"] > 0
+            found.append(np.zeros(np.count_nonzero(used), RECORD))
+            found[-1]["time_ms"], found[-1]["sign"] = self._week_ms, 1
+            found[-1]["area"], found[-1]["what"] = held["area"][used] - 1, np.bitwise_count(held["days"][used])
+            weeks.forget()
+        self._begin_week()
+        return found
+
+    def _visits(self, persons: np.ndarray, entry: np.ndarray) -> np.ndarray:
+        """Return the RECORD[n] of PERSON[m] and their entries u2[m, 12]."""
+        used, visit = entry > 0, entry & 7 > 0
+        found, (row, _) = np.zeros(np.count_nonzero(used), RECORD), np.nonzero(used)
+        found["time_ms"], found["sign"] = self._day_ms, 1
+        found["area"], found["what"] = entry[used] // 8 - 1, entry[used] & 7
+        found["rank"] = (np.cumsum(visit, axis=1, dtype="u1") - visit)[used]
+        found["home"], found["klass"] = persons["home"][row], persons["klass"][row]
+        return found
+
+    def _begin_day(self) -> None:
+        """Begin the local day of the open slot with nobody in it."""
+        grid, begin_ms = (self._slots.zone, self._slots.length_ms), self._slot * self._slots.length_ms
+        self._day_ms, end_ms = midnights_ms(begin_ms, begin_ms, self._slots.zone)
+        slots_ms = np.arange(self._day_ms, end_ms, self._slots.length_ms)
+        self._hours, self._parts = (
+            (np.searchsorted([first for first, _ in spans(span, self._day_ms, end_ms, *grid)], slots_ms, "right") - 1
+             ).astype("u1") for span in ("hour", "part"))
+        self._occupancy[:], self._wheel[:] = 0, kernels.END
+
+    def _begin_week(self) -> None:
+        self._week_ms, self._week_day = self._day_ms, 0
+
+    def _call(self, kernel, room: int, *given) -> None:
+        """Call a kernel on the crowd that may write `room` records of each source and set, and keep those."""
+        clock = (self._day_ms, self._slot * self._slots.length_ms - self._day_ms, self._slots.length_ms,
+                 self._slots.expiry_ms)
+        records, counts = np.empty((*self._areas.shape[:1], 2, room), RECORD), np.zeros((len(self._areas), 2), "i8")
+        kernel(*given, kernels.People(*self._persons.arrays, self._wheel, self._sums, self._occupancy, self._areas),
+               Diary(clock, self._hours, self._parts, self._zones, records, counts, self.cut))
+        for kept, written, count in zip(self._granted, records, counts, strict=True):
+            for k in (0, 1):
+                kept[k].append(written[k, : count[k]].copy())
+
+
+def wipe(*arrays: np.ndarray) -> None:
+    """Zero the memory of arrays."""
+    for array in arrays:
+        array.view("u1")[:] = 0

@@ -1,0 +1,150 @@
+"""What a person did on a local day, area by area: stays, visits, arrivals, departures, trips.
+
+A stay of MIN_STAY_MS or more is a visit, a shorter one a pass-by.  Who leaves a visit and is
+seen there again within MIN_STAY_MS never left.  What turns out not to have been is taken back:
+an arrival of who only passed by, a departure of who never left.  Each is granted first come,
+at most EACH_MAX a day and one a slot; what is refused is counted, never remembered by person.
+
+Times are milliseconds of the local day.  One row a person and area set:
+begin_ms, area  : of the stay, while the person is somewhere
+visit           : area + 1 of the last visit, 0 = none; visit_ms, left_ms: when it began and ended
+entry           : (area + 1) * 8 + level of the longest stay, in order of the first stay; 0 = unused
+slot            : slot of the day + 1 of each arrival; 0 = unused
+pair            : of each arrival: entries (from * 16 + to) of the trip, or NO_TRIP
+departed        : slot of the day + 1 of the last departure, 0 = none
+fate            : MOVED, and what became of the last visit's departure and the stay's arrival
+"""
+
+from collections import namedtuple
+
+import numpy as np
+
+from probe.base.jit import bare
+
+ENTRIES, EACH_MAX, MIN_STAY_MS, AREAS_MAX = 12, 8, 120_000, 8_190
+FIVE_MIN_MS, QUARTER_MS, HOUR_MS, FOUR_HOURS_MS = 300_000, 900_000, 3_600_000, 14_400_000
+DAY = np.dtype([("begin_ms", "<i4"), ("area", "<u2"), ("fate", "u1"), ("departures", "u1"), ("departed", "u1"),
+                ("visit", "<u2"), ("visit_ms", "<i4"), ("left_ms", "<i4"), ("entry", "<u2", ENTRIES),
+                ("slot", "u1", EACH_MAX), ("pair", "u1", EACH_MAX)])
+# clock: (day_ms, begin_ms, length_ms, expiry_ms): UTC of the local day, the open slot in it, length of a slot, silence;
+# hours, parts: u1[slots of the day]; zones: u1[sets, areas]; records: RECORD[sets, 2, room] of STEPS and TRIPS, of
+# which counts i8[sets, 2] are written; cut: i8[25, 3, 2] by hour, (AREAS, ARRIVALS, DEPARTURES), granted or refused
+Diary = namedtuple("Diary", "clock hours parts zones records counts cut")
+STEPS, TRIPS, ARRIVAL, DEPARTURE, FIRST_IN_PART, FIRST_IN_HOUR = 0, 1, 0, 1, 1, 2
+AREAS, ARRIVALS, DEPARTURES = 0, 1, 2
+NO_TRIP, MOVED, CAME, LEFT = 0xFF, 1, 2, 8  # CAME, LEFT: granted; twice as much: refused
+
+
+@bare
+def leave(day, s, at_ms, moved, diary):
+    """End a stay in set s: as a visit that is left, for another area (moved) or for nowhere, or as a pass-by."""
+    stay_ms, k = at_ms - day.begin_ms, entry_of(day, day.area)
+    level = ((stay_ms >= MIN_STAY_MS) + (stay_ms >= FIVE_MIN_MS) + (stay_ms >= QUARTER_MS) +
+             (stay_ms >= HOUR_MS) + (stay_ms >= FOUR_HOURS_MS))
+    if k < ENTRIES and day.entry[k] & 7 < level:
+        day.entry[k] = day.entry[k] - (day.entry[k] & 7) + level
+    if level == 0:
+        fate = day.fate // CAME & 3
+        if fate == 1:
+            k = arrivals(day) - 1
+            arrival(day, s, k, -1, diary)
+            day.slot[k] = 0
+        told(ARRIVALS, fate, day.begin_ms, -1, diary)
+        day.fate -= fate * CAME
+        return
+    day.visit, day.visit_ms, day.left_ms, day.fate = day.area + 1, day.begin_ms, at_ms, moved * MOVED
+    if moved:
+        slot = at_ms // diary.clock[2] + 1
+        fate = 1 if k < ENTRIES and day.departures < EACH_MAX and day.departed != slot else 2
+        if fate == 1:
+            day.departures, day.departed = day.departures + 1, slot
+            write(s, STEPS, at_ms, day.area, 0, DEPARTURE, 1, diary)
+        told(DEPARTURES, fate, at_ms, 1, diary)
+        day.fate += fate * LEFT
+
+
+@bare
+def arrive(day, s, area, at_ms, diary):
+    """Begin a stay in set s, or go on with the visit that was left a moment ago."""
+    if day.visit == area + 1 and at_ms - day.left_ms < MIN_STAY_MS:
+        fate = day.fate // LEFT & 3
+        if fate == 1:
+            day.departures, day.departed = day.departures - 1, 0
+            write(s, STEPS, day.left_ms, area, 0, DEPARTURE, -1, diary)
+        told(DEPARTURES, fate, day.left_ms, -1, diary)
+        day.area, day.begin_ms, day.fate = area, day.visit_ms, 0
+        return
+    day.area, day.begin_ms, k = area, at_ms, entry_of(day, area)
+    if k == ENTRIES:
+        k = entry_of(day, -1)
+        if k < ENTRIES:
+            day.entry[k] = (area + 1) * 8
+        told(AREAS, 1 if k < ENTRIES else 2, at_ms, 1, diary)
+    if day.visit and (day.fate & MOVED or day.visit != area + 1):
+        n, slot, origin = arrivals(day), at_ms // diary.clock[2] + 1, entry_of(day, np.int64(day.visit) - 1)
+        fate = 1 if k < ENTRIES and n < EACH_MAX and (n == 0 or day.slot[n - 1] != slot) else 2
+        if fate == 1:
+            day.slot[n], day.pair[n] = slot, origin * 16 + k if origin < ENTRIES else NO_TRIP
+            arrival(day, s, n, 1, diary)
+        told(ARRIVALS, fate, at_ms, 1, diary)
+        day.fate += fate * CAME
+
+
+@bare
+def arrival(day, s, n, sign, diary):
+    """Tell, or take back, the n-th arrival of the day, which began the stay, and the trip that it ended."""
+    write(s, STEPS, day.begin_ms, day.area, 0, ARRIVAL, sign, diary)
+    if day.pair[n] == NO_TRIP:
+        return
+    first, slot, zones = FIRST_IN_PART + FIRST_IN_HOUR, day.slot[n] - 1, diary.zones[s]
+    for k in range(n):
+        if day.pair[k] == NO_TRIP:
+            continue
+        earlier = day.slot[k] - 1
+        if day.pair[k] == day.pair[n] and diary.parts[earlier] == diary.parts[slot]:
+            first &= ~FIRST_IN_PART
+        if (diary.hours[earlier] == diary.hours[slot] and
+                zones[area_of(day, day.pair[k] >> 4)] == zones[area_of(day, day.pair[n] >> 4)] and
+                zones[area_of(day, day.pair[k] & 15)] == zones[area_of(day, day.pair[n] & 15)]):
+            first &= ~FIRST_IN_HOUR
+    write(s, TRIPS, day.begin_ms, day.area, area_of(day, day.pair[n] >> 4), first, sign, diary)
+
+
+@bare
+def entry_of(day, area):
+    """Return the entry of an area (of -1: the first that is unused), or ENTRIES."""
+    k = 0
+    while k < ENTRIES and day.entry[k] // 8 != area + 1 and day.entry[k] != 0:
+        k += 1
+    return k if k < ENTRIES and day.entry[k] // 8 == area + 1 else ENTRIES
+
+
+@bare
+def area_of(day, k):
+    """Return the area of an entry."""
+    return np.int64(day.entry[k] // 8) - 1
+
+
+@bare
+def arrivals(day):
+    """Return how many arrivals of the day were granted."""
+    n = 0
+    while n < EACH_MAX and day.slot[n] != 0:
+        n += 1
+    return n
+
+
+@bare
+def told(what, fate, at_ms, sign, diary):
+    """Count what was granted (fate 1) or refused (2), or take it back; fate 0: nothing was told."""
+    if fate:
+        diary.cut[diary.hours[at_ms // diary.clock[2]], what, fate - 1] += sign
+
+
+@bare
+def write(s, source, at_ms, area, origin, what, sign, diary):
+    """Write one record of a source, STEPS or TRIPS, of set s."""
+    n = diary.counts[s, source]
+    record, diary.counts[s, source] = diary.records[s, source, n], n + 1
+    record.time_ms, record.area, record.origin, record.home = diary.clock[0] + at_ms, area, origin, 0
+    record.klass, record.what, record.rank, record.sign = 0, what, 0, sign
