@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from collector.centre.stores import Registered
-from collector.edge.ledger import PrivacySettings, promise
+from collector.edge.ledger import PrivacySettings, TableConfig, promise
 from probe.wire import release
 from probe.wire.release import Flag, Kind, Release
 
@@ -16,7 +16,22 @@ AXES = b"axes-abc"
 FIRST = 1_976_152  # slot of 2026-05-12T00:00+02:00
 HOURS = 6
 AREAS = [["a", "Altstadt"], ["b", "=Bahnhof"], ["elsewhere", "elsewhere"]]
-STATEMENT = promise(PrivacySettings(), "presence", 900, 100, 64_000)
+CODE = "0123456789abcdef"  # golden bytes outlive an edit of the sources
+PRESENCE = TableConfig(1, "presence", AXES, "area", 3, "slot", "person-seconds", 64_000, 100 * (900 * 64_000) ** 2)
+STATEMENT = promise(PrivacySettings(), PRESENCE)._replace(code=CODE)
+HEADS = {  # number, axes, span, value unit, L2^2: of what is counted by heads
+    "moves": (3, "area,direction", "slot", "moves", 16), "visitors": (4, "area,role", "day", "persons", 12),
+    "dwell": (5, "area,stay,gender", "day", "persons", 12), "origin": (6, "home,area", "day", "persons", 8),
+    "flows": (7, "origin,destination", "part", "trips", 8),
+    "zone_flows": (8, "origin,destination", "hour", "trips", 8), "repeat": (9, "area,days", "week", "persons", 16),
+}  # fmt: skip
+TABLES = [
+    PRESENCE,
+    TableConfig(2, "profile", AXES, "area,age,gender", 63, "part", "person-seconds", 64_000, 105 * 230_400_000**2),
+    *(TableConfig(number, name, AXES, axes, 12, span, unit, 1, bound)
+      for name, (number, axes, span, unit, bound) in HEADS.items()),
+]  # fmt: skip
+DAILY = TABLES[:-1]
 
 
 def golden(name):

@@ -1,89 +1,150 @@
 """The privacy budget: exact fractions, charged before the draw, never refunded.
 
-The unit is the subscriber-day.  One slot of a table costs rho = bound^2 / (2 sigma^2) of
-every subscriber who may be in it; the slots of a local day add up to the table's share.
+The unit is the subscriber-day; of a table by week, which is paid for on top, the subscriber-week.  A table costs
+rho = bound^2 / (2 sigma^2) of everybody who may be in it, whatever is drawn of that day: its bound covers all of it.
 """
 
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import cache
 from math import ceil, isqrt
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
 from collector.edge.kernels.gaussian import LIMIT
-from probe.base.config import ConfigError, RunError, Settings, needs
-from probe.wire.release import Statement
+from probe.base import jit
+from probe.base.config import ConfigError, RunError, Settings, did_you_mean
+from probe.wire.release import SPANS, Statement, unit_of
+
+# Of the rho of a day, or, of a table by week, of a week.  A table keeps its share when others are left out.
+SHARES = {name: Fraction(thousandths, 1000) for name, thousandths in {
+    "presence": 350, "profile": 100, "moves": 100, "visitors": 100, "dwell": 100, "origin": 100, "flows": 75,
+    "zone_flows": 75, "repeat": 1000}.items()}
+HUNDREDTHS = 100  # sigma is rounded up to: of a person or trip; to a whole person-second
 
 # 0.1 means a tenth, as it is written, not the binary number that is nearest to it.
 Exact = Annotated[Fraction, BeforeValidator(lambda given: repr(given) if isinstance(given, float) else given)]
-
+Rho = Annotated[Exact, Field(gt=0, le=10)]
 Share = Annotated[Exact, Field(gt=0, le=1)]
-SHARES_FIT = needs(lambda shares: sum(shares.values()) <= 1, "add up to more than 1; lower them to 1 or less")
 
 
 class PrivacySettings(Settings):
-    """What is promised to one subscriber for one local day.
-
-    A table keeps its share when it is alone, so that adding a table changes no other.
-    """
+    """What is promised to one subscriber for one local day, and for a week; shares are given by table."""
 
     basis: Literal["consent", "anonymous"] = "consent"
     purpose: Literal["network", "market_research", "marketing"] = "market_research"
-    rho_day: Annotated[Exact, Field(gt=0, le=10)] = Fraction(1, 10)
-    shares: Annotated[dict[str, Share], SHARES_FIT] = Field(default={"presence": Fraction(35, 100)})
+    rho_day: Rho = Fraction(1, 10)
+    rho_week: Rho = Fraction(1, 10)
+    shares: dict[str, Share] = Field(default={})
 
-    def share(self, table: str) -> Fraction:
-        """Return the rho of one subscriber-day in a table."""
-        if table not in self.shares:
-            raise ConfigError("[privacy]", [f'shares: table "{table}" has none; give it one'])
-        return self.rho_day * self.shares[table]
+    def share(self, table: str) -> Fraction | None:
+        """Return the share of a table, None when it has none."""
+        return self.shares.get(table, SHARES.get(table))
 
 
-def sigma_for(bound: int, slots_a_day: int, tally_units: int, share: Fraction) -> int:
-    """Return the least sigma in tally units, a whole number of values, whose day costs at most share.
+class TableConfig(NamedTuple("TableConfig", [
+        ("number", int), ("name", str), ("axes", bytes), ("axis_names", str), ("cells", int), ("span", str),
+        ("value_unit", str), ("tally_units", int), ("bound_squared", int)])):
+    """A table that is counted, as the seal needs to know it.
 
-    sigma >= bound sqrt(slots_a_day / (2 share)): Bun and Steinke, Concentrated Differential
-    Privacy (2016), proposition 1.6; in integers, so that rounding only ever goes up.
+    axes : 8 bytes, digest of the lists behind the axes;  axis_names : joined by ",";  cells : of one slot
+    span : of probe.wire.release.SPANS;  tally_units : in one value
+    bound_squared : L2^2 of what one subscriber can add in a local day, or a week, tally units
     """
-    square = Fraction(slots_a_day * bound**2) / (2 * share * tally_units**2)
-    sigma = (isqrt(ceil(square) - 1) + 1) * tally_units
-    if sigma + 1 >= LIMIT:
-        raise RunError(f"a budget of {float(share):g} asks for more noise than the exact draw can make")
-    return sigma
 
 
-def promise(privacy: PrivacySettings, table: str, slot_s: int, slots_a_day: int, tally_units: int) -> Statement:
-    """Return the statement of a table of person-time: at most the whole slot in each slot of a day."""
-    sigma = sigma_for(bound := slot_s * tally_units, slots_a_day, tally_units, privacy.share(table))
-    rho = Fraction(slots_a_day * bound**2, 2 * sigma**2).as_integer_ratio()
-    numbers = tally_units, slot_s, slots_a_day, bound, sigma, 1, *rho
-    return Statement(table, "area", "person-seconds", *numbers, privacy.basis, privacy.purpose, 0, False)
+def budget(privacy: PrivacySettings, tables: list[TableConfig]) -> list[Statement]:
+    """Return what every table in use promises, or raise ConfigError: they would cost more than there is."""
+    shares = {one.name: privacy.share(one.name) for one in tables}
+    known, problems = {*SHARES, *shares}, list[str]()
+    for name in privacy.shares:
+        if name not in known:
+            problems.append(f'shares: no table "{name}" is counted{did_you_mean(name, known)}')
+    for one in tables:
+        if shares[one.name] is None:
+            problems.append(f'shares: table "{one.name}" has none; give it one')
+    for word in ("day", "week"):
+        paid = {one.name: shares[one.name] or 0 for one in tables if (one.span == "week") == (word == "week")}
+        if (total := sum(paid.values())) > 1:
+            left = [f"{max(0.0, float(1 - total + paid[name])):g} is left for {name}" for name in privacy.shares
+                    if name in paid]
+            terms = " + ".join(f"{name} {float(share):g}" for name, share in paid.items())
+            problems.append(f"shares of a {word}: {terms} = {float(total):g}, more than 1; {', '.join(left)}")
+    if problems:
+        raise ConfigError("[privacy]", problems)
+    return [promise(privacy, one) for one in tables]
+
+
+def promise(privacy: PrivacySettings, table: TableConfig) -> Statement:
+    """Return the statement of one table: the least noise that keeps it within its share."""
+    unit, bound_squared, share = unit_of(table.span), table.bound_squared, privacy.share(table.name) or Fraction(0)
+    most = share * (privacy.rho_week if table.span == "week" else privacy.rho_day)
+    p, d = sigma_for(bound_squared, table.tally_units, most)
+    rho = Fraction(bound_squared * d**2, 2 * p**2).as_integer_ratio()
+    if p + d >= LIMIT or max(bound_squared, *rho) >= 1 << 64:
+        raise RunError(f"{table.name}: a budget of {float(most):g} asks for more noise than the exact draw can make")
+    named = table.name, table.axis_names, table.value_unit, table.span, SPANS[table.span], table.tally_units, unit
+    return Statement(*named, bound_squared, p, d, *rho, privacy.basis, privacy.purpose, 0, code(), False)
+
+
+def sigma_for(bound_squared: int, tally_units: int, share: Fraction) -> tuple[int, int]:
+    """Return the least sigma = p/d, tally units, that costs at most share.
+
+    sigma^2 >= bound^2 / (2 share): Bun and Steinke, Concentrated Differential Privacy (2016), proposition 1.6; in
+    integers, so that rounding only ever goes up: to a whole person-second, a hundredth of what is counted by heads.
+    """
+    d = 1 if tally_units > 1 else HUNDREDTHS
+    square = Fraction(bound_squared * d**2) / (2 * share * tally_units**2)
+    return Fraction((isqrt(ceil(square) - 1) + 1) * tally_units, d).as_integer_ratio()
+
+
+@cache
+def code() -> str:
+    """Return 16 hex digits over the sources of probe and edge: what made a release."""
+    rooms = Path(jit.__file__).parents[1], Path(__file__).parent
+    return jit.digest(path for room in rooms for path in sorted(room.rglob("*.py")))
 
 
 class Charge(NamedTuple("Charge", [("table", int), ("slot", int), ("day", int), ("rho", Fraction)])):
-    """What one slot of a table costs every subscriber of a local day, a date ordinal."""
+    """What a draw costs every subscriber of a local day or week: the date ordinal of its first day."""
 
 
 class Ledger:
-    """What has been spent, by subscriber-day and table.  Refuses what would pass a share."""
+    """What has been spent, by table and day.  A day is paid for once, and nothing is drawn twice.
 
-    def __init__(self, shares: dict[int, Fraction], charges: Iterable[Charge] = ()):
-        self._shares, self._charges = shares, {one[:2]: one for one in charges}
+    rho : of one day or week of each table, by number
+    """
 
-    def left(self, table: int, day: int) -> Fraction:
-        """Return what is left of a table's share on a day."""
-        return self._shares[table] - sum(one.rho for one in self._charges.values() if one[::2] == (table, day))
+    def __init__(self, rho: dict[int, Fraction], charges: Iterable[Charge] = ()):
+        self._rho, self._drawn, self._spent = rho, set[tuple[int, int]](), dict[tuple[int, int], Fraction]()
+        for one in charges:
+            self._note(one)
 
-    def spend(self, charge: Charge) -> None:
-        """Take a charge, or raise RunError: it does not fit, or its slot was charged before."""
-        left, what = self.left(charge.table, charge.day), f"table {charge.table}, slot {charge.slot}"
-        if charge[:2] in self._charges:
-            raise RunError(f"{what} is charged already; nothing is drawn twice")
-        if charge.rho > left:
-            cost = f"costs rho {float(charge.rho):.6g} of the day's share {float(self._shares[charge.table]):.6g}"
-            raise RunError(f"{what} {cost}, and only {float(left):.6g} is left")
-        self._charges[charge[:2]] = charge
+    def _note(self, charge: Charge) -> Charge:
+        day = charge.table, charge.day
+        self._drawn.add(charge[:2])
+        self._spent[day] = self._spent.get(day, Fraction(0)) + charge.rho
+        return charge
+
+    def spend(self, table: int, slot: int, day: int) -> Charge:
+        """Return the charge of a draw: the first of a day pays for all of it.  RunError when it may not be drawn."""
+        spent, rho = self._spent.get((table, day), Fraction(0)), self._rho[table]
+        if (table, slot) in self._drawn:
+            raise RunError(f"table {table}, slot {slot} is charged already; nothing is drawn twice")
+        if spent not in (0, rho):
+            raise RunError(f"table {table}: this day was paid for with rho {float(spent):.6g}, and now "
+                           f"{float(rho):.6g} is promised; change no budget within a day")
+        return self._note(Charge(table, slot, day, rho - spent))
+
+
+def spent(statements: Iterable[Statement]) -> dict[str, Fraction]:
+    """Return the rho of one subscriber over all tables together, by day, week and 28 days."""
+    day = week = Fraction(0)
+    for one in statements:
+        day, week = (day, week + one.rho) if one.span == "week" else (day + one.rho, week)
+    return {"day": day, "week": 7 * day + week, "days_28": 28 * day + 4 * week}
 
 
 def epsilon(rho: Fraction | float, delta: float = 1e-6) -> float:

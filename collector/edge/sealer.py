@@ -11,12 +11,12 @@ import numpy as np
 import zmq
 
 from collector.edge import ledger, noise, seal, slots, spool
-from collector.edge.metrics import presence
+from collector.edge.ledger import TableConfig
 from probe.base import clock, packing, process
 from probe.base.config import ConfigError, parse
 
 # PATIENCE_S: after a stop, for what is sealed to be acknowledged.
-PROBE, PRESENCE, PATIENCE_S = 1, presence.Presence.table, 5.0
+PROBE, PATIENCE_S = 1, 5.0
 PARTS = {zmq.RCVHWM: 64, zmq.MAXMSGSIZE: 1 << 20, zmq.LINGER: 0}
 STORE = {zmq.IMMEDIATE: 1, zmq.SNDHWM: spool.WINDOW, zmq.LINGER: 1_000, zmq.MAXMSGSIZE: 64 << 10,
          zmq.RECONNECT_IVL: 250, zmq.RECONNECT_IVL_MAX: 30_000, zmq.CONNECT_TIMEOUT: 5_000, zmq.HANDSHAKE_IVL: 5_000,
@@ -24,26 +24,32 @@ STORE = {zmq.IMMEDIATE: 1, zmq.SNDHWM: spool.WINDOW, zmq.LINGER: 1_000, zmq.MAXM
 
 
 class SealerConfig(NamedTuple("SealerConfig", [
-        ("spool_path", str), ("store_endpoint", str), ("workers", int), ("axes", bytes), ("rows", int), ("zone", str),
+        ("spool_path", str), ("store_endpoint", str), ("workers", int), ("tables", list[TableConfig]), ("zone", str),
         ("start_ms", int), ("until_ms", int), ("slots", dict), ("privacy", dict), ("seed", int | None),
         ("judge_path", str | None)])):
-    """What a sealing process is told.
-
-    axes : 8 bytes, AreaSet.digest;  rows : areas and elsewhere;  seed : None draws from the operating system
-    """
+    """What a sealing process is told.  seed = None draws from the operating system."""
 
 
 class Witness:
-    """Tallies before noise, for the judge of a seeded simulation, and the digest over them."""
+    """Tallies before noise, for the judge of a seeded simulation: a table of (slot, cell, tally) each, no zeros."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, names: list[str]):
         self._db, self.digest = sqlite3.connect(path), hashlib.sha256()
-        self._db.execute("CREATE TABLE presence(slot INTEGER, area INTEGER, tally INTEGER, PRIMARY KEY(slot, area))")
+        for name in names:
+            self._db.execute(f"CREATE TABLE {quoted(name)}(slot INTEGER, cell INTEGER, tally INTEGER, "
+                             "PRIMARY KEY(slot, cell)) WITHOUT ROWID")
 
-    def __call__(self, table: int, slot: int, tally: np.ndarray) -> None:
+    def __call__(self, name: str, slot: int, tally: np.ndarray) -> None:
+        there = np.flatnonzero(tally)
+        rows = zip(there.tolist(), tally[there].tolist(), strict=True)
         with self._db:
-            self._db.executemany(f"INSERT INTO presence VALUES ({slot}, ?, ?)", enumerate(tally.tolist()))
-        self.digest.update(table.to_bytes(2, "little") + slot.to_bytes(4, "little") + tally.tobytes())
+            self._db.executemany(f"INSERT INTO {quoted(name)} VALUES ({slot}, ?, ?)", rows)
+        self.digest.update(f"{name} {slot} ".encode() + tally.astype("<i8").tobytes())
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL takes it: that of a second area set holds an @."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def sealer_main(config: SealerConfig, pipe: Connection) -> None:
@@ -77,47 +83,54 @@ class Work:
     def __init__(self, config: SealerConfig, kept: spool.Spool):
         if config.judge_path and config.seed is None:
             raise ConfigError("sealer", ["judge_path: only a seeded simulation may keep tallies before noise"])
-        privacy = parse(ledger.PrivacySettings, "[privacy]", config.privacy)
-        grid = parse(slots.SlotSettings, "[slots]", {"zone": config.zone, **config.slots})
-        a_day, units, seed = presence.DAY_MAX_S // grid.slot_s, clock.SECOND_MS * presence.UNITS, config.seed
-        stated = ledger.promise(privacy, presence.Presence.name, grid.slot_s, a_day, units)
+        stated = ledger.budget(parse(ledger.PrivacySettings, "[privacy]", config.privacy), config.tables)
+        grid, seed = parse(slots.SlotSettings, "[slots]", {"zone": config.zone} | config.slots), config.seed
+        self._slots, self._zone = slots.Slots(grid, config.start_ms), config.zone
+        inside = config.start_ms, config.until_ms, config.zone, self._slots.length_ms
+        self._due = {one.number: [self._slots.of(begin_ms) for begin_ms, _ in clock.spans(one.span, *inside)]
+                     for one in config.tables}
 
         def source(table: int, slot: int, count: int, p: int, d: int) -> np.ndarray:
             return noise.drawn(count, p, d) if seed is None else noise.named(seed, table, slot, count, p, d)
 
         source(0, 0, 1, 1, 1)  # compile before the first slot waits
         self.fresh = not kept.closed  # else the store may hold more than a spool restored from a copy: hear it first
-        self._spool, self._zone, self._slots = kept, grid.zone, slots.Slots(grid, config.start_ms)
-        self._last_slot = self._slots.of(config.until_ms) - 1
-        self._gather = seal.Gather(config.workers, config.rows, PRESENCE, self._slots.of(config.start_ms),
-                                   self._last_slot)
-        self._witness = Witness(config.judge_path) if config.judge_path else None
-        self._sealer = seal.Sealer(kept, {PRESENCE: stated}, PROBE, config.axes, source, seed is not None,
-                                   self._witness)
-        self.delivery = spool.Delivery(kept, PROBE, self._last_slot)
+        self._spool, self._tables = kept, {one.number: one for one in config.tables}
+        self._gather = seal.Gather(config.workers, {one.number: (one.cells, self._due[one.number])
+                                                    for one in config.tables})
+        names = [one.name for one in config.tables]
+        self._witness = Witness(config.judge_path, names) if config.judge_path else None
+        promised = {one.number: (one.axes, its) for one, its in zip(config.tables, stated, strict=True)}
+        self._sealer = seal.Sealer(kept, promised, PROBE, source, seed is not None, self._witness)
+        self.delivery = spool.Delivery(kept, PROBE, self._slots.of(config.until_ms) - 1)
+        # Steps and trips are due a slot later than the others; when all is sealed nothing more will tell the time.
+        self._last_ms = config.until_ms + self._slots.lateness_ms + self._slots.length_ms
         self.delivery.tally.count("lost", self._sealer.recover())
 
     @property
     def closed(self) -> bool:
-        """Return whether every slot is closed."""
-        return self._spool.closed.get(PRESENCE, -1) >= self._last_slot
+        """Return whether every slot of every table is closed."""
+        return all(self._spool.closed.get(table, -1) >= slots[-1] for table, slots in self._due.items() if slots)
 
     def take(self, frames: list[bytes]) -> None:
         """Take one partial tally; seal what it makes whole.  A foreign one is counted and skipped."""
         try:
-            self._gather.add(b"".join(frames))
+            whole = self._gather.add(b"".join(frames))
         except packing.WireError:
             return self.delivery.tally.count("invalid")
-        for slot, tally in self._gather.whole():
-            if slot <= self._spool.closed.get(PRESENCE, -1):
-                continue
-            if tally is None:
-                self._sealer.lose(PRESENCE, slot, "gap")
-            else:
-                day = clock.local(self._slots.end_ms(slot) - 1, self._zone).date().toordinal()
-                self._sealer.seal(PRESENCE, slot, day, tally, self._slots.warming(slot))
-            self.delivery.tally.count("lost" if tally is None else "sealed")
-        self.delivery.watermark_ms = self._gather.watermark_ms
+        for table, slot, tally in whole:
+            if slot > self._spool.closed.get(table, -1):
+                if tally is None:
+                    self._sealer.lose(table, slot, "gap")
+                else:
+                    self._seal(table, slot, tally)
+                self.delivery.tally.count("lost" if tally is None else "sealed")
+        self.delivery.watermark_ms = self._last_ms if self.closed else self._gather.watermark_ms
+
+    def _seal(self, table: int, slot: int, tally: np.ndarray) -> None:
+        day = clock.local(slot * self._slots.length_ms, self._zone).date().toordinal()
+        brief = self._tables[table].span not in ("day", "week")  # every day has its warming hour
+        self._sealer.seal(table, slot, day, tally, brief and self._slots.warming(slot))
 
     def report(self) -> dict:
         """Return what became of the slots; the digest over tallies only in a seeded simulation."""

@@ -48,8 +48,7 @@ class Spool:
 
     def charges(self) -> list[Charge]:
         """Return every charge ever made, drawn or not."""
-        rows = self._db.execute("SELECT * FROM intent")
-        return [Charge(tab, slot, day, Fraction(int(n), int(d))) for tab, slot, day, n, d in rows]
+        return charges(self._db)
 
     def intend(self, charge: Charge) -> None:
         """Make an intent and its charge durable; the draw comes after."""
@@ -83,6 +82,12 @@ class Spool:
             self._db.execute("UPDATE release SET acked = 1 WHERE seq = ?", (seq,))
             del self.waiting[seq]
         return settles
+
+
+def charges(db: sqlite3.Connection) -> list[Charge]:
+    """Return every charge in a spool, in order."""
+    rows = db.execute("SELECT * FROM intent ORDER BY tab, slot")
+    return [Charge(tab, slot, day, Fraction(int(n), int(d))) for tab, slot, day, n, d in rows]
 
 
 class Delivery:

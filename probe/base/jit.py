@@ -17,6 +17,7 @@ the sources of both; an edit anywhere in them starts a fresh cache.
 import hashlib
 import os
 import sys
+from collections.abc import Iterable
 from functools import cache, partial
 from pathlib import Path
 
@@ -32,10 +33,17 @@ def cache_dir(room: Path) -> Path:
     """Return the cache folder for the kernels of one source folder."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     root = Path(os.environ.get("FOOTFALL_CACHE_DIR") or Path(home, "footfall"))
-    base, digest = Path(__file__).parent, hashlib.sha256(f"{sys.version} {numba.__version__}".encode())
-    for path in [base / "jit.py", base / "streams.py", *sorted(room.glob("*.py"))]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return root / f"{room.parent.name}-{room.name}-{digest.hexdigest()[:16]}"
+    base, compiler = Path(__file__).parent, f"{sys.version} {numba.__version__}"
+    sources = digest([base / "jit.py", base / "streams.py", *sorted(room.glob("*.py"))], compiler)
+    return root / f"{room.parent.name}-{room.name}-{sources}"
+
+
+def digest(sources: Iterable[Path], beside: str = "") -> str:
+    """Return 16 hex digits over source files, their names, and what else matters."""
+    found = hashlib.sha256(beside.encode())
+    for path in sources:
+        found.update(path.name.encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 def kernel(function, **flags):

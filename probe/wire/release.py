@@ -17,7 +17,7 @@ import numpy as np
 from probe.base.packing import pack, require, unpack
 from probe.wire.consent import BASES, PURPOSES
 
-PROTO, SCHEMA, MAGIC, NAME_MAX = 1, 1, b"PRL1", 64
+PROTO, SCHEMA, MAGIC, NAME_MAX = 1, 2, b"PRL1", 64
 SIZE_MAX, FIXED = (1 << 20) - 64, struct.Struct("!4sHHI16sQHI8sBHHI")  # with its envelope below the 1 MiB of a message
 HEADER_BYTES = FIXED.size + 32
 # What became of the slot.  VOID: sealed, but its bytes were damaged before they were delivered.
@@ -27,28 +27,30 @@ Kind = IntEnum("Kind", "RELEASE LOST VOID")
 Flag = IntFlag("Flag", "CLOCK_STEP PARTIAL_TAP DEGRADED SEEDED")
 
 
-class Statement(namedtuple("Statement", "table axes value_unit tally_units slot_s slots_a_day bound sigma_p sigma_d "
-                                        "rho_numerator rho_denominator basis purpose consent_epoch warming")):
+# Seconds of a span, by the clock on the wall; a local day may have 23 or 25 hours, a part 3 or 5.
+SPANS = {"slot": 900, "hour": 3_600, "part": 14_400, "day": 86_400, "week": 604_800}
+
+
+class Statement(namedtuple("Statement", "table axes value_unit span slot_s tally_units unit bound_squared sigma_p "
+                                        "sigma_d rho_numerator rho_denominator basis purpose consent_epoch code "
+                                        "warming")):
     """What a table promises, in the order of the bytes.
 
-    axes        : of the rows; the list behind it is named by the header's axes hash
+    axes        : names, joined by ",", of the dense values in C order; the header's axes hash names the lists behind
+    span        : of SPANS, what one release counts over;  slot_s : its nominal length
     tally_units : in one value; the integers that the noise is added to
-    slots_a_day : at most, on a local day of 25 hours
-    bound       : what one subscriber can add to one slot at most (L2), tally units
+    unit        : subscriber-day or subscriber-week, whose bound and rho these are
+    bound_squared : L2^2 of what one subscriber can add to all releases of such a unit, tally units
     sigma_p, _d : sigma = sigma_p / sigma_d, tally units
-    rho_        : numerator and denominator of one subscriber-day in this table, by the sigma above
+    rho_        : numerator and denominator of one unit in this table, by the sigma above
+    code        : 16 hex digits over the sources that made the release
     warming     : people are still being met: after a start, after a local midnight
     """
 
     @property
     def rho(self) -> Fraction:
-        """Return the exact zCDP cost of one subscriber-day, as stated."""
+        """Return the exact zCDP cost of one subscriber-day (or week), as stated."""
         return Fraction(self.rho_numerator, self.rho_denominator)
-
-    @property
-    def slot_rho(self) -> Fraction:
-        """Return the exact zCDP cost of one slot: bound^2 / (2 sigma^2)."""
-        return Fraction(self.bound**2 * self.sigma_d**2, 2 * self.sigma_p**2)
 
     @property
     def sigma(self) -> float:
@@ -61,15 +63,20 @@ class Release(namedtuple("Release", "probe inc seq table slot axes kind flags st
 
     probe, seq, table : int
     inc    : 16 bytes that name the spool
-    slot   : int, on the grid of the table
-    axes   : 8 bytes: digest of the public list of rows
+    slot   : int, UTC number of the first 15 minutes of the span
+    axes   : 8 bytes: digest of the public lists of its axes
     kind, flags : Kind, Flag
-    values : i8[rows], None in the other kinds; so is the statement
+    values : i8[cells], None in the other kinds; so is the statement
     """
 
 
-# Types of a body: names, numbers, consent, whether it is warming, the values.
-STATED = (*3 * [str], *8 * [int], str, str, int, bool, bytes)
+def unit_of(span: str) -> str:
+    """Return whose bound a table of this span states: one week of a subscriber, or one local day."""
+    return "subscriber-week" if span == "week" else "subscriber-day"
+
+
+# Types of a body: the fields of a statement in their order, the values.
+STATED = (*4 * [str], int, int, str, *5 * [int], str, str, int, str, bool, bytes)
 
 
 def encode(one: Release) -> bytes:
@@ -97,9 +104,12 @@ def decode(frame: bytes) -> Release:
     *given, raw = unpack(body, STATED, "release body", SIZE_MAX)
     require(len(raw) > 0 and len(raw) % 8 == 0, f"release body: {len(raw)} bytes of values")
     stated = Statement(*given)
-    fit = min(stated[3:11]) > 0 <= stated.consent_epoch and all(0 < len(name) <= NAME_MAX for name in stated[:3])
+    names, numbers = (*stated[:3], stated.code), (stated.tally_units, *stated[7:12])
+    fit = min(numbers) > 0 <= stated.consent_epoch and all(0 < len(name) <= NAME_MAX for name in names)
     require(fit, "release body: a number that must be positive is not, or a name has no fit length")
-    paid = stated.slots_a_day * stated.slot_rho == stated.rho
+    require(SPANS.get(stated.span) == stated.slot_s and stated.unit == unit_of(stated.span),
+            "release body: span, its length and the unit do not go together")
+    paid = Fraction(stated.bound_squared * stated.sigma_d**2, 2 * stated.sigma_p**2) == stated.rho
     require(paid, "release body: the budget stated is not that of the noise stated")
     require(stated.basis in BASES and stated.purpose in PURPOSES, "release body: basis or purpose is unknown")
     return Release._make([*head, stated, np.frombuffer(raw, "<i8"), ""])

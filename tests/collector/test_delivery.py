@@ -33,6 +33,10 @@ SEEDS = 60
 STEPS = 250
 
 
+def due_ms(slot):
+    return (slot + 1) * 900_000 + 60_000
+
+
 class Killed(BaseException):
     """The process is gone; what was not committed is gone with it."""
 
@@ -105,10 +109,10 @@ class Rehearsal:
         self.edge_db.revive()
         self.lives += 1
         self.spool = Spool(self.edge_db, INC)
-        self.sealer = Sealer(self.spool, {1: STATEMENT}, 1, AXES, self.source, True)
+        self.sealer = Sealer(self.spool, {1: (AXES, STATEMENT)}, 1, self.source, True)
         self.sealer.recover()
         self.delivery = Delivery(self.spool, 1)
-        self.delivery.watermark_ms = registered().due_ms(self.next_slot - 1)
+        self.delivery.watermark_ms = due_ms(self.next_slot - 1)
 
     def start_store(self):
         self.store_db.revive()
@@ -140,7 +144,7 @@ class Rehearsal:
         if self.next_slot >= FIRST + SLOTS:
             return
         slot, self.next_slot = self.next_slot, self.next_slot + 1
-        self.delivery.watermark_ms = registered().due_ms(slot)
+        self.delivery.watermark_ms = due_ms(slot)
         if slot > self.spool.closed.get(1, -1):
             try:
                 self.sealer.seal(1, slot, 739_000, np.full(3, 10**9), False)

@@ -17,7 +17,7 @@ from probe.base.main import RunError
 from probe.base.process import loopback
 from probe.wire import release
 from probe.wire.release import Flag
-from tests.builders_seal import AXES, FIRST, registered
+from tests.builders_seal import FIRST, PRESENCE, registered
 
 SLOT_MS = 900_000
 HOURS = 2
@@ -56,7 +56,7 @@ class Child:
 
 def sealer_config(folder, endpoint, **changes):
     one = SealerConfig(
-        str(folder / "spool.db"), endpoint, 2, AXES, 3, "Europe/Berlin", FIRST * SLOT_MS,
+        str(folder / "spool.db"), endpoint, 2, [PRESENCE], "Europe/Berlin", FIRST * SLOT_MS,
         (FIRST + SLOTS) * SLOT_MS, slots={}, privacy={}, seed=1, judge_path=str(folder / "judge.db"),
     )  # fmt: skip
     return one._replace(**changes)
@@ -68,7 +68,7 @@ def store_config(folder, address="tcp://127.0.0.1:*"):
 
 def part(worker, slot):
     tally = np.array([slot - FIRST, worker, 5], "i8") * 64_000 * 900
-    return seal.encode(worker, 1, slot, tally, registered().due_ms(slot))
+    return seal.encode(worker, 1, slot, tally, (slot + 1) * SLOT_MS + 60_000)
 
 
 def carried(folder, order=(0, 1), slots=SLOTS, **changes):
@@ -105,8 +105,8 @@ def test_every_slot_is_sealed_delivered_stored_and_acknowledged(tmp_path):
     assert done["core_s"]["seal"] >= 0 and stored["core_s"]["store"] > 0 and done["peak_rss_mb"] > 10
     assert frames(tmp_path / "spool.db") == frames(tmp_path / "store.db")
     with sqlite3.connect(tmp_path / "judge.db") as db:
-        tallies = db.execute("SELECT tally FROM presence WHERE area = 0 ORDER BY slot").fetchall()
-    assert tallies == [(2 * i * 64_000 * 900,) for i in range(SLOTS)]
+        tallies = db.execute("SELECT slot, tally FROM presence WHERE cell = 0 ORDER BY slot").fetchall()
+    assert tallies == [(FIRST + i, 2 * i * 64_000 * 900) for i in range(1, SLOTS)]  # no zeros
 
 
 def test_a_seeded_run_gives_the_same_bytes_in_any_order_of_arrival(tmp_path):

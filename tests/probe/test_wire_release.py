@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.edge import ledger
+from collector.edge.ledger import PrivacySettings, promise
 from probe.base.packing import WireError, pack
 from probe.wire import release
 from probe.wire.release import Kind, Release
-from tests.builders_seal import STATEMENT, a_loss, a_release, forged, golden
+from tests.builders_seal import STATEMENT, TABLES, a_loss, a_release, forged, golden
 
 
 def same(one: Release, other: Release) -> bool:
@@ -104,8 +106,14 @@ WRONG_STATEMENT = {
     "long axes": {"axes": "x" * 65},
     "no unit": {"tally_units": 0},
     "no slot": {"slot_s": 0},
-    "more slots than the budget says": {"slots_a_day": 101},
-    "a bound that the budget does not pay for": {"bound": STATEMENT.bound + 1},
+    "no unit of a person": {"unit": "subscriber-hour"},
+    "the bound of a week for a slot": {"unit": "subscriber-week"},
+    "a week by the day": {"span": "week", "slot_s": 604_800},
+    "no span": {"span": "month", "slot_s": 900},
+    "a span of another length": {"slot_s": 3_600},
+    "a bound that the budget does not pay for": {"bound_squared": STATEMENT.bound_squared + 1},
+    "no bound": {"bound_squared": 0},
+    "no code": {"code": ""},
     "less noise than the budget says": {"sigma_p": STATEMENT.sigma_p - 1},
     "no sigma": {"sigma_d": 0},
     "another budget": {"rho_numerator": STATEMENT.rho_numerator + 1},
@@ -140,3 +148,14 @@ def test_noise_and_budget_agree_with_each_other():
         4_500_000,
         128_572_921,
     )
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda one: one.name)
+def test_every_table_can_be_stated(table):
+    """The square of a bound of person-time needs 63 bits."""
+    one = a_release(statement=promise(PrivacySettings(), table), values=[0] * table.cells)
+    assert same(release.decode(release.encode(one)), one)
+
+
+def test_the_code_is_that_of_the_sources():
+    assert len(ledger.code()) == 16 and int(ledger.code(), 16)

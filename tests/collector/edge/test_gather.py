@@ -10,44 +10,53 @@ from collector.edge.seal import Gather
 from probe.base.packing import WireError, pack
 
 ROWS = 3
+EXPECTED = {1: (ROWS, list(range(10, 16))), 5: (1, [10, 14])}  # by slot, and by four of them
 
 
 def part(worker, slot, first=1):
     return seal.encode(worker, 1, slot, np.array([first, slot, -worker], "i8"), (slot + 1) * 900_000)
 
 
+def long_part(worker, slot):
+    return seal.encode(worker, 5, slot, np.array([worker], "i8"), (slot + 4) * 900_000)
+
+
 @given(st.integers(1, 4), st.randoms(use_true_random=False))
 def test_the_order_of_workers_changes_nothing(workers, random):
-    gathered, whole = Gather(workers, ROWS, 1, 10), []
-    queues = [[part(worker, slot) for slot in range(10, 16)] for worker in range(workers)]
+    """Not even in which order slots of several tables are sealed: it is that of each worker."""
+    gathered, whole = Gather(workers, EXPECTED), []
+    queues = [
+        [frame for slot in range(10, 16)
+         for frame in ([part(worker, slot)] + [long_part(worker, slot - 3)] * (slot == 13))]
+        for worker in range(workers)
+    ]  # fmt: skip
     while any(queues):
-        gathered.add(random.choice([queue for queue in queues if queue]).pop(0))
-        whole += gathered.whole()
-    assert [slot for slot, _ in whole] == list(range(10, 16))
-    for slot, tally in whole:
-        assert tally.tolist() == [workers, workers * slot, -sum(range(workers))]
+        whole += gathered.add(random.choice([queue for queue in queues if queue]).pop(0))
+    assert [key for *key, _ in whole] == [[1, 10], [1, 11], [1, 12], [1, 13], [5, 10], [1, 14], [1, 15]]
+    for table, slot, tally in whole:
+        each = [workers, workers * slot, -sum(range(workers))]
+        assert tally.tolist() == (each if table == 1 else [sum(range(workers))])
     assert gathered.watermark_ms == 16 * 900_000
 
 
 def test_a_slot_waits_for_the_slowest_worker():
-    gathered = Gather(2, ROWS, 1, 10)
-    gathered.add(part(0, 10))
-    assert gathered.whole() == [] and gathered.watermark_ms == 0
-    gathered.add(part(1, 10))
-    assert len(gathered.whole()) == 1
+    gathered = Gather(2, EXPECTED)
+    assert gathered.add(part(0, 10)) == [] and gathered.watermark_ms == 0
+    assert len(gathered.add(part(1, 10))) == 1
 
 
 def test_a_slot_that_a_worker_leapt_over_is_lost():
-    gathered = Gather(2, ROWS, 1, 10)
-    for frame in (part(0, 10), part(0, 11), part(1, 11)):
-        gathered.add(frame)
-    (first, none), (second, tally) = gathered.whole()
+    gathered = Gather(2, EXPECTED)
+    assert gathered.add(part(0, 10)) == gathered.add(part(0, 11)) == []
+    (_, first, none), (_, second, tally) = gathered.add(part(1, 11))
     assert (first, none, second) == (10, None, 11) and tally is not None
 
 
 WRONG = {
     "twice": part(0, 10),
     "before the start": part(1, 9),
+    "after the end": part(1, 16),
+    "a slot that begins no span": long_part(1, 11),
     "unknown worker": part(2, 12),
     "other table": seal.encode(0, 2, 12, np.zeros(ROWS, "i8"), 0),
     "other area set": seal.encode(0, 1, 12, np.zeros(ROWS + 1, "i8"), 0),
@@ -59,7 +68,7 @@ WRONG = {
 
 @pytest.mark.parametrize("frame", WRONG.values(), ids=WRONG)
 def test_what_is_foreign_twice_or_out_of_order_is_refused(frame):
-    gathered = Gather(2, ROWS, 1, 10)
+    gathered = Gather(2, EXPECTED)
     gathered.add(part(0, 10))
     with pytest.raises(WireError):
         gathered.add(frame)
@@ -68,4 +77,4 @@ def test_what_is_foreign_twice_or_out_of_order_is_refused(frame):
 @given(st.binary(max_size=100))
 def test_hostile_bytes_raise_only_wire_errors(frame):
     with pytest.raises(WireError):
-        Gather(1, ROWS, 1, 10).add(frame)
+        Gather(1, EXPECTED).add(frame)

@@ -30,7 +30,7 @@ def by_name(*named):
 
 
 def sealer(spool, source=by_name, seeded=True, **more):
-    return Sealer(spool, {1: STATEMENT}, 1, AXES, source, seeded, **more)
+    return Sealer(spool, {1: (AXES, STATEMENT)}, 1, source, seeded, **more)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_sealed_slot_is_tally_plus_its_noise_rounded_to_person_seconds(memory)
     drawn = by_name(1, FIRST, 3, STATEMENT.sigma_p, 1)
     assert one.values.tolist() == [round((t + n) / 64_000) for t, n in zip(TALLY.tolist(), drawn.tolist(), strict=True)]
     assert (one.seq, one.inc, one.slot, one.kind, one.flags) == (0, INC, FIRST, Kind.RELEASE, Flag.SEEDED)
-    assert one.statement.warming and one.statement.slot_rho == STATEMENT.slot_rho
+    assert one.statement == STATEMENT._replace(warming=True) and one.axes == AXES
 
 
 def test_a_slot_is_closed_once_and_numbers_have_no_gap(memory):
@@ -87,17 +87,23 @@ def test_the_charge_is_durable_before_the_first_bit_is_drawn(memory):
     assert seen == [1]
 
 
-def test_an_overspent_day_draws_nothing(memory):
+def test_a_day_paid_at_another_price_draws_nothing(memory):
+    """Restarted with another budget within a day."""
     spool = Spool(memory, INC)
-    for slot in range(100):
-        spool.intend(Charge(1, slot, DAY, STATEMENT.slot_rho))
+    spool.intend(Charge(1, FIRST - 1, DAY, STATEMENT.rho / 2))
 
     def never(*named):
         raise AssertionError("drawn")
 
-    with pytest.raises(RunError, match="share"):
+    with pytest.raises(RunError, match="change no budget within a day"):
         sealer(spool, never).seal(1, FIRST, DAY, TALLY)
-    assert len(spool.charges()) == 100 and not spool.waiting
+    assert len(spool.charges()) == 1 and not spool.waiting
+
+
+def test_the_first_draw_of_a_day_pays_for_all_of_it_after_a_restart_too(memory):
+    for slot, day in ((FIRST, DAY), (FIRST + 1, DAY), (FIRST + 2, DAY + 1)):
+        sealer(Spool(memory, INC)).seal(1, slot, day, TALLY)
+    assert [one.rho for one in Spool(memory, INC).charges()] == [STATEMENT.rho, 0, STATEMENT.rho]
 
 
 def test_a_store_that_knows_more_closes_slots_here(memory):
