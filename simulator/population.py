@@ -92,17 +92,22 @@ def shard_of(persons: int, shard: int, shards: int) -> np.ndarray:
     return np.flatnonzero(people.buckets(persons) % shards == shard)
 
 
+def classes(seed: int, persons: int, settings: PopulationSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Return (age band or MINOR, gender), each u1[persons]: those who own a handset, and the others."""
+    minor, age, gender = (people.shares(seed, persons, draw) for draw in (MINOR_DRAW, AGE_DRAW, GENDER_DRAW))
+    band = np.searchsorted(np.cumsum(AGE_SHARES[:-1]), age, "right")
+    return np.where(minor < settings.minor_share, MINOR, band).astype("u1"), (gender >= WOMEN_SHARE).astype("u1")
+
+
 def subscribers(country: Country, seed: int, handsets: int, settings: PopulationSettings) -> np.ndarray:
     """Return SUBSCRIBER[handsets], rising by number: what the operator knows of its customers."""
     rows = np.zeros(handsets, SUBSCRIBER)
-    draws = MINOR_DRAW, AGE_DRAW, GENDER_DRAW, CONTRACT_DRAW, *range(CONSENT_DRAW, CONSENT_DRAW + len(PURPOSES))
-    minor, age, gender, contract, *agreed = (people.shares(seed, handsets, draw) for draw in draws)
-    minor = minor < settings.minor_share
+    draws = CONTRACT_DRAW, *range(CONSENT_DRAW, CONSENT_DRAW + len(PURPOSES))
+    contract, *agreed = (people.shares(seed, handsets, draw) for draw in draws)
     rows["subscriber"], rows["person"] = subscriber_numbers(seed, handsets), np.arange(handsets)
     rows["home"], rows["country"] = people.homes(seed, handsets, country), MCC
-    rows["age"] = np.where(minor, MINOR, np.searchsorted(np.cumsum(AGE_SHARES[:-1]), age, "right"))
-    contract = np.searchsorted(np.cumsum(CONTRACT_SHARES[:-1]), contract, "right")
-    rows["gender"], rows["contract"] = gender >= WOMEN_SHARE, contract
+    rows["age"], rows["gender"] = classes(seed, handsets, settings)
+    rows["contract"], minor = np.searchsorted(np.cumsum(CONTRACT_SHARES[:-1]), contract, "right"), rows["age"] == MINOR
     for purpose, u in zip(PURPOSES, agreed, strict=True):
         yes, no = u < settings.consent_share, u >= 1 - (1 - settings.consent_share) * settings.objection_share
         rows["consent"] |= np.where(minor, 0, yes * YES[purpose] | (no & ~yes) * NO[purpose]).astype("u1")

@@ -34,11 +34,11 @@ def begun(stage, out: Path) -> dict[str, Any]:
 def judged(stage, out: Path, begun: dict[str, Any], reports: dict[str, Any]) -> dict[str, Any]:
     """Write truth.db, run.json and map.html; return what run.json says."""
     scenario, worlds = stage.scenario, reports["worlds"]
-    true = scenario.areas, scenario.start_ms, np.sum([world["presence"] for world in worlds], axis=0)
+    true = truth.added([world["truth"] for world in worlds])
     meta = {name: begun[name] for name in ("scenario", "seed", "version")}
     cells, pages = (np.concatenate([world["load"][name] for world in worlds]) for name in ("cells", "pages"))
-    truth.write(out / "truth.db", *true, meta, cell_load=cells, tracking_load=pages)
-    found = {**begun, "state": "judging", **figures(stage, reports, truth.digest(*true))}
+    truth.write(out / "truth.db", true, meta, cell_load=cells, tracking_load=pages)
+    found = {**begun, "state": "judging", **figures(stage, reports, truth.digest(true))}
     write_json(out, found)  # the run stands, whatever the judge says
     hours, found["fix_error_m"] = score.read(out)["hour"], score.fix_errors(stage)
     errors = score.errors(hours, found["extrapolation"])

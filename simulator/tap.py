@@ -13,10 +13,9 @@ import zmq
 from probe.base import clock, process
 from probe.base.config import read_text
 from probe.wire import cells, events as wire
+from simulator import population, truth
 from simulator.cohort import Place
-from simulator.population import persons_of, shard_of, subscribers
 from simulator.scenario import Scenario
-from simulator.truth import Truth, counted_persons
 from simulator.world import Batch, World, place_of
 
 FRAMES_WAITING = 4  # a worker that falls behind makes the world wait; nothing is lost
@@ -25,8 +24,8 @@ FRAME_EVENTS, TRUTH_PERSONS, WAIT_MS, FLUSH_MS, PROGRESS_S = 16_384, 10_000, 200
 
 class WorldConfig(NamedTuple("WorldConfig", [
         ("scenario", Scenario), ("plan_path", str), ("shard", int), ("shards", int), ("purpose", str), ("basis", str),
-        ("speed", float), ("lateness_ms", int)])):
-    """What a world process is told.  speed: simulated seconds a second, 0 = as fast as possible."""
+        ("speed", float), ("lateness_ms", int), ("views", list)])):
+    """What a world process is told.  speed: simulated seconds a second, 0 = as fast as possible; views of the truth."""
 
 
 class Stopped(Exception):
@@ -78,18 +77,21 @@ class Tap:
             raise Stopped
 
 
-def truth_of(config: WorldConfig, world: World, heed) -> np.ndarray:
-    """Return the truth of the persons of this shard, i8[slots, areas + 1, 2]."""
+def truth_of(config: WorldConfig, world: World, heed) -> dict[str, truth.Kept]:
+    """Return the truth of the persons of this shard."""
     scenario, people, seed = config.scenario, world.place.country, config.scenario.world.seed
-    truth = Truth(seed, people, scenario.areas, scenario.start_ms, scenario.end_ms, scenario.world.zone)
-    persons = persons_of(scenario.handsets, scenario.population.share)
-    known = subscribers(people, seed, scenario.handsets, scenario.population)
-    counted = counted_persons(known, persons, config.purpose, config.basis)
-    mine = shard_of(persons, config.shard, config.shards)
-    for chunk in np.array_split(mine, len(mine) // TRUTH_PERSONS + 1):
-        truth.add(chunk, counted[chunk])
-        heed()
-    return truth.presence
+    persons, found = population.persons_of(scenario.handsets, scenario.population.share), {}
+    known = population.subscribers(people, seed, scenario.handsets, scenario.population)
+    counted = truth.counted_persons(known, persons, config.purpose, config.basis)
+    klass = truth.klasses(*population.classes(seed, persons, scenario.population))
+    mine = population.shard_of(persons, config.shard, config.shards)
+    for view in config.views:
+        one = truth.Truth(seed, people, view, scenario.start_ms, scenario.end_ms, scenario.world.zone)
+        for chunk in np.array_split(mine, len(mine) // TRUTH_PERSONS + 1):
+            one.add(chunk, counted[chunk], klass[chunk])
+            heed()
+        found |= one.tables()
+    return found
 
 
 def warm(config: WorldConfig, place: Place) -> None:
@@ -118,15 +120,15 @@ def world_main(config: WorldConfig, pipe: Connection) -> None:
 
 def run(config: WorldConfig, world: World, tap: Tap) -> dict:
     """Return the report of a shard: its part of digest, truth and load, and core seconds by stage."""
-    presence, watch = None, clock.WallClock()
+    tables, watch = None, clock.WallClock()
     began_s = watch.cpu_s()
     with suppress(Stopped):
         world.run(tap.deliver, config.lateness_ms)
     world_s = watch.cpu_s() - began_s - tap.ship_s
     with suppress(Stopped):
         tap.heed()
-        presence = truth_of(config, world, tap.heed)
+        tables = truth_of(config, world, tap.heed)
     core_s = {"world": world_s, "ship": tap.ship_s, "truth": watch.cpu_s() - began_s - world_s - tap.ship_s}
     return {"events": tap.events, "time_ms": tap.now_ms, "stopped": tap.stopped, "core_s": core_s,
-            "bucket_digests": world.bucket_digests(), "presence": presence, "load": world.load.tables(),
+            "bucket_digests": world.bucket_digests(), "truth": tables, "load": world.load.tables(),
             "peak_rss_mb": process.peak_rss_mb()}

@@ -1,7 +1,8 @@
-"""The exact tables of what truly happened: person-time by slot and area, of everyone and of the counted."""
+"""The exact tables of what truly happened, of everyone and of the counted; without caps, and no track is kept."""
 
 import hashlib
 import sqlite3
+from collections import namedtuple
 from contextlib import closing
 from datetime import date
 from itertools import pairwise
@@ -10,17 +11,35 @@ from pathlib import Path
 import numpy as np
 
 from probe.base import clock
-from probe.wire.areas import AreaSet
+from probe.wire import areas as wire
 from probe.wire.consent import countable
 from probe.wire.subscribers import MINOR
-from simulator.kernels.move import LEG, LEGS_MAX, SLOT_MS, add_day
+from simulator.kernels import move, visits
 from simulator.population import Country
 
-COLUMNS = {"presence": ("?, ?, ?, ?", "slot INTEGER, area_id TEXT, everyone_ms INTEGER NOT NULL, "
-                        "counted_ms INTEGER NOT NULL, PRIMARY KEY (slot, area_id)"),
-           "meta": ("?, ?", "key TEXT PRIMARY KEY, value TEXT NOT NULL"),
-           "cell_load": ("?, ?, ?, ?", "slot, cell, events, connections, PRIMARY KEY (slot, cell)"),
-           "tracking_load": ("?, ?, ?", "slot, tac, pages, PRIMARY KEY (slot, tac)")}
+# The tables and their spans; profile and dwell know a class, so their everyone are the adults.
+SPANS = {"presence": "slot", "profile": "part", "moves": "slot", "visitors": "day", "dwell": "day", "origin": "day",
+         "flows": "part", "zone_flows": "hour", "repeat": "week"}
+BEYOND_M = 20_000.0  # no way leads farther from the edge of the map
+DAYS_BIN = np.array([-1, 0, 1, 2, 2, 3, 3, 3])  # row of repeat, by how many days of a week
+LOADS = {"cell_load": "slot, cell, events, connections", "tracking_load": "slot, tac, pages"}
+
+# A table: slots i8[spans], the UTC number of the first 900 s of each; cells i8[spans, cells, 2], dense in the order of
+# its axes: of everyone and of the counted.  Person-time in ms.
+Kept = namedtuple("Kept", "slots cells")
+# An area set and what is kept of it.  name: "" = the first, where people live; areas: AreaSet in the frame of the
+# first; zone_of: u1[areas]; homes: how many rows the homes of `origin` have; tables: names, of SPANS.
+View = namedtuple("View", "name areas zone_of homes tables")
+
+
+def views(sets: dict[str, wire.AreaSet], tables: list[str], homes: int) -> list[View]:
+    """Return what to keep of area sets by name, the first is ""; tables by full name: visitors, visitors@shops."""
+    pieces, rows = wire.overlay(list(sets.values()))
+    named = [table.partition("@")[::2] for table in tables]
+    frame = {"frame": pieces.frame, "first": pieces.first, "terms": pieces.terms}
+    return [View(name, one._replace(bins=row[pieces.bins], **frame), wire.zones(one)[0], homes,
+                 [table for table, of in named if of == name and table in SPANS])
+            for (name, one), row in zip(sets.items(), rows, strict=True)]
 
 
 def counted_persons(subscribers: np.ndarray, persons: int, purpose: str, basis: str) -> np.ndarray:
@@ -29,48 +48,91 @@ def counted_persons(subscribers: np.ndarray, persons: int, purpose: str, basis: 
     return np.isin(np.arange(persons), subscribers["person"][may])
 
 
+def klasses(age: np.ndarray, gender: np.ndarray) -> np.ndarray:
+    """Return u1[n]: the class of everyone, NO_CLASS of minors."""
+    return np.where(age == MINOR, visits.NO_CLASS, age * 3 + gender).astype("u1")
+
+
 class Truth:
-    """Person-time of the persons added so far.  No track is kept: days are walked, added, forgotten.
+    """The tables of the persons added so far.  Days are walked, added, forgotten."""
 
-    presence : i8[slots, areas + 1, 2]  person-ms of everyone and of the counted; the last area is elsewhere
-    """
-
-    def __init__(self, seed: int, country: Country, areas: AreaSet, start_ms: int, end_ms: int, zone: str):
-        assert start_ms % SLOT_MS == 0 and end_ms % SLOT_MS == 0, "the truth is kept by whole slots"
+    def __init__(self, seed: int, country: Country, view: View, start_ms: int, end_ms: int, zone: str):
+        self._view, self._start_ms = view, start_ms
         self._days = [((clock.local(begins, zone).date() - date(1970, 1, 1)).days, begins - start_ms, ends - begins)
                       for begins, ends in pairwise(clock.midnights_ms(start_ms, end_ms - 1, zone))]
-        self._seed, self.presence = seed, np.zeros(((end_ms - start_ms) // SLOT_MS, len(areas.area_id), 2), "i8")
-        self._rest = country, (areas.bins, *areas.first, areas.terms), np.zeros(LEGS_MAX, LEG), self.presence
+        areas, zones = len(view.areas.area_id), int(view.zone_of.max()) + 1
+        width = {"presence": areas, "profile": areas * visits.CLASSES, "moves": areas * 2, "visitors": areas * 4,
+                 "dwell": areas * 15, "origin": view.homes * areas, "flows": areas**2, "zone_flows": zones**2,
+                 "repeat": areas * 4}
 
-    def add(self, persons: np.ndarray, counted: np.ndarray) -> None:
-        """Add the whole window of persons, i8[n]; counted is bool[n]."""
-        for day in self._days:
-            add_day(self._seed, persons, counted, *day, *self._rest)
+        def table(name: str) -> visits.Table:
+            spans = clock.spans(SPANS[name], start_ms, end_ms, zone) if name in view.tables else []
+            edges = np.array([begin_ms for begin_ms, _ in spans] + [end_ms for _, end_ms in spans[-1:]], "i8")
+            return visits.Table(edges - start_ms, np.zeros((len(spans), width[name], 2), "i8"))
+
+        self._tables = visits.Tables(*map(table, visits.Tables._fields))
+        parts = int(2 * (country.reach_m + BEYOND_M) / move.PIECE_M) * move.LEGS_MAX
+        raster = view.areas.bins, *view.areas.first, view.areas.terms
+        self._seed, self._country, self._areas = seed, country, areas
+        self._ground = visits.Ground(raster, view.zone_of, zones, not view.name)
+        self._scratch = np.zeros(move.LEGS_MAX, move.LEG), np.zeros(parts, visits.PART), np.zeros(areas, "u1")
+
+    def add(self, persons: np.ndarray, counted: np.ndarray, klass: np.ndarray) -> None:
+        """Add the whole window of persons, i8[n]; counted is bool[n], klass u1[n]."""
+        edges, cells = self._tables.repeat
+        for first in range(0, len(self._days), 7):
+            visited = np.zeros((len(persons) * bool(len(cells)), self._areas), "u1")
+            for number, day in enumerate(self._days[first : first + 7]):
+                visits.add_day(self._seed, persons, counted, klass, (*day, number), self._country, self._ground,
+                               self._scratch, self._tables, visited)
+            row = np.searchsorted(edges, self._days[first][1], "right") - 1
+            if 0 <= row < len(cells):
+                bins = DAYS_BIN[np.bitwise_count(visited)]
+                for number in range(4):
+                    for kind, of in enumerate((bins, bins[counted])):
+                        cells[row, number::4, kind] += (of == number).sum(axis=0)
+
+    def tables(self) -> dict[str, Kept]:
+        """Return what is kept, by full name."""
+        at = f"@{self._view.name}" if self._view.name else ""
+        kept = {name: getattr(self._tables, name) for name in self._view.tables}
+        return {name + at: Kept((edges[:-1] + self._start_ms) // move.SLOT_MS, cells)
+                for name, (edges, cells) in kept.items()}
 
 
-def digest(areas: AreaSet, start_ms: int, presence: np.ndarray) -> str:
-    """Return SHA-256 over the areas, the first slot and every number, in hex."""
-    head = f"{areas.digest.hex()} {start_ms // SLOT_MS} {presence.shape}"
-    return hashlib.sha256(head.encode() + presence.astype("<i8").tobytes()).hexdigest()
+def added(parts: list[dict[str, Kept]]) -> dict[str, Kept]:
+    """Return the tables of shards, added."""
+    return {name: Kept(slots, np.sum([part[name].cells for part in parts], axis=0))
+            for name, (slots, _) in parts[0].items()}
 
 
-def write(path: Path, areas: AreaSet, start_ms: int, presence: np.ndarray, meta: dict, **loads: np.ndarray) -> None:
-    """Write truth.db: the table and its digest, what is said of it, the load of the network; no persons.
+def digest(tables: dict[str, Kept]) -> str:
+    """Return SHA-256 over the names, the slots and every number, in hex."""
+    found = hashlib.sha256()
+    for name, (slots, cells) in sorted(tables.items()):
+        found.update(f"{name} {slots.tolist()} {cells.shape} ".encode() + cells.astype("<i8").tobytes())
+    return found.hexdigest()
 
-    loads : i8[n, columns]  rows of a table of COLUMNS, of every shard: those of one key are added up
+
+def write(path: Path, tables: dict[str, Kept], meta: dict, **loads: np.ndarray) -> None:
+    """Write truth.db: each table without its zeros, what is said of it, the load of the network; no persons.
+
+    loads : i8[n, columns]  rows of a table of LOADS, of every shard: those of one key are added up
     """
-    known = {"digest": digest(areas, start_ms, presence), **meta}
-    by_slot = enumerate(presence.tolist(), start_ms // SLOT_MS)
-    tables = {"presence": [(slot, area_id, *both_ms) for slot, by_area in by_slot
-                           for area_id, both_ms in zip(areas.area_id, by_area, strict=True)],
-              "meta": [(key, str(known[key])) for key in sorted(known)]}
-    for table, rows in loads.items():
-        keys, where = np.unique(rows[:, :2], axis=0, return_inverse=True)
-        sums = np.zeros((len(keys), rows.shape[1] - 2), "i8")
-        np.add.at(sums, where.ravel(), rows[:, 2:])
-        tables[table] = np.column_stack([keys, sums]).tolist()
+    known = {"digest": digest(tables), **meta}
+    rows = {"meta": ("key, value, PRIMARY KEY (key)", [(key, str(known[key])) for key in sorted(known)])}
+    for name, (slots, cells) in tables.items():
+        span, cell = np.nonzero(cells.any(axis=2))
+        lines = np.column_stack([slots[span], cell, cells[span, cell]]).tolist()
+        rows[name] = "slot, cell, everyone, counted, PRIMARY KEY (slot, cell)", lines
+    for name, load in loads.items():
+        keys, where = np.unique(load[:, :2], axis=0, return_inverse=True)
+        sums = np.zeros((len(keys), load.shape[1] - 2), "i8")
+        np.add.at(sums, where.ravel(), load[:, 2:])
+        rows[name] = f"{LOADS[name]}, PRIMARY KEY ({', '.join(LOADS[name].split(', ')[:2])})", \
+            np.column_stack([keys, sums]).tolist()
     with closing(sqlite3.connect(path)) as db, db:
-        for table, lines in tables.items():
-            marks, columns = COLUMNS[table]
-            db.execute(f"CREATE TABLE {table} ({columns}) WITHOUT ROWID")
-            db.executemany(f"INSERT INTO {table} VALUES ({marks})", lines)
+        for name, (columns, lines) in rows.items():
+            db.execute(f'CREATE TABLE "{name}" ({columns}) WITHOUT ROWID')
+            marks = ", ".join("?" * len(columns.partition(", PRIMARY")[0].split(", ")))
+            db.executemany(f'INSERT INTO "{name}" VALUES ({marks})', lines)

@@ -35,3 +35,38 @@ def seconds_by_slot_and_area(legs, midnight_ms, start_ms, slots, areas, area_of)
     held = (slot >= 0) & (slot < slots)
     np.add.at(found, (slot[held], area_of(x[held], y[held])), 1.0)
     return found
+
+
+def visits_of(way):
+    """Return [(area, begin_ms, end_ms)] of the visits of a way, [(area, begin_ms, end_ms)] without holes.
+
+    Whoever visits, leaves and is back within two minutes never left; looked for again after every such return.
+    """
+    stays, again = [list(part) for part in way], True
+    while again:
+        again = False
+        for k, (area, begin, end) in enumerate(stays):
+            back = [j for j in range(k + 1, len(stays)) if stays[j][0] == area and stays[j][1] - end < 120_000]
+            if end - begin >= 120_000 and back:
+                stays[k][2] = stays[back[0]][2]
+                del stays[back[0]]
+                again = True
+                break
+    return [tuple(stay) for stay in stays if stay[2] - stay[1] >= 120_000]
+
+
+def counts_of(way, length_ms):
+    """Return what a day holds: arrivals, departures and trips by area and instant, level of everybody's areas."""
+    visits = visits_of(way)
+    levels = {}
+    for area, begin, end in [*way, *visits]:
+        minutes = (end - begin) / 60_000
+        level = sum(minutes >= least for least in (2, 5, 15, 60, 240))
+        levels[area] = max(levels.get(area, 0), level)
+    trips = [(a[0], b[0], b[1]) for a, b in pairwise(visits)]
+    return {
+        "arrivals": [(to, at) for _, to, at in trips],
+        "departures": [(area, end) for area, _, end in visits if end < length_ms],
+        "trips": trips,
+        "levels": levels,
+    }

@@ -1,4 +1,4 @@
-"""Where people are: the day of one person as legs, a place on a leg, its area, person-time by slot and area.
+"""Where people are: the day of one person as legs, a place on a leg, its area.
 
 A day is written whole, as stays and trips from midnight to midnight, and is a pure function
 of (seed, person, day): whoever asks again gets the same day.  Paths are straight lines; the
@@ -9,7 +9,7 @@ Sources: Mobilitaet in Deutschland 2017 (MiD, Ergebnisbericht): 3.1 trips per pe
 Bicycles are left out.  Shares and hours that are not named there are assumptions.
 """
 
-from math import ceil, floor, sqrt
+from math import floor, sqrt
 
 import numpy as np
 
@@ -24,7 +24,7 @@ LEGS_MAX = 40  # 3 tours of a stay at home, 3 trips of at most 3 legs, 2 stays; 
 LEG = np.dtype([("start_ms", "i4"), ("end_ms", "i4"), ("from_x", "f4"), ("from_y", "f4"), ("to_x", "f4"),
                 ("to_y", "f4"), ("mode", "u1"), ("place", "u1")], align=True)  # ms since midnight, local metres
 MINUTE_MS, SLOT_MS, HOUR_MS = 60_000, 900_000, 3_600_000
-# Speed by mode; a piece of a trip, when its time is told by area, is no longer and lies where its middle does.
+# Speed by mode; a piece of a trip, when it is told by area, is no longer and lies where its middle does.
 SPEED_M_S, PACE_SIGMA, PIECE_M = (0.0, 1.3, 8.0, 7.0), 0.12, 25.0
 SLOWEST_M_S, SLOWEST_EXTRA_MS = 4.0, 50 * MINUTE_MS  # no trip takes longer than this, by mode and pace
 # By tour of the day: the mean and deviation of the hour it begins, the shares of people who set out for it.
@@ -191,46 +191,3 @@ def area_at(x, y, bins, first_column, first_row, terms):
     column = floor(a[0] + a[1] * x + a[2] * y + a[3] * xx + a[4] * xy + a[5] * yy) - first_column
     row = floor(b[0] + b[1] * x + b[2] * y + b[3] * xx + b[4] * xy + b[5] * yy) - first_row
     return bins[min(max(row, 0), bins.shape[0] - 1), min(max(column, 0), bins.shape[1] - 1)]
-
-
-@bare
-def add_span(presence, area, counted, from_ms, until_ms):
-    """Add [from_ms, until_ms), as far as the window holds it, to an area's slots."""
-    t, until = max(from_ms, 0), min(until_ms, len(presence) * SLOT_MS)
-    while t < until:
-        slot, upto = t // SLOT_MS, min(until, (t // SLOT_MS + 1) * SLOT_MS)
-        presence[slot, area, 0] += upto - t
-        presence[slot, area, 1] += (upto - t) * counted
-        t = upto
-
-
-@bare
-def add_day(seed, persons, counted, day, midnight_ms, length_ms, country, raster, legs, presence):
-    """Add one local day of many persons, exact to the millisecond.
-
-    Parameters
-    ----------
-    persons    : i8[n]
-    counted    : bool[n]  whether each is counted at the edge
-    day        : int      local date, days since 1970-01-01, length_ms long
-    midnight_ms : int     its beginning since that of the first slot, may be negative
-    raster     : (bins, first_column, first_row, terms) of the areas
-    legs       : LEG[LEGS_MAX]  scratch
-    presence   : i8[slots, areas, 2]  in and out: person-ms of everyone and of the counted
-    """
-    for i in range(len(persons)):
-        for leg in legs[: day_plan(seed, persons[i], day, length_ms, country, legs)]:
-            begins, ends = midnight_ms + leg.start_ms, midnight_ms + leg.end_ms
-            if ends <= 0 or begins >= len(presence) * SLOT_MS:
-                continue
-            dx, dy = float(leg.to_x) - leg.from_x, float(leg.to_y) - leg.from_y
-            count = max(1, ceil(sqrt(dx * dx + dy * dy) / PIECE_M))  # a stay is one piece
-            since, area = begins, -1
-            for piece in range(count):
-                part = (piece + 0.5) / count
-                here = int(area_at(leg.from_x + dx * part, leg.from_y + dy * part, *raster))
-                if here != area:  # one span for the pieces that lie in the same area
-                    at = begins + (ends - begins) * piece // count
-                    add_span(presence, area, counted[i], since, at)  # before the first piece it is empty
-                    since, area = at, here
-            add_span(presence, area, counted[i], since, ends)

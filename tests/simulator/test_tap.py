@@ -8,6 +8,7 @@ import pytest
 import zmq
 
 from probe.wire import cells, events
+from simulator import truth
 from simulator.tap import WorldConfig, world_main
 from tests.builders_signalling import digest, events_digest, plan_of, small
 
@@ -21,7 +22,8 @@ class Process:
         self.plan = plan_of(self.scenario)
         path.write_text(cells.to_csv(self.plan), encoding="utf-8")
         self.pipe, theirs = Pipe()
-        config = WorldConfig(self.scenario, str(path), 0, 1, "market_research", "consent", speed, lateness_ms=60_000)
+        views = truth.views({"": self.scenario.areas}, ["presence", "moves"], 14)
+        config = WorldConfig(self.scenario, str(path), 0, 1, "market_research", "consent", speed, 60_000, views)
         self.thread = Thread(target=world_main, args=(config, theirs), daemon=True)
         self.thread.start()
         self.socket = zmq.Context.instance().socket(zmq.PULL)
@@ -64,8 +66,8 @@ def test_a_run_ships_every_event_in_order_and_reports(tmp_path):
     report = process.done()
     assert report["events"] == sum(map(len, rows)) == report["load"]["cells"][:, 2].sum()
     assert events_digest(report["bucket_digests"]) == digest()
-    slots, persons = report["presence"].shape[0], 80  # 24 handsets at a share of 0.3
-    assert np.all(report["presence"][:, :, 0].sum(axis=1) == persons * 900_000) and slots == 8
+    presence, persons = report["truth"]["presence"].cells, 80  # 24 handsets at a share of 0.3
+    assert np.all(presence[:, :, 0].sum(axis=1) == persons * 900_000) and len(presence) == 8
     assert not report["stopped"] and set(report["core_s"]) == {"world", "ship", "truth"}
 
 
@@ -76,7 +78,7 @@ def test_a_stop_is_heeded_at_once(tmp_path, speed):
     process.socket.recv()
     process.pipe.send(("stop",))
     report = process.done()
-    assert report["stopped"] and report["presence"] is None
+    assert report["stopped"] and report["truth"] is None
     assert report["time_ms"] < process.scenario.end_ms
 
 

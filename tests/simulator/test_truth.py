@@ -1,15 +1,20 @@
 """The truth: person-time is whole, equals a slow recount, and knows no person."""
 
 import sqlite3
+from collections import Counter
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from probe.base import clock
 from probe.base.plane import to_laea
+from probe.wire.subscribers import MINOR
 from simulator import population, scenario, truth
-from simulator.kernels import move
+from simulator.kernels import move, visits
 from tests import oracles_people
 
 VILLAGE = scenario.load("village", [])
@@ -19,15 +24,25 @@ PERSONS = 2_000
 COUNTED = truth.counted_persons(ROWS, PERSONS, "market_research", "consent")
 
 
-def truth_of(persons, start="2026-05-12T00:00", hours=24.0):
-    start_ms = clock.epoch_ms(datetime.fromisoformat(start), VILLAGE.world.zone)
-    end_ms = start_ms + round(hours * clock.HOUR_MS)
-    found = truth.Truth(1, COUNTRY, VILLAGE.areas, start_ms, end_ms, VILLAGE.world.zone)
-    found.add(persons, COUNTED[persons])
-    return found.presence
+KLASS = truth.klasses(*population.classes(1, PERSONS, VILLAGE.population))
+HOMES = 14  # 9 areas and elsewhere, three countries, unknown
+ZONE_OF = (np.arange(10) // 3).astype("u1")
+VIEW = truth.View("", VILLAGE.areas, ZONE_OF, HOMES, list(truth.SPANS))
 
 
-WHOLE = truth_of(np.arange(PERSONS))
+def tables_of(persons, start="2026-05-12T00:00", hours=24.0, view=VIEW, zone=VILLAGE.world.zone):
+    start_ms = clock.epoch_ms(datetime.fromisoformat(start), zone)
+    found = truth.Truth(1, COUNTRY, view, start_ms, start_ms + round(hours * clock.HOUR_MS), zone)
+    found.add(persons, COUNTED[persons], KLASS[persons])
+    return found.tables()
+
+
+def truth_of(*given):
+    return tables_of(*given)["presence"].cells
+
+
+TABLES = tables_of(np.arange(PERSONS))
+WHOLE = TABLES["presence"].cells
 
 
 def area_of(x, y):
@@ -99,21 +114,174 @@ def test_people_are_away_by_day_and_at_home_by_night():
     assert away[:16].max() < 0.02 and away[44:56].min() > 0.02
 
 
-def test_the_file_holds_tables_and_no_person(tmp_path):
+def test_the_file_holds_tables_without_zeros_and_no_person(tmp_path):
     path = tmp_path / "truth.db"
-    truth.write(path, VILLAGE.areas, VILLAGE.start_ms, WHOLE, {"seed": 1})
+    truth.write(path, TABLES, {"seed": 1}, cell_load=np.array([[1, 2, 3, 4], [1, 2, 5, 6]]))
     with sqlite3.connect(path) as db:
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        assert tables == {"presence", "meta"}
-        rows = db.execute("SELECT slot, area_id, everyone_ms, counted_ms FROM presence").fetchall()
+        assert tables == {*truth.SPANS, "meta", "cell_load"}
         meta = dict(db.execute("SELECT key, value FROM meta"))
-    assert len(rows) == 96 * 10 and sum(row[2] for row in rows) == PERSONS * 86_400_000
-    assert {row[0] for row in rows} == set(range(VILLAGE.start_ms // 900_000, VILLAGE.end_ms // 900_000))
-    assert meta == {"seed": "1", "digest": truth.digest(VILLAGE.areas, VILLAGE.start_ms, WHOLE)}
+        assert db.execute("SELECT * FROM cell_load").fetchall() == [(1, 2, 8, 10)]
+        for name, (slots, cells) in TABLES.items():
+            found = np.zeros_like(cells)
+            for slot, cell, *both in db.execute(f'SELECT slot, cell, everyone, counted FROM "{name}"'):
+                assert any(both)
+                found[slots.tolist().index(slot), cell] = both
+            np.testing.assert_array_equal(found, cells)
+    assert meta == {"seed": "1", "digest": truth.digest(TABLES)}
 
 
-def test_the_digest_follows_every_number():
-    other = WHOLE.copy()
-    other[50, 3, 1] += 1
-    digests = {truth.digest(VILLAGE.areas, VILLAGE.start_ms, table) for table in (WHOLE, WHOLE.copy(), other)}
-    assert len(digests) == 2
+def test_the_digest_follows_every_table_and_number():
+    digests = {truth.digest(TABLES)}
+    for name, (slots, cells) in TABLES.items():
+        if len(slots):
+            other = cells.copy()
+            other[0, 3, 1] += 1
+            digests.add(truth.digest({**TABLES, name: truth.Kept(slots, other)}))
+            digests.add(truth.digest({**TABLES, name: truth.Kept(slots + 1, cells)}))
+    assert len(digests) == 1 + 2 * 8
+
+
+def way_of(person, date, length_ms):
+    """Return [(area, begin_ms, end_ms)] of a day, as the kernel walks it."""
+    legs, room = np.zeros(move.LEGS_MAX, move.LEG), np.zeros(100_000, visits.PART)
+    count = move.day_plan(1, person, date, length_ms, COUNTRY, legs)
+    areas = VILLAGE.areas
+    n = visits.way_of(legs[:count], (areas.bins, *areas.first, areas.terms), room)
+    return [tuple(int(part[name]) for name in ("area", "begin_ms", "end_ms")) for part in room[:n]]
+
+
+@pytest.mark.parametrize(
+    ("start", "hours", "zone"),
+    [
+        ("2026-05-12T00:00", 24, "Europe/Berlin"),
+        ("2026-10-24T18:15", 64.5, "Europe/Berlin"),
+        ("2026-03-28T00:00", 47, "America/St_Johns"),
+        ("2026-03-07T00:00", 48, "America/St_Johns"),
+    ],
+)
+def test_every_table_equals_a_slow_recount(start, hours, zone):
+    """Days of 23 and 25 hours, begun in the middle, and half an hour beside UTC."""
+    persons = np.arange(540, 640)  # some own a handset of ours, some do not
+    found = tables_of(persons, start, hours, zone=zone)
+    start_ms = clock.epoch_ms(datetime.fromisoformat(start), zone)
+    end_ms = start_ms + round(hours * clock.HOUR_MS)
+    rows = {kind: {span: row for row, span in enumerate(clock.spans(kind, start_ms, end_ms, zone))}
+            for kind in set(truth.SPANS.values())}
+    slow = {name: Counter() for name in found}
+
+    def add(name, at_ms, cell, person, amount=1):
+        for (begin_ms, until_ms), row in rows[truth.SPANS[name]].items():
+            if begin_ms <= at_ms < until_ms:
+                for kind in range(1 + bool(COUNTED[person])):
+                    slow[name][row, cell, kind] += amount
+
+    midnights = clock.midnights_ms(start_ms, end_ms - 1, zone)
+    for midnight_ms, next_ms in pairwise(midnights):
+        date = (clock.local(midnight_ms, zone).date() - datetime(1970, 1, 1).date()).days
+        for person in persons.tolist():
+            klass, home = int(KLASS[person]), int(HOME[person])
+            way = way_of(person, date, next_ms - midnight_ms)
+            for area, begin_ms, until_ms in way:
+                cuts = [midnight_ms + begin_ms, *range(start_ms, end_ms + 1, 900_000), midnight_ms + until_ms]
+                cuts = sorted({min(max(cut, cuts[0]), cuts[-1]) for cut in cuts})
+                for a, b in pairwise(cuts):
+                    add("presence", a, area, person, b - a)
+                    if klass < 21:
+                        add("profile", a, area * 21 + klass, person, b - a)
+            day = oracles_people.counts_of(way, next_ms - midnight_ms)
+            for name, direction in (("arrivals", 0), ("departures", 1)):
+                for area, at_ms in day[name]:
+                    add("moves", midnight_ms + at_ms, area * 2 + direction, person)
+            for origin, to, at_ms in day["trips"]:
+                add("flows", midnight_ms + at_ms, origin * 10 + to, person)
+                add("zone_flows", midnight_ms + at_ms, int(ZONE_OF[origin]) * 4 + int(ZONE_OF[to]), person)
+            for area, level in day["levels"].items():
+                role = 0 if area == home else 1 if level == 5 else 2 if level else 3
+                add("visitors", midnight_ms, area * 4 + role, person)
+                if klass < 21:
+                    add("dwell", midnight_ms, (area * 5 + min(level, 4)) * 3 + klass % 3, person)
+                if level:
+                    add("origin", midnight_ms, home * 10 + area, person)
+    for name, (slots, cells) in found.items():
+        assert slots.tolist() == [begin_ms // 900_000 for begin_ms, _ in rows[truth.SPANS[name]]]
+        np.testing.assert_array_equal(slow_table(slow[name], cells.shape), cells, name)
+
+
+def slow_table(counted, shape):
+    table = np.zeros(shape, "i8")
+    for at, amount in counted.items():
+        table[at] = amount
+    return table
+
+
+HOME = population.subscribers(COUNTRY, 1, PERSONS, VILLAGE.population)
+HOME = HOME["home"][np.argsort(HOME["person"])]
+
+
+def test_a_week_says_on_how_many_days_an_area_was_visited():
+    """A run of 15 days that begins on a Tuesday evening: the first week is cut, the second is whole."""
+    persons = np.arange(560, 640)
+    found = tables_of(persons, "2026-05-12T18:00", 15 * 24)["repeat"]
+    first_ms = clock.epoch_ms(datetime(2026, 5, 19), VILLAGE.world.zone)
+    assert found.slots.tolist() == [first_ms // 900_000]
+    slow = np.zeros_like(found.cells)
+    for person in persons.tolist():
+        days = Counter()
+        for date in range(20_592, 20_599):
+            days.update({area for area, _, _ in oracles_people.visits_of(way_of(person, date, 86_400_000))})
+        for area, count in days.items():
+            number = 0 if count == 1 else 1 if count == 2 else 2 if count < 5 else 3
+            slow[0, area * 4 + number, : 1 + COUNTED[person]] += 1
+    np.testing.assert_array_equal(found.cells, slow)
+
+
+MINUTES = st.one_of(st.integers(1, 260_000), st.sampled_from([119_999, 120_000, 300_000, 14_400_000]))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), MINUTES), min_size=1, max_size=14))
+def test_visits_of_any_way_equal_a_slow_recount(parts):
+    """Returns within two minutes, of returns, across pass-bys; at the limits to the millisecond."""
+    way, at_ms = [], 0
+    for area, length_ms in parts:
+        if way and way[-1][0] == area:
+            way[-1] = (area, way[-1][1], at_ms + length_ms)
+        else:
+            way.append((area, at_ms, at_ms + length_ms))
+        at_ms += length_ms
+    room = np.array([(begin, end, area, 9) for area, begin, end in way], visits.PART)
+    visits.find_visits(room)
+    found = [(int(one["area"]), int(one["begin_ms"]), int(one["end_ms"])) for one in room[room["kind"] == visits.VISIT]]
+    assert found == oracles_people.visits_of(way)
+
+
+def test_a_table_that_is_not_asked_for_is_not_kept():
+    found = tables_of(np.arange(50), view=VIEW._replace(tables=["moves"], name="shops"))
+    assert list(found) == ["moves@shops"]
+    np.testing.assert_array_equal(found["moves@shops"].cells, tables_of(np.arange(50))["moves"].cells)
+
+
+def test_residents_are_told_apart_in_the_set_where_people_live_only():
+    other = tables_of(np.arange(PERSONS), view=VIEW._replace(name="shops"))
+    mine, theirs = TABLES["visitors"].cells, other["visitors@shops"].cells
+    assert mine[0, 0::4].sum() > 0 and theirs[0, 0::4].sum() == 0
+    np.testing.assert_array_equal(other["origin@shops"].cells, TABLES["origin"].cells)
+
+
+def test_minors_have_no_class():
+    adults = np.flatnonzero(KLASS != visits.NO_CLASS)
+    assert TABLES["profile"].cells[..., 0].sum() == len(adults) * 86_400_000
+    everyone, counted = TABLES["profile"].cells.sum(axis=(0, 1)), WHOLE.sum(axis=(0, 1))
+    assert everyone[1] == counted[1] and everyone[0] < counted[0]  # who is counted is an adult
+    np.testing.assert_array_equal(KLASS[:600] == visits.NO_CLASS, ROWS["age"][np.argsort(ROWS["person"])] == MINOR)
+
+
+def test_two_sets_are_kept_in_the_frame_of_the_first():
+    """The second is the first, moved by one area: its tables are those of the first, area by area."""
+    moved = VILLAGE.areas._replace(bins=np.where(VILLAGE.areas.bins < 9, (VILLAGE.areas.bins + 1) % 9, 9).astype("u2"))
+    mine, theirs = truth.views({"": VILLAGE.areas, "moved": moved}, ["moves", "dwell@moved", "night@moved"], HOMES)
+    assert (mine.tables, theirs.tables) == (["moves"], ["dwell"])
+    first, second = TABLES["dwell"].cells, tables_of(np.arange(PERSONS), view=theirs)["dwell@moved"].cells
+    first, second = (cells.reshape(1, 10, 15, 2) for cells in (first, second))
+    np.testing.assert_array_equal(second[:, [1, 2, 3, 4, 5, 6, 7, 8, 0, 9]], first)
