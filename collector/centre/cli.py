@@ -44,6 +44,8 @@ def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) 
     with closing(store):
         factor = questions.extrapolation(folder) if extrapolate else 1.0
         rows = questions.answer(store, questions.Question(table, **asked), factor)
+    if any(row["state"] == "unresolved" for row in rows):
+        click.echo("unresolved: these areas cannot be resolved at this site spacing", err=True)
     as_json = json.JSONEncoder(ensure_ascii=False, indent=1).encode
     click.echo({"table": as_table, "csv": as_csv, "json": as_json}[style](rows))
 

@@ -67,9 +67,9 @@ def answer(store: Store, question: Question, factor: float = 1.0) -> list[dict]:
 
 
 def checked(registered: list[Registered], question: Question) -> tuple[list[Registered], Question, int, int]:
-    """Return (what is registered under the table asked for, the question with nothing left open, begin_ms, end_ms).
+    """Return (what is registered under the table asked for, the question with its level and axes, begin_ms, end_ms).
 
-    Raises every problem.
+    Or raise every problem.
     """
     problems: list[str] = []
 
@@ -82,8 +82,8 @@ def checked(registered: list[Registered], question: Question) -> tuple[list[Regi
         """Return UTC milliseconds of ISO 8601; local time of the areas where it has no offset."""
         try:
             if text is not None:
-                parsed, second = datetime.fromisoformat(text), clock.SECOND_MS
-                return clock.epoch_ms(parsed, zone) if parsed.tzinfo is None else int(parsed.timestamp()) * second
+                parsed = datetime.fromisoformat(text)
+                return int(parsed.replace(tzinfo=parsed.tzinfo or clock.zone(zone)).timestamp()) * clock.SECOND_MS
         except (ValueError, OverflowError):
             problems.append(f'"{text}" is no time; write 2026-05-12 or 2026-05-12T08:00')
         return otherwise
@@ -128,19 +128,21 @@ def cells_of(table: Registered, kept: list[str], area: str | None) -> list[tuple
     hit : that of the worst of the cell's places; None where none is stated
     """
     axes, found = [(axis, rows) for axis, rows in table.axes if axis in kept], []
+    where = [i for i, (axis, _) in enumerate(axes) if axis in PLACES]
+    told = [i for i in where if len(axes[i][1]) == len(table.hits)]  # hits are of areas, not of zones of them
     for cell, rows in enumerate(product(*(enumerate(rows) for _, rows in axes))):
-        places = [row for (axis, _), row in zip(axes, rows, strict=True) if axis in PLACES]
-        if area is None or any(area in words for _, words in places):
-            names = {axis: words[1] for (axis, _), (_, words) in zip(axes, rows, strict=True)}
-            found.append((cell, names, min((table.hits[row] for row, _ in places if table.hits), default=None)))
+        if area is None or any(area in rows[i][1] for i in where):
+            names = {axis: name for (axis, _), (_, (_, name)) in zip(axes, rows, strict=True)}
+            found.append((cell, names, min((table.hits[rows[i][0]] for i in told), default=None)))
     return found
 
 
 def summed(slots: Slots, table: Registered, kept: list[str]) -> Slots:
     """Return the slots with the axes that are not kept added up; the variance of the noise adds up with them."""
     gone = [i for i, (axis, _) in enumerate(table.axes) if axis not in kept]
-    values = slots.values.reshape(-1, *table.shape).sum(axis=tuple(i + 1 for i in gone)).reshape(len(slots.values), -1)
-    return slots._replace(values=values, sigma=slots.sigma * prod(table.shape[i] for i in gone) ** 0.5)
+    cells, count = prod(table.shape[i] for i in gone), len(slots.values)
+    values = slots.values.reshape(count, *table.shape).sum(axis=tuple(i + 1 for i in gone))
+    return slots._replace(values=values.reshape(count, prod(table.shape) // cells), sigma=slots.sigma * cells**0.5)
 
 
 def load(store: Store, expected: list[Registered]) -> Slots:

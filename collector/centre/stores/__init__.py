@@ -20,8 +20,7 @@ class Registered(namedtuple("Registered", "probe table name span value_unit slot
     span, slot_s : what it is counted over, of clock.SPAN_S; the grid that slots are numbered on
     first_slot, until_slot : those of the run, on this grid; until is exclusive
     axes : [[name, [[id, name], ...]], ...]; cells lie in C order over them;  axes_digest : 8 bytes
-    hits : by row of its axes of places (area, origin, destination): what share of a fix's weight lies there when the
-           person stands there, as the edge believes; [] = not stated
+    hits : by area, the share of a fix's weight that lies in it when one stands in it, as the edge believes; or []
     """
 
     @cached_property

@@ -188,7 +188,8 @@ def test_every_problem_of_a_question_is_named_at_once(tmp_path):
     with pytest.raises(ConfigError) as caught:
         rows_of(store, area="Altstad", level="hours", by="age", begin="now")
     text = str(caught.value)
-    for part in ('"Altstad" (did you mean "Altstadt"?)', '"hours" (did you mean "hour"?)', "slot, hour, part, day, week"):
+    levels = "slot, hour, part, day, week"
+    for part in ('"Altstad" (did you mean "Altstadt"?)', '"hours" (did you mean "hour"?)', levels):
         assert part in text
     assert 'no axis "age"' in text and '"now" is no time' in text
     with pytest.raises(ConfigError, match=r'"presense" \(did you mean "presence"\?\); there is: presence'):

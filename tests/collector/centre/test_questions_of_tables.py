@@ -156,6 +156,12 @@ def test_a_day_that_is_missing_leaves_a_hole_in_its_week_alone():
     assert partial[0]["value"] == 600 and partial[0]["coverage"] == pytest.approx(6 * 24 / (7 * 24), abs=0.01)
 
 
+def test_a_run_too_short_for_a_table_says_that_it_is_missing():
+    one = a_table("visitors", until=SPRING + 12)
+    rows = asked(one, drawn(one), by="area")
+    assert len(rows) == 3 and {(row["state"], row["coverage"], row["value"]) for row in rows} == {("missing", 0, None)}
+
+
 def test_few_are_hidden_where_they_are_told_apart_and_shown_where_they_are_not():
     """Ten in each of four roles: a role is below the threshold of 20, their sum is not."""
     one = a_table("visitors")
@@ -183,6 +189,11 @@ def test_a_flow_is_placed_as_well_as_the_worse_of_its_areas():
         key for key in rows if "=Bahnhof" in key}
 
 
+def test_hits_of_areas_say_nothing_of_zones_of_them():
+    one = a_table("zone_flows", hits=[*HITS, 0.1])
+    assert {(row["state"], row["place_error"]) for row in asked(one, drawn(one))} == {("published", None)}
+
+
 def test_a_sum_over_all_areas_has_no_place_error():
     one = a_table("dwell", hits=HITS)
     assert {(row["state"], row["place_error"]) for row in asked(one, drawn(one), by="stay")} == {("published", None)}
@@ -200,8 +211,10 @@ def test_every_unknown_axis_and_area_is_named_at_once():
 def test_every_kept_axis_is_a_column_in_every_format(tmp_path):
     one = a_table("dwell", hits=HITS)
     a_store(one, drawn(one), tmp_path / "store.db").close()
-    said = {style: CliRunner().invoke(ask, [str(tmp_path), "dwell", "--by", "area,gender", "--format", style]).output
-            for style in ("table", "csv", "json")}
+    results = {style: CliRunner().invoke(ask, [str(tmp_path), "dwell", "--by", "area,gender", "--format", style])
+               for style in ("table", "csv", "json")}
+    said = {style: one.stdout for style, one in results.items()}
+    assert "cannot be resolved at this site spacing" in results["csv"].stderr
     columns = ["area", "gender", "slot_start", "slot_end", "value", "low", "high", "coverage", "state", "place_error"]
     table, text = said["table"].splitlines(), said["csv"].splitlines()
     assert table[0].split() == text[0].split(",") == list(json.loads(said["json"])[0]) == columns
