@@ -4,6 +4,7 @@ from math import prod
 
 import numpy as np
 
+from collector.edge.crowd import Crowd
 from collector.edge.metrics import Metric, Places
 from collector.edge.records import CLASSES, RECORD
 from collector.edge.slots import Slots
@@ -21,7 +22,7 @@ class Table:
         self.cells = prod(len(rows) for rows in self.axes.values())
         self._spans = clock.spans(metric.span, slots.start_ms, until_ms, slots.zone, slots.length_ms)
         self._begins_ms, self._ends_ms = np.array(self._spans or [(until_ms, until_ms)], "i8").T
-        self._places, self._slots, self._open, self._closed = places, slots, dict[int, np.ndarray](), 0
+        self.places, self._slots, self._open, self._closed = places, slots, dict[int, np.ndarray](), 0
 
     @property
     def span_slots(self) -> list[int]:
@@ -40,7 +41,7 @@ class Table:
         self._add(records, person_time.ravel())
 
     def _add(self, records: np.ndarray, amounts: np.ndarray) -> None:
-        cells, time_ms = self.metric.cells(records, self._places), records["time_ms"]
+        cells, time_ms = self.metric.cells(records, self.places), records["time_ms"]
         spans = np.searchsorted(self._begins_ms, time_ms, "right") - 1
         counted = (cells >= 0) & (spans >= 0) & (time_ms < self._ends_ms[spans])
         for span in np.unique(spans[counted]).tolist():
@@ -58,3 +59,32 @@ class Table:
         self._closed = max(first, min(whole, len(self._spans)))
         return [(self._spans[span][0] // self._slots.length_ms, self._open.pop(span, np.zeros(self.cells, "i8")))
                 for span in range(first, self._closed)]
+
+
+class Tables:
+    """A crowd, and the tables of each area set that its records are granted to.
+
+    rows : u2[pieces] each: the row in a set of each piece, as the crowd has them
+    """
+
+    def __init__(self, crowd: Crowd, rows: list[np.ndarray], tables: list[list[Table]], slots: Slots):
+        self._crowd, self._rows, self._tables, self._slots, self._days = crowd, rows, tables, slots, 0
+
+    def close(self, slot: int) -> list[tuple[int, int, np.ndarray]]:
+        """Close the open slot; return (table number, slot that its span begins with, i8[cells]) of what is complete."""
+        time, day_ends, none = self._crowd.close(), self._slots.ends_day(slot), [np.zeros(0, RECORD)] * len(self._rows)
+        granted = self._crowd.granted()
+        visits, self._days = self._crowd.end_day() if day_ends else none, self._days + day_ends
+        weeks = (day_ends and self._days % 7 == 0 and self._crowd.end_week()) or none
+        found = []
+        for rows, tables, (steps, trips), visit, week in zip(
+                self._rows, self._tables, granted, visits, weeks, strict=True):
+            source = {"steps": steps, "trips": trips, "visits": visit, "weeks": week}
+            for table in tables:
+                if table.metric.source == "time":
+                    np.add.at(here := np.zeros((len(table.places.areas), CLASSES), "i8"), rows, time)
+                    table.add_time(slot, here)
+                else:
+                    table.add(source[table.metric.source])
+                found += [(table.number, *one) for one in table.close(slot)]
+        return found
