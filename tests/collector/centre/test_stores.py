@@ -1,6 +1,7 @@
 """Stores: the contract, and what SQLite adds: triggers, readers beside the writer, other files refused."""
 
 import sqlite3
+from datetime import datetime
 
 import pytest
 
@@ -8,6 +9,7 @@ from collector.centre.stores import Offered, Refused, check
 from collector.centre.stores.check import offered
 from collector.centre.stores.sqlite import QUARANTINE_MAX, Sqlite, SqliteStore
 from probe.base import plugins
+from probe.base.clock import epoch_ms
 from probe.base.config import ConfigError
 from probe.base.main import RunError
 from probe.wire import release
@@ -20,6 +22,18 @@ FRAMES = [release.encode(a_release(FIRST, seq=0)), release.encode(a_loss(FIRST +
 def test_every_store_keeps_the_contract(name, tmp_path):
     settings = plugins.settings("footfall.stores", "store", {"kind": name, "path": str(tmp_path / "store")})
     assert check.broken(settings.build, registered(), FRAMES) == []
+
+
+def test_what_is_expected_are_the_whole_spans_of_a_run():
+    """From 02:00 on the day of 25 hours to 02:00 of the second day after: its first part and day are not whole."""
+    first = epoch_ms(datetime(2026, 10, 25, 2), "Europe/Berlin") // 900_000
+    one = registered(first_slot=first, until_slot=first + 4 * 49, lateness_s=960, span="part")
+    begins = [slot - first for slot, _, _ in one.slots()]
+    assert begins == [4 * hour for hour in (3, 7, 11, 15, 19, 23, 27, 31, 35, 39, 43)]
+    slot, _, end_ms = one.slots()[0]
+    assert one.due_ms(slot) == end_ms + 960_000 and end_ms == 900_000 * (slot + 16)
+    assert [(slot - first) / 4 for slot in one._replace(span="day").spans] == [23]
+    assert one._replace(span="week").slots() == []
 
 
 class Forgetful(Sqlite):
