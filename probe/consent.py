@@ -4,24 +4,31 @@ import numpy as np
 
 from probe.base.jit import kernel
 from probe.base.streams import mix64
+from probe.wire.cells import COUNTRIES, HOME_ABROAD
 from probe.wire.consent import countable
+from probe.wire.observations import NO_HOME
 from probe.wire.subscribers import MINOR, Subscribers
 
-LOAD, UNKNOWN_AGE, UNKNOWN_GENDER = 0.8, 6, 2
-COUNTED = np.dtype([("subscriber", "u8"), ("person", "u8"), ("home", "u2"), ("klass", "u1")], align=True)
+LOAD, UNKNOWN_AGE, UNKNOWN_GENDER, KNOWN = 0.8, 6, 2, np.array([mcc for mcc, _ in COUNTRIES])
+COUNTED = np.dtype([("subscriber", "u8"), ("person", "u8"), ("home", "u2"), ("klass", "u1"), ("weekly", "u1")],
+                   align=True)
 
 
-def counted(subscribers: Subscribers, purpose: str, basis: str, shard: int = 0, shards: int = 1) -> np.ndarray:
+def counted(subscribers: Subscribers, purpose: str, basis: str, shard=0, shards=1, weekly=False) -> np.ndarray:
     """Return COUNTED[2^k]: an open-addressing table of the subscribers of a shard who may be counted.
 
     Minors, objections, absent and conflicting answers are no (probe.wire.consent).  An
-    entry with subscriber 0 is empty; at least one in five is.
+    entry with subscriber 0 is empty; at least one in five is.  Over a week (weekly) only
+    those are followed who said yes, whatever the basis.  The home of a guest is a country.
     """
-    rows = subscribers.rows
-    rows = rows[countable(rows["consent"], rows["age"] == MINOR, rows["person"], purpose, basis)]
-    rows = rows[of_shard(np.ascontiguousarray(rows["person"]), shard, shards)]
-    table = np.zeros(1 << int(len(rows) / LOAD).bit_length(), COUNTED)
-    fill(rows, table)
+    rows = subscribers.rows.copy()
+    asked = rows["consent"], rows["age"] == MINOR, rows["person"], purpose
+    ours = countable(*asked, basis) & of_shard(np.ascontiguousarray(rows["person"]), shard, shards)
+    table, agreed = np.zeros(1 << int(ours.sum() / LOAD).bit_length(), COUNTED), countable(*asked, "consent") & weekly
+    abroad = np.argmax(np.append(rows["country"][:, None] == KNOWN[:-1], np.ones((len(rows), 1), "?"), axis=1), axis=1)
+    guest = (rows["home"] == NO_HOME) & (rows["country"] > 0)
+    rows["home"][guest] = HOME_ABROAD + abroad[guest]
+    fill(rows[ours], agreed[ours], table)
     return table
 
 
@@ -32,11 +39,11 @@ def of_shard(person, shard, shards):
 
 
 @kernel
-def fill(rows, table):
-    """Put SUBSCRIBER[n] with distinct numbers into an empty table."""
-    for one in rows:
+def fill(rows, weekly, table):
+    """Put SUBSCRIBER[n] with distinct numbers into an empty table; weekly is bool[n]."""
+    for i, one in enumerate(rows):
         entry = table[find(one.subscriber, table, start(one.subscriber, table))]
-        entry.subscriber, entry.person, entry.home = one.subscriber, one.person, one.home
+        entry.subscriber, entry.person, entry.home, entry.weekly = one.subscriber, one.person, one.home, weekly[i]
         entry.klass = min(one.age, UNKNOWN_AGE) * (UNKNOWN_GENDER + 1) + min(one.gender, UNKNOWN_GENDER)
 
 

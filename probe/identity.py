@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from probe.base.clock import midnights_ms
+from probe.base.clock import HOUR_MS, midnights_ms
 from probe.base.jit import kernel, lanes, prange
 
-U8 = np.uint64
+U8, DAY_MAX_MS = np.uint64, 25 * HOUR_MS
 
 
 def system_key(midnight_ms: int, key: memoryview) -> None:
@@ -18,11 +18,11 @@ def system_key(midnight_ms: int, key: memoryview) -> None:
     assert filled == len(key)
 
 
-def seeded_key(seed: int) -> Callable[[int, memoryview], None]:
+def seeded_key(seed: int, of: str = "pseudonym") -> Callable[[int, memoryview], None]:
     """Return a source of keys that anyone with the seed can repeat.  For simulations only."""
 
     def source(midnight_ms: int, key: memoryview) -> None:
-        key[:] = hashlib.sha256(f"pseudonym key {seed} {midnight_ms}".encode()).digest()[: len(key)]
+        key[:] = hashlib.sha256(f"{of} key {seed} {midnight_ms}".encode()).digest()[: len(key)]
 
     return source
 
@@ -30,11 +30,11 @@ def seeded_key(seed: int) -> Callable[[int, memoryview], None]:
 class Keys:
     """One 128-bit key for each local day that can still be heard of: one, or two about midnight.
 
-    source : given (midnight_ms, 16 bytes to fill)
+    source : given (midnight_ms, 16 bytes to fill);  days : that a key lives, counted from the day of start_ms
     """
 
-    def __init__(self, source: Callable[[int, memoryview], None], zone: str, start_ms: int, lateness_ms: int):
-        self._source, self._zone, self._lateness_ms = source, zone, lateness_ms
+    def __init__(self, source: Callable[[int, memoryview], None], zone: str, start_ms: int, lateness_ms: int, days=1):
+        self._source, self._zone, self._lateness_ms, self._days = source, zone, lateness_ms, days
         self.midnights_ms = np.array(midnights_ms(start_ms, start_ms, zone)[:1], "i8")  # days and their end
         self.keys = np.zeros((0, 2), "u8")
         self.hold(start_ms, start_ms)
@@ -45,7 +45,8 @@ class Keys:
         Late is a day that ended so long ago that whatever is left of it is.  No copy of a key stays in freed memory.
         """
         gone = int(np.sum(self.midnights_ms[1:-1] + self._lateness_ms < watermark_ms))
-        later_ms, kept = midnights_ms(int(self.midnights_ms[-1]), until_ms, self._zone), self.keys[gone:]
+        later_ms = midnights_ms(int(self.midnights_ms[-1]), until_ms + (self._days - 1) * DAY_MAX_MS, self._zone)
+        later_ms, kept = later_ms[:: self._days], self.keys[gone:]
         if gone or len(later_ms) > 1:
             keys = np.zeros((len(kept) + len(later_ms) - 1, 2), "u8")
             keys[: len(kept)] = kept

@@ -24,8 +24,9 @@ class ProbeSettings(Settings):
 class Probe:
     """Events in, observations out; nothing behind it sees an identity, and nothing tells one."""
 
-    def __init__(self, plan_digest: bytes, cell_count: int, counted, keys: identity.Keys, start_ms: int, shard=0):
-        self._plan_digest, self._shard, self._cell_count = plan_digest, shard, cell_count
+    def __init__(self, plan_digest: bytes, cell_count: int, counted, keys: identity.Keys, start_ms: int, shard=0,
+                 weeks: identity.Keys | None = None):
+        self._plan_digest, self._shard, self._cell_count, self._weeks = plan_digest, shard, cell_count, weeks
         self._counted, self._keys, self.watermark_ms, self.counts = counted, keys, start_ms, Tally()
 
     def observe(self, batch: Batch) -> np.ndarray:
@@ -49,6 +50,11 @@ class Probe:
               observations, person, day, fates)
         passed, invalid, late, refused = fates.tolist()
         observations["pseudonym"][:passed] = identity.pseudonyms(person[:passed], day[:passed], self._keys.keys)
+        if self._weeks:
+            self._weeks.hold(0, latest_ms)
+            week = np.searchsorted(self._weeks.midnights_ms, observations["time_ms"][:passed], "right") - 1
+            observations["week"][:passed] *= identity.pseudonyms(person[:passed], week, self._weeks.keys)
+            self._weeks.hold(self.watermark_ms, latest_ms)
         self._keys.hold(self.watermark_ms, latest_ms)
         self.counts += Tally(offered=count, invalid=invalid, late=late, refused=refused)
         return observations[:passed]
@@ -90,7 +96,7 @@ def admit(events, limits, at, counted, midnights_ms, observations, person, day, 
         if fate == PASSED:
             one, person[out], day[out] = observations[out], who.person, 0
             one.time_ms, one.home, one.klass, one.rsrp[7] = event.time_ms, who.home, who.klass, event.rsrp[7]
-            one.week = 0  # no key of the week
+            one.week = who.weekly  # 1 where a pseudonym of the week takes its place
             one.cell, one.kind, one.flags, one.ta, one.aoa = event.cell, event.kind, event.flags, event.ta, event.aoa
             for k in range(7):
                 one.rsrp[k], one.neighbour_pci[k] = event.rsrp[k], event.neighbour_pci[k]

@@ -4,32 +4,31 @@ import shutil
 import tempfile
 from collections import namedtuple
 from collections.abc import Callable
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from collector.centre import receiver, stores
-from collector.edge import agent, collect, ledger, sealer, slots
-from collector.edge.metrics.presence import DAY_MAX_S, UNITS, Presence
+from collector.edge import agent, collect, ledger, scheme, sealer, slots
+from collector.edge.metrics.presence import DAY_MAX_S
 from probe.base import clock, config, plugins
 from probe.probe import ProbeSettings
 from probe.wire import cells, subscribers
-from simulator import population, processes, tap, traffic
+from simulator import population, processes, tap, traffic, truth
 from simulator.layouts.complete import complete
 from simulator.scenario import load
 
-RUN_FILES = (*"run.json plan.csv areas.geojson spool.db store.db truth.db judge.db map.html logs".split(),)
+RUN_FILES = (*"run.json plan.csv areas.geojson areas. spool.db store.db truth.db judge.db map.html logs".split(),)
 SLOT_S, DRAIN_S = 900, 2.0  # the drain: after Ctrl-C, for what is under way at each stage
 SECTIONS = {"traffic": traffic.TrafficSettings, "probe": ProbeSettings, "collector": collect.CollectorSettings,
             "slots": slots.SlotSettings, "privacy": ledger.PrivacySettings}
 
 
-class Stage(namedtuple("Stage", "scenario persons collector slots privacy plan report")):
+class Stage(namedtuple("Stage", "scenario persons collector slots privacy scheme statements plan report")):
     """A scenario whose every section has been checked, and the network that it gives.
 
-    persons: how many people live in it; collector, slots and privacy are settings; report says what of the plan
-    was imputed and dropped.
+    persons: how many people live in it; collector, slots and privacy are settings; scheme: what is counted where;
+    statements: what each of its tables promises; report says what of the plan was imputed and dropped.
     """
 
     @property
@@ -42,12 +41,11 @@ class Stage(namedtuple("Stage", "scenario persons collector slots privacy plan r
         return self.persons / counted if counted else 1.0
 
     def privacy_spent(self) -> dict[str, Any]:
-        """Return what a local day costs a subscriber at most, by what every release states."""
-        slot_s, privacy = self.slots.slot_s, self.privacy
-        stated = ledger.promise(privacy, Presence.name, slot_s, DAY_MAX_S // slot_s, clock.SECOND_MS * UNITS)
-        rho = Fraction(stated.rho_numerator, stated.rho_denominator)
-        return {"basis": privacy.basis, "purpose": privacy.purpose, "unit": "subscriber-day", "rho": float(rho),
-                "rho_day": float(privacy.rho_day), "epsilon_at_1e_6": ledger.epsilon(rho), "seeded": True}
+        """Return what a local day, a week, 28 days cost a subscriber at most, by what every release states."""
+        spent, privacy = ledger.spent(self.statements), self.privacy
+        over = {name: {"rho": float(rho), "epsilon_at_1e_6": ledger.epsilon(rho)} for name, rho in spent.items() if rho}
+        return {"basis": privacy.basis, "purpose": privacy.purpose, "unit": "subscriber-day",
+                "rho_day": float(privacy.rho_day), **over.get("day", {}), "over": over, "seeded": True}
 
 
 def checked(name_or_path: str, sets: list[str]) -> Stage:
@@ -76,6 +74,15 @@ def checked(name_or_path: str, sets: list[str]) -> Stage:
         attempt("[collector] locator:", plugins.load, "footfall.locators", found["collector"].locator)
     attempt("[propagation]", plugins.settings, "footfall.propagation", "propagation", scenario.propagation)
     areas = sound and attempt("[areas]", lambda: (scenario.areas, scenario.handsets))
+    counted, stated = None, None
+    if areas and found["slots"] and found["collector"]:
+        grid = attempt("[slots]", slots.Slots, found["slots"], scenario.start_ms)
+        counted = grid and attempt("[collector]", scheme.read, scenario.sets, found["collector"].tables, grid,
+                                   scenario.end_ms)
+    if counted:
+        problems += [f'[collector] tables: "{table.name}" counts over a week, and the run has none; give it --days 7'
+                     for table in counted.every() if table.metric.span == "week" and not table.span_slots]
+        stated = found["privacy"] and attempt("[privacy]", ledger.budget, found["privacy"], scheme.sealed(counted))
     layout = attempt("[layout]", lambda: plugins.build(plugins.settings("footfall.layouts", "layout", scenario.layout)))
     made = attempt("[layout]", complete, layout, areas[0].frame) if areas and layout is not None else ()
     if made and not made[0].serving().any():
@@ -83,7 +90,7 @@ def checked(name_or_path: str, sets: list[str]) -> Stage:
     if problems:
         raise config.ConfigError(f"scenario {scenario.name}", problems)
     persons = population.persons_of(scenario.handsets, scenario.population.share)
-    return Stage(scenario, persons, found["collector"], found["slots"], found["privacy"], *made)
+    return Stage(scenario, persons, found["collector"], found["slots"], found["privacy"], counted, stated, *made)
 
 
 def fresh(out: Path, force: bool) -> Path:
@@ -117,9 +124,14 @@ class Deployment:
         """Write plan.csv and areas.geojson; the subscribers go to a private folder outside of the run."""
         one, people = self.scenario, population.country(self.scenario.areas, self.scenario.population)
         (self.out / "plan.csv").write_text(cells.to_csv(self.stage.plan), encoding="utf-8")
-        (self.out / "areas.geojson").write_text(one.area_text, encoding="utf-8")
+        for name, path in self.area_paths().items():
+            Path(path).write_text(one.area_texts[name][0], encoding="utf-8")
         rows = population.subscribers(people, one.world.seed, one.handsets, one.population)
         (private / "subscribers").write_bytes(subscribers.encode(subscribers.Subscribers(0, rows)))
+
+    def area_paths(self) -> dict[str, str]:
+        """Return the file of each area set in the run, by name."""
+        return {name: str(self.out / f"areas{name and '.'}{name}.geojson") for name in self.scenario.sets}
 
     def run(self, progress: Callable[[int, int], None]) -> dict[str, Any]:
         """Run all processes to their end and return what they reported; leave nothing running.
@@ -183,17 +195,22 @@ class Deployment:
 
         The run is a seeded simulation, so the judge may see the sealer's tallies.
         """
-        one, areas, grid, privacy = self.scenario, self.scenario.areas, self.stage.slots, self.stage.privacy
-        zone, agreed, lateness_ms = one.world.zone, (privacy.purpose, privacy.basis), grid.lateness_s * clock.SECOND_MS
-        path = {name: str(self.out / name) for name in RUN_FILES}
+        one, grid, privacy, counted = self.scenario, self.stage.slots, self.stage.privacy, self.stage.scheme
+        zone, agreed, path = one.world.zone, (privacy.purpose, privacy.basis), {n: str(self.out / n) for n in RUN_FILES}
         first, until = (ms // (grid.slot_s * clock.SECOND_MS) for ms in (one.start_ms, one.end_ms))
-        expected = stores.Registered(1, Presence.table, Presence.name, grid.slot_s, first, until, grid.lateness_s, zone,
-                                     areas.digest, list(zip(areas.area_id, areas.name, strict=True)))
+        tables = scheme.sealed(counted)
+        expected = [stores.Registered(
+            1, table.number, table.name, its.span, its.value_unit, grid.slot_s, first, until,
+            grid.lateness_s + grid.slot_s * (table.metric.source in ("steps", "trips")), zone, its.axes,
+            list(table.axes.items()), []) for table, its in zip(counted.every(), tables, strict=True)]
+        homes = len(counted.homes)
+        views = truth.views(one.sets, [its.name for its in tables], homes)
+        settle_ms = (grid.lateness_s + grid.slot_s) * clock.SECOND_MS  # until the last slot of steps is closed
         edge: dict[str, Any] = {"zone": zone, "start_ms": one.start_ms, "until_ms": one.end_ms,
                                 "seed": one.world.seed, "slots": one.slots, "workers": self.shards}
-        return (tap.WorldConfig(one, path["plan.csv"], 0, self.shards, *agreed, self.speed, lateness_ms),
-                agent.WorkerConfig(path["plan.csv"], path["areas.geojson"], str(private / "subscribers"), "", *agreed,
+        return (tap.WorldConfig(one, path["plan.csv"], 0, self.shards, *agreed, self.speed, settle_ms, views),
+                agent.WorkerConfig(path["plan.csv"], self.area_paths(), str(private / "subscribers"), "", *agreed,
                                    worker=0, probe=one.probe, collector=one.collector, **edge),
-                sealer.SealerConfig(path["spool.db"], "", axes=areas.digest, rows=len(areas.area_id),
-                                    judge_path=path["judge.db"], privacy=one.privacy, **edge),
-                receiver.StoreConfig({"kind": "sqlite", "path": path["store.db"]}, [expected], self.address))
+                sealer.SealerConfig(path["spool.db"], "", tables=tables, privacy=one.privacy,
+                                    judge_path=path["judge.db"], **edge),
+                receiver.StoreConfig({"kind": "sqlite", "path": path["store.db"]}, expected, self.address))

@@ -45,6 +45,13 @@ class Zone(Settings):
     residents_per_km2: Annotated[float, Field(ge=0)]
 
 
+class SecondSettings(Settings):
+    """A second area set, such as shops: a GeoJSON file.  Its tables are named presence@NAME."""
+
+    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=32)]
+    path: Annotated[str, Field(min_length=1)]
+
+
 class AreaSettings(Settings):
     """Where the areas come from: a GeoJSON file, or (no path) made by the program.
 
@@ -60,6 +67,7 @@ class AreaSettings(Settings):
         Zone(radius_m=1e6, residents_per_km2=1_000),)
     latitude: Annotated[float, Field(ge=30, le=70)] = 51.0
     longitude: Annotated[float, Field(ge=-10, le=30)] = 10.0
+    second: SecondSettings | None = None
 
 
 OURS: dict[str, type[Settings]] = {"world": WorldSettings, "population": PopulationSettings, "areas": AreaSettings}
@@ -86,15 +94,21 @@ class Scenario(NamedTuple("Scenario", [
         return self.start_ms + round(self.world.hours * clock.HOUR_MS)
 
     @cached_property
-    def area_text(self) -> str:
-        """Return the areas as GeoJSON text, read or made."""
-        path = self.area.path
-        return read_text(Path(path), "the areas file", wire.SIZE_MAX) if path else made_areas(self.area)
+    def area_texts(self) -> dict[str, tuple[str, str]]:
+        """Return (GeoJSON text, read or made, and where from) of each area set by name; "" is where people live."""
+        paths = {"": self.area.path} | ({self.area.second.name: self.area.second.path} if self.area.second else {})
+        return {name: (read_text(Path(path), "the areas file", wire.SIZE_MAX), path) if path else
+                (made_areas(self.area), "[areas]") for name, path in paths.items()}
 
     @cached_property
+    def sets(self) -> dict[str, wire.AreaSet]:
+        """Return the area sets by name, or raise ConfigError."""
+        return {name: wire.from_geojson(*text) for name, text in self.area_texts.items()}
+
+    @property
     def areas(self) -> wire.AreaSet:
-        """Return the areas, or raise ConfigError."""
-        return wire.from_geojson(self.area_text, self.area.path or "[areas]")
+        """Return the areas where people live."""
+        return self.sets[""]
 
     @property
     def handsets(self) -> int:
@@ -165,8 +179,9 @@ def changed(name_or_path: str, sets: list[str], problems: list[str]) -> dict[str
         document = {key: content for key, content in tomllib.loads(text).items() if key != "about"}
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(name_or_path, [f"is not TOML: {error}"]) from None
-    for content in document.values():
-        if isinstance(content, dict) and isinstance(content.get("path"), str) and content["path"]:
+    sections = [content for content in document.values() if isinstance(content, dict)]
+    for content in sections + [content["second"] for content in sections if isinstance(content.get("second"), dict)]:
+        if isinstance(content.get("path"), str) and content["path"]:
             content["path"] = str(Path(name_or_path).parent / content["path"])
     for key in sorted(given, key=lambda key: not key.endswith(".kind")):
         merge(document, tomllib.loads(as_toml(f"{key}={given[key]}")))

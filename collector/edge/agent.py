@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import zmq
 
-from collector.edge import collect, seal, slots
+from collector.edge import collect, crowd, scheme, seal, slots
 from probe import consent, identity, probe
 from probe.base import clock, config, packing, plugins, process
 from probe.wire import areas, cells, events, subscribers
@@ -21,10 +21,13 @@ SEALER = {zmq.SNDTIMEO: PATIENCE_MS, zmq.LINGER: PATIENCE_MS}
 
 
 class WorkerConfig(NamedTuple("WorkerConfig", [
-        ("plan_path", str), ("areas_path", str), ("subscribers_path", str), ("sealer_endpoint", str), ("purpose", str),
-        ("basis", str), ("zone", str), ("start_ms", int), ("until_ms", int), ("worker", int), ("workers", int),
+        ("plan_path", str), ("area_paths", dict[str, str]), ("subscribers_path", str), ("sealer_endpoint", str),
+        ("purpose", str), ("basis", str), ("zone", str), ("start_ms", int), ("until_ms", int), ("worker", int), ("workers", int),
         ("seed", int | None), ("probe", dict), ("collector", dict), ("slots", dict)])):
-    """What an edge worker is told.  seed = None draws keys from the operating system."""
+    """What an edge worker is told.
+
+    area_paths : of each area set by name, the primary one, "", first;  seed : None draws keys from the operating system
+    """
 
 
 def worker_main(told: WorkerConfig, pipe: Connection) -> None:
@@ -52,21 +55,24 @@ class Work:
         config.parse(probe.ProbeSettings, "[probe]", told.probe)
         grid = slots.Slots(config.parse(slots.SlotSettings, "[slots]", {"zone": told.zone} | told.slots), told.start_ms)
         plan = cells.from_csv(config.read_text(Path(told.plan_path), "the plan"), told.plan_path)
-        where, plan_digest = areas.read(Path(told.areas_path)), plan.digest()
-        name = config.parse(collect.CollectorSettings, "[collector]", told.collector).locator
-        locate = plugins.settings("footfall.locators", "collector", {"kind": name}).build(plan, where).locate
-        metric = plugins.settings("footfall.metrics", "collector", {"kind": "presence"})
-        known = read_subscribers(told.subscribers_path)
-        may = consent.counted(known, told.purpose, told.basis, told.worker, told.workers)
-        source = identity.system_key if told.seed is None else identity.seeded_key(told.seed)
-        keys = identity.Keys(source, told.zone, told.start_ms, grid.lateness_ms)
-        self._probe = probe.Probe(plan_digest, len(plan), may, keys, told.start_ms, told.worker)
-        tally = partial(metric.build, len(where.area_id), grid)
-        self._collector = collect.Collector(grid, partial(self._timed, "triangulate", locate), tally())
-        self._table, self._end_ms, self.finished = metric.table, told.until_ms + grid.lateness_ms, False
+        wanted, plan_digest = config.parse(collect.CollectorSettings, "[collector]", told.collector), plan.digest()
+        sets = {name: areas.read(Path(path)) for name, path in told.area_paths.items()}
+        made = scheme.read(sets, wanted.tables, grid, told.until_ms)
+        locator = plugins.settings("footfall.locators", "collector", {"kind": wanted.locator})
+        locate, known = locator.build(plan, made.pieces).locate, read_subscribers(told.subscribers_path)
+        may = consent.counted(known, told.purpose, told.basis, told.worker, told.workers, made.weekly)
+        days, weeks = [identity.Keys(source, told.zone, told.start_ms, grid.lateness_ms, length) for source, length in (
+            [(identity.system_key, 1), (identity.system_key, 7)] if told.seed is None else
+            [(identity.seeded_key(told.seed), 1), (identity.seeded_key(told.seed, "week"), 7)])]
+        self._probe = probe.Probe(plan_digest, len(plan), may, days, told.start_ms, told.worker,
+                                  weeks if made.weekly else None)
+        self._crowd = crowd.Crowd(grid, made.rows, made.zones, made.weekly)
+        self._collector = collect.Collector(grid, partial(self._timed, "triangulate", locate), self._crowd, made)
+        self._end_ms, self.finished = told.until_ms + grid.lateness_ms + grid.length_ms, False
         self._core_s, self._poisoned, self._why = dict.fromkeys(("tap", "triangulate", "count"), 0.0), 0, ""
         nothing = self._probe.observe(packing.Batch(plan_digest, told.start_ms, told.worker, np.zeros(0, events.EVENT)))
-        collect.Collector(grid, locate, tally()).push(nothing, grid.start_ms + grid.length_ms + grid.lateness_ms)
+        spare = crowd.Crowd(grid, made.rows, made.zones, made.weekly), scheme.read(sets, wanted.tables, grid, 0)
+        collect.Collector(grid, locate, *spare).push(nothing, grid.start_ms + 26 * clock.HOUR_MS)  # to the end of a day
 
     def take(self, frames: list[bytes]) -> list[bytes]:
         """Take one message; return the partial tallies it closes.  A poisoned one is counted and skipped."""
@@ -78,7 +84,7 @@ class Work:
         self.finished = (watermark_ms := self._probe.watermark_ms) >= self._end_ms
         closed = self._timed("count", self._collector.push, observations, watermark_ms)
         self.account()
-        return [seal.encode(self._worker, self._table, slot, tally, watermark_ms) for slot, tally in closed]
+        return [seal.encode(self._worker, table, slot, tally, watermark_ms) for table, slot, tally in closed]
 
     def _timed(self, stage: str, do: Any, *given) -> Any:
         begin_s, found = self._watch.cpu_s(), do(*given)
@@ -96,7 +102,7 @@ class Work:
         self._timed("count", self._collector.drain)
         self._core_s["count"] -= self._core_s["triangulate"]  # which ran inside it
         return {"account": self.account(), "core_s": self._core_s, "peak_rss_mb": process.peak_rss_mb(),
-                "poisoned": self._poisoned, "poisoned_last": self._why}
+                "cut": self._crowd.cut, "poisoned": self._poisoned, "poisoned_last": self._why}
 
 
 def read_subscribers(path: str) -> subscribers.Subscribers:

@@ -4,29 +4,40 @@ from collections.abc import Callable
 
 import numpy as np
 
+from collector.edge.crowd import Crowd
 from collector.edge.locators.fixes import FIX
 from collector.edge.merge import Merge
+from collector.edge.scheme import Scheme
 from collector.edge.slots import Slots
+from collector.edge.tables import Tables
 from probe.base.config import Settings
 from probe.base.tally import Tally
 from probe.wire.observations import DETACH
 
+DAILY = ("presence", "profile", "moves", "visitors", "dwell", "origin", "flows", "zone_flows")
+
 
 class CollectorSettings(Settings):
-    """How observations are located: the name of a plugin of footfall.locators."""
+    """How observations are located: the name of a plugin of footfall.locators; and which tables are counted.
+
+    tables : plugins of footfall.metrics; "presence@shops" counts over the area set named shops
+    """
 
     locator: str = "ranges"
+    tables: tuple[str, ...] = DAILY
 
 
 class Collector:
     """Merge, triangulate, count, close.
 
     locate : writes FIX[n] for OBSERVATION[n]
-    tally  : the working tally of a metric (footfall.metrics)
+    crowd  : who is where now, and what they are granted
+    counted : what the tables are that add it up
     """
 
-    def __init__(self, slots: Slots, locate: Callable[[np.ndarray, np.ndarray], None], tally):
-        self._slots, self._locate, self._tally, self._counts = slots, locate, tally, Tally()
+    def __init__(self, slots: Slots, locate: Callable[[np.ndarray, np.ndarray], None], crowd: Crowd, counted: Scheme):
+        self._slots, self._locate, self._crowd, self._counts = slots, locate, crowd, Tally()
+        self._tables = Tables(crowd, counted.rows, counted.tables, slots)
         self._merge, self._slot = Merge(slots.start_ms, slots.lateness_ms), slots.of(slots.start_ms)
 
     @property
@@ -34,15 +45,13 @@ class Collector:
         """Return what became of every observation, by name."""
         return Tally({**self._counts, "late": self._merge.late, "waiting": self._merge.waiting})
 
-    def push(self, observations: np.ndarray, watermark_ms: int) -> list[tuple[int, np.ndarray]]:
-        """Take OBSERVATION[n]; return (slot, i8[areas] tally) of every slot that is now closed, in order."""
+    def push(self, observations: np.ndarray, watermark_ms: int) -> list[tuple[int, int, np.ndarray]]:
+        """Take OBSERVATION[n]; return (table, slot, i8[cells] tally) of every slot that is now whole, in order."""
         self._merge.take(observations, watermark_ms)
         closed = []
         while self._merge.bound_ms >= (end_ms := self._slots.end_ms(self._slot)):
             self.drain(end_ms)
-            closed.append((self._slot, self._tally.close()))
-            if self._slots.ends_day(self._slot):
-                self._tally.end_day()
+            closed += self._tables.close(self._slot)
             self._slot += 1
         if self._merge.waiting >= self._merge.enough:
             self.drain()
@@ -53,8 +62,8 @@ class Collector:
         observations = self._merge.before(end_ms or self._merge.bound_ms)
         fixes = np.zeros(len(observations), FIX)
         self._locate(observations, fixes)
-        placed = self._tally.takes(fixes) | (observations["kind"] == DETACH)
+        placed = self._crowd.takes(fixes) | (observations["kind"] == DETACH)
         if not placed.all():
             observations, fixes = observations[placed], fixes[placed]  # of cells that serve
         self._counts += Tally(binned=len(observations), invalid=len(placed) - len(observations))
-        self._tally.count(observations, fixes)
+        self._crowd.count(observations, fixes)

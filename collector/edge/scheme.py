@@ -1,0 +1,83 @@
+"""What one edge counts: its area sets as one set of pieces, and the tables that were chosen over each."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from collector.edge.ledger import TableConfig
+from collector.edge.metrics import Metric, Places, Rows
+from collector.edge.slots import Slots
+from collector.edge.tables import Table
+from probe.base import plugins
+from probe.base.config import ConfigError, did_you_mean
+from probe.wire.areas import AreaSet, overlay, zones
+from probe.wire.cells import COUNTRIES
+
+SECOND = 256  # of a second set: first number of its tables
+
+
+class Scheme(NamedTuple("Scheme", [("pieces", AreaSet), ("rows", list[np.ndarray]), ("zones", list[np.ndarray]),
+                                   ("homes", Rows), ("tables", list[list[Table]]), ("slot_s", int)])):
+    """What is counted where.  One entry for each area set in the lists.
+
+    pieces : the overlay of all sets: fixes speak of pieces
+    rows   : u2[pieces]  the row of the set that a piece lies in
+    zones  : u1[areas]   the zone of each area
+    homes  : where people may live: areas of the primary set, countries, unknown
+    tables : those of the set
+    """
+
+    @property
+    def weekly(self) -> bool:
+        """Return whether anything is counted over a week."""
+        return any(table.metric.source == "weeks" for table in self.every())
+
+    def every(self) -> list[Table]:
+        """Return all tables."""
+        return sum(self.tables, [])
+
+
+def read(sets: Mapping[str, AreaSet], chosen: Sequence[str], slots: Slots, until_ms: int) -> Scheme:
+    """Return what is counted; or raise ConfigError with everything that is wrong with the tables chosen.
+
+    sets   : area sets by name, the primary one, "", first
+    chosen : names of tables, "presence", or "presence@shops" over the set named so
+    """
+    problems: list[str] = []
+    known: dict[str, type[Metric]] = plugins.installed("footfall.metrics")
+    pieces, rows = overlay(list(sets.values()))
+    first, split = next(iter(sets.values())), [zones(areas) for areas in sets.values()]
+    homes = named(first) + [(str(mcc or "other"), name) for mcc, name in COUNTRIES] + [("unknown", "unknown")]
+    tables: list[list[Table]] = [[] for _ in sets]
+    for name in dict.fromkeys(chosen):
+        family, _, where = name.partition("@")
+        if family not in known or where not in sets:
+            there = known if family not in known else [f"{family}@{one}" if one else family for one in sets]
+            problems.append(f'tables: no table "{name}"{did_you_mean(name, there)}; there is: {", ".join(there)}')
+            continue
+        number, areas = list(sets).index(where), sets[where]
+        metric = plugins.load("footfall.metrics", family)()
+        places = Places(named(areas), homes, split[number][1], split[number][0], number == 0)
+        tables[number].append(Table(metric, places, name, SECOND * number + metric.table, slots, until_ms))
+    if problems:
+        raise ConfigError("[collector]", problems)
+    return Scheme(pieces, rows, [zone_of for zone_of, _ in split], homes, tables, slots.length_ms // 1_000)
+
+
+def named(areas: AreaSet) -> Rows:
+    """Return (id, name) of every area, elsewhere last."""
+    return list(zip(areas.area_id, areas.name, strict=True))
+
+
+def sealed(counted: Scheme) -> list[TableConfig]:
+    """Return the tables as the seal needs to know them; 8 bytes name the areas and the lists behind the axes."""
+    where, found = counted.pieces.digest + b"".join(row.tobytes() for row in counted.rows), []
+    for table in counted.every():
+        metric, lists = table.metric, json.dumps(table.axes).encode()
+        found.append(TableConfig(table.number, table.name, hashlib.sha256(where + lists).digest()[:8], ",".join(table.axes),
+                                 table.cells, metric.span, metric.value_unit, metric.tally_units,
+                                 metric.bound_squared(counted.slot_s)))
+    return found
