@@ -22,8 +22,8 @@ SEALER = {zmq.SNDTIMEO: PATIENCE_MS, zmq.LINGER: PATIENCE_MS}
 
 class WorkerConfig(NamedTuple("WorkerConfig", [
         ("plan_path", str), ("area_paths", dict[str, str]), ("subscribers_path", str), ("sealer_endpoint", str),
-        ("purpose", str), ("basis", str), ("zone", str), ("start_ms", int), ("until_ms", int), ("worker", int), ("workers", int),
-        ("seed", int | None), ("probe", dict), ("collector", dict), ("slots", dict)])):
+        ("purpose", str), ("basis", str), ("zone", str), ("start_ms", int), ("until_ms", int), ("worker", int),
+        ("workers", int), ("seed", int | None), ("probe", dict), ("collector", dict), ("slots", dict)])):
     """What an edge worker is told.
 
     area_paths : of each area set by name, the primary one, "", first;  seed : None draws keys from the operating system

@@ -37,7 +37,7 @@ class Scheme(NamedTuple("Scheme", [("pieces", AreaSet), ("rows", list[np.ndarray
 
     def every(self) -> list[Table]:
         """Return all tables."""
-        return sum(self.tables, [])
+        return [table for tables in self.tables for table in tables]
 
 
 def read(sets: Mapping[str, AreaSet], chosen: Sequence[str], slots: Slots, until_ms: int) -> Scheme:
@@ -77,7 +77,7 @@ def sealed(counted: Scheme) -> list[TableConfig]:
     where, found = counted.pieces.digest + b"".join(row.tobytes() for row in counted.rows), []
     for table in counted.every():
         metric, lists = table.metric, json.dumps(table.axes).encode()
-        found.append(TableConfig(table.number, table.name, hashlib.sha256(where + lists).digest()[:8], ",".join(table.axes),
-                                 table.cells, metric.span, metric.value_unit, metric.tally_units,
+        named = table.number, table.name, hashlib.sha256(where + lists).digest()[:8], ",".join(table.axes), table.cells
+        found.append(TableConfig(*named, metric.span, metric.value_unit, metric.tally_units,
                                  metric.bound_squared(counted.slot_s)))
     return found

@@ -27,10 +27,11 @@ ROWS_MAX, PROBLEMS_MAX = 1_000_000, 50
 NO_CELLS = "no cells; one row a cell is needed below the header"
 # Where guests may be from: mobile country codes (ITU-T E.212) and names, the last for all others; and what the home
 # of a guest is: HOME_ABROAD and the row of the country.
-COUNTRIES, HOME_ABROAD = ((262, "Germany"), (260, "Poland"), (230, "Czechia"), (232, "Austria"), (228, "Switzerland"),
-                          (208, "France"), (270, "Luxembourg"), (206, "Belgium"), (204, "Netherlands"), (238, "Denmark"),
-                          (240, "Sweden"), (234, "United Kingdom"), (222, "Italy"), (214, "Spain"), (226, "Romania"),
-                          (255, "Ukraine"), (286, "Türkiye"), (310, "United States"), (0, "another country")), 0xFF00
+HOME_ABROAD, COUNTRIES = 0xFF00, (
+    (262, "Germany"), (260, "Poland"), (230, "Czechia"), (232, "Austria"), (228, "Switzerland"), (208, "France"),
+    (270, "Luxembourg"), (206, "Belgium"), (204, "Netherlands"), (238, "Denmark"), (240, "Sweden"),
+    (234, "United Kingdom"), (222, "Italy"), (214, "Spain"), (226, "Romania"), (255, "Ukraine"), (286, "Türkiye"),
+    (310, "United States"), (0, "another country"))
 SUPPLEMENTARY_MHZ = (1427, 1518)  # LTE bands 32, 75, 76: downlink only, they never serve alone
 
 
