@@ -21,12 +21,11 @@ class Rows:
         self.arrays = [np.zeros((*shape, 0), dtype) for shape, dtype in kinds]
         self.forget()
 
-    def find(self, keys: np.ndarray) -> np.ndarray:
-        """Return i4[n], the row of each u8 key; who is new gets one."""
-        while self.used + len(keys) > len(self.arrays[0]):
+    def room_for(self, count: int) -> np.ndarray:
+        """Return the table, u8[2^k], when there is room for so many more rows."""
+        while self.used + count > len(self.arrays[0]):
             self._make_room(2 * len(self._table))
-        rows, self.used = kernels.find_rows(keys, self._table, self.arrays[0], self.used)
-        return rows
+        return self._table
 
     def forget(self) -> None:
         """Forget everyone: zero the memory, then let it go."""
@@ -82,8 +81,9 @@ class Crowd:
 
     def count(self, observations: np.ndarray, fixes: np.ndarray) -> None:
         """Count OBSERVATION[n] with FIX[n], in order of time, all in the open slot."""
-        used, rows = self._persons.used, self._persons.find(observations["pseudonym"])
-        self._call(kernels.move, 2 * len(rows), observations, fixes, rows, used)
+        table, rows = self._persons.room_for(len(fixes)), np.empty(len(fixes), "i4")
+        self._persons.used, _ = self._call(kernels.count, 2 * len(rows), observations, fixes, observations["pseudonym"],
+                                           rows, table, self._persons.used)
 
     def close(self) -> np.ndarray:
         """Return the i8[pieces, 21] person-time of the open slot, and open the next; a day's stays end with it."""
@@ -106,7 +106,9 @@ class Crowd:
         persons, days, week = (array[..., : self._persons.used] for array in self._persons.arrays)
         found = [self._visits(persons, entry) for entry in days["entry"]]
         for one, weeks in zip(days, self._weeks, strict=bool(self._weeks)):
-            kernels.mark(one, week[0], weeks.find(week[0]), weeks.arrays[0], 1 << self._week_day)
+            table, rows = weeks.room_for(len(one)), np.empty(len(one), "i4")
+            weeks.used = kernels.find_rows(week[0], rows, table, weeks.arrays[0], weeks.used)
+            kernels.mark(one, week[0], rows, weeks.arrays[0], 1 << self._week_day)
         self._persons.forget()
         self._begin_day()
         self._week_day += 1
@@ -148,16 +150,17 @@ class Crowd:
     def _begin_week(self) -> None:
         self._week_ms, self._week_day = self._day_ms, 0
 
-    def _call(self, kernel, room: int, *given) -> None:
+    def _call(self, kernel, room: int, *given):
         """Call a kernel on the crowd that may write `room` records of each source and set, and keep those."""
         clock = (self._day_ms, self._slot * self._slots.length_ms - self._day_ms, self._slots.length_ms,
                  self._slots.expiry_ms)
         records, counts = np.empty((*self._areas.shape[:1], 2, room), RECORD), np.zeros((len(self._areas), 2), "i8")
-        kernel(*given, kernels.People(*self._persons.arrays, self._wheel, self._sums, self._occupancy, self._areas),
-               Diary(clock, self._hours, self._parts, self._zones, records, counts, self.cut))
+        found = kernel(*given, kernels.People(*self._persons.arrays, self._wheel, self._sums, self._occupancy, self._areas),
+                       Diary(clock, self._hours, self._parts, self._zones, records, counts, self.cut))
         for kept, written, count in zip(self._granted, records, counts, strict=True):
             for k in (0, 1):
                 kept[k].append(written[k, : count[k]].copy())
+        return found
 
 
 def wipe(*arrays: np.ndarray) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from collector.edge.kernels.visits import arrive, leave
 from probe.base.jit import bare, kernel
 
-AREAS_MAX, CELL_ONLY, DETACH, END = 6, 1, 2, -1
+AREAS_MAX, CELL_ONLY, DETACH, END, BLOCK = 6, 1, 2, -1, 256
 PERSON = np.dtype([("lower", "<u4"), ("last_ms", "<i4"), ("link", "<i4"), ("cell", "<u4"), ("area", "<u2", AREAS_MAX),
                    ("weight", "u1", AREAS_MAX), ("home", "<u2"), ("klass", "u1")])  # link 0: in no bucket
 # persons, days: PERSON[r], DAY[sets, r]; week: u8[0 or 1, r] their pseudonym of the week; wheel: i4[b];
@@ -27,13 +27,13 @@ People = namedtuple("People", "persons days week wheel sums occupancy areas")
 U8, LOWER, UPPER = np.uint64, np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF00000000)
 
 
-@kernel
-def find_rows(keys, table, held, used):
-    """Return (i4[n], used): the row of each u8 key, and how many rows are used when who is new has one.
+@bare
+def find_rows(keys, rows, table, held, used):
+    """Write to i4[n] the row of each u8 key; return how many rows are used when who is new has one.
 
     held : rows that begin with the lower half of their key; there is room for n more
     """
-    rows, mask = np.empty(len(keys), np.int32), U8(len(table) - 1)
+    mask = U8(len(table) - 1)
     for i in range(len(keys)):
         key, at = U8(keys[i]), keys[i] & mask
         while table[at] != U8(0) and ((table[at] ^ key) & UPPER != U8(0) or
@@ -43,7 +43,7 @@ def find_rows(keys, table, held, used):
             held[used].lower, used = key & LOWER, used + 1
             table[at] = (key & UPPER) | U8(used)
         rows[i] = np.int64(table[at] & LOWER) - 1
-    return rows, used
+    return used
 
 
 @bare
@@ -68,6 +68,31 @@ def sound(fixes, piece_count, units):
             total, k = total + fixes[i].weight[k], k + 1
         found[i] = total == units and (k == AREAS_MAX or fixes[i].weight[k] == 0)
     return found
+
+
+@bare
+def count(observations, fixes, keys, rows, table, used, people, diary):
+    """Count observations of the open slot, in order of time; return how many rows are used then.
+
+    observations, fixes : OBSERVATION[n], FIX[n]; keys: u8[n] their pseudonyms; rows: i4[n] for own use
+
+    Block by block, and each touches what it will need without a branch first: so many misses
+    of the cache are on their way at once.
+    """
+    touched, mask = 0, U8(len(table) - 1)
+    for first in range(0, len(rows), BLOCK):
+        block = slice(first, first + BLOCK)
+        for key in keys[block]:
+            touched ^= np.int64(table[key & mask] & LOWER)
+        for key in keys[block]:
+            touched ^= people.persons[max(np.int64(table[key & mask] & LOWER), 1) - 1].lower
+        earlier, used = used, find_rows(keys[block], rows[block], table, people.persons, used)
+        for row in rows[block]:
+            touched ^= people.persons[row].klass
+            for s in range(len(people.areas)):
+                touched ^= people.days[s, row].area
+        move(observations[block], fixes[block], rows[block], earlier, people, diary)
+    return used, touched
 
 
 @bare
