@@ -15,8 +15,9 @@ from pydantic import BeforeValidator, Field
 
 from collector.edge.kernels.gaussian import LIMIT
 from probe.base import jit
+from probe.base.clock import SPAN_S
 from probe.base.config import ConfigError, RunError, Settings, did_you_mean
-from probe.wire.release import SPANS, Statement, unit_of
+from probe.wire.release import Statement, unit_of
 
 # Of the rho of a day, or, of a table by week, of a week.  A table keeps its share when others are left out.
 SHARES = {name: Fraction(thousandths, 1000) for name, thousandths in {
@@ -50,7 +51,7 @@ class TableConfig(NamedTuple("TableConfig", [
     """A table that is counted, as the seal needs to know it.
 
     axes : 8 bytes, digest of the lists behind the axes;  axis_names : joined by ",";  cells : of one slot
-    span : of probe.wire.release.SPANS;  tally_units : in one value
+    span : of probe.base.clock.SPAN_S;  tally_units : in one value
     bound_squared : L2^2 of what one subscriber can add in a local day, or a week, tally units
     """
 
@@ -85,7 +86,7 @@ def promise(privacy: PrivacySettings, table: TableConfig) -> Statement:
     rho = Fraction(bound_squared * d**2, 2 * p**2).as_integer_ratio()
     if p + d >= LIMIT or max(bound_squared, *rho) >= 1 << 64:
         raise RunError(f"{table.name}: a budget of {float(most):g} asks for more noise than the exact draw can make")
-    named = table.name, table.axis_names, table.value_unit, table.span, SPANS[table.span], table.tally_units, unit
+    named = table.name, table.axis_names, table.value_unit, table.span, SPAN_S[table.span], table.tally_units, unit
     return Statement(*named, bound_squared, p, d, *rho, privacy.basis, privacy.purpose, 0, code(), False)
 
 

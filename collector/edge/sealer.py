@@ -36,20 +36,15 @@ class Witness:
     def __init__(self, path: str, names: list[str]):
         self._db, self.digest = sqlite3.connect(path), hashlib.sha256()
         for name in names:
-            self._db.execute(f"CREATE TABLE {quoted(name)}(slot INTEGER, cell INTEGER, tally INTEGER, "
+            self._db.execute(f'CREATE TABLE "{name}"(slot INTEGER, cell INTEGER, tally INTEGER, '
                              "PRIMARY KEY(slot, cell)) WITHOUT ROWID")
 
     def __call__(self, name: str, slot: int, tally: np.ndarray) -> None:
         there = np.flatnonzero(tally)
         rows = zip(there.tolist(), tally[there].tolist(), strict=True)
         with self._db:
-            self._db.executemany(f"INSERT INTO {quoted(name)} VALUES ({slot}, ?, ?)", rows)
+            self._db.executemany(f'INSERT INTO "{name}" VALUES ({slot}, ?, ?)', rows)
         self.digest.update(f"{name} {slot} ".encode() + tally.astype("<i8").tobytes())
-
-
-def quoted(name: str) -> str:
-    """Return a name as SQL takes it: that of a second area set holds an @."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def sealer_main(config: SealerConfig, pipe: Connection) -> None:

@@ -14,6 +14,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from probe.base.clock import SPAN_S
 from probe.base.packing import pack, require, unpack
 from probe.wire.consent import BASES, PURPOSES
 
@@ -27,9 +28,6 @@ Kind = IntEnum("Kind", "RELEASE LOST VOID")
 Flag = IntFlag("Flag", "CLOCK_STEP PARTIAL_TAP DEGRADED SEEDED")
 
 
-# Seconds of a span, by the clock on the wall; a local day may have 23 or 25 hours, a part 3 or 5.
-SPANS = {"slot": 900, "hour": 3_600, "part": 14_400, "day": 86_400, "week": 604_800}
-
 
 class Statement(namedtuple("Statement", "table axes value_unit span slot_s tally_units unit bound_squared sigma_p "
                                         "sigma_d rho_numerator rho_denominator basis purpose consent_epoch code "
@@ -37,7 +35,7 @@ class Statement(namedtuple("Statement", "table axes value_unit span slot_s tally
     """What a table promises, in the order of the bytes.
 
     axes        : names, joined by ",", of the dense values in C order; the header's axes hash names the lists behind
-    span        : of SPANS, what one release counts over;  slot_s : its nominal length
+    span        : of clock.SPAN_S, what one release counts over;  slot_s : its length there
     tally_units : in one value; the integers that the noise is added to
     unit        : subscriber-day or subscriber-week, whose bound and rho these are
     bound_squared : L2^2 of what one subscriber can add to all releases of such a unit, tally units
@@ -107,7 +105,7 @@ def decode(frame: bytes) -> Release:
     names, numbers = (*stated[:3], stated.code), (stated.tally_units, *stated[7:12])
     fit = min(numbers) > 0 <= stated.consent_epoch and all(0 < len(name) <= NAME_MAX for name in names)
     require(fit, "release body: a number that must be positive is not, or a name has no fit length")
-    require(SPANS.get(stated.span) == stated.slot_s and stated.unit == unit_of(stated.span),
+    require(SPAN_S.get(stated.span) == stated.slot_s and stated.unit == unit_of(stated.span),
             "release body: span, its length and the unit do not go together")
     paid = Fraction(stated.bound_squared * stated.sigma_d**2, 2 * stated.sigma_p**2) == stated.rho
     require(paid, "release body: the budget stated is not that of the noise stated")

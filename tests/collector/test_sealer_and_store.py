@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from itertools import pairwise
 from multiprocessing import Pipe
 
 import numpy as np
@@ -9,15 +10,15 @@ import pytest
 import zmq
 
 from collector.centre.receiver import StoreConfig, store_main
-from collector.edge import seal
+from collector.edge import privacy, seal
 from collector.edge.sealer import SealerConfig, sealer_main
-from probe.base import process
+from probe.base import clock, process
 from probe.base.config import ConfigError
 from probe.base.main import RunError
 from probe.base.process import loopback
 from probe.wire import release
 from probe.wire.release import Flag
-from tests.builders_seal import FIRST, PRESENCE, registered
+from tests.builders_seal import DAILY, FIRST, PRESENCE, TABLES, registered
 
 SLOT_MS = 900_000
 HOURS = 2
@@ -56,14 +57,14 @@ class Child:
 
 def sealer_config(folder, endpoint, **changes):
     one = SealerConfig(
-        str(folder / "spool.db"), endpoint, 2, [PRESENCE], "Europe/Berlin", FIRST * SLOT_MS,
-        (FIRST + SLOTS) * SLOT_MS, slots={}, privacy={}, seed=1, judge_path=str(folder / "judge.db"),
+        str(folder / "spool.db"), endpoint, 2, [PRESENCE], "Europe/Berlin", FIRST * SLOT_MS, (FIRST + SLOTS) * SLOT_MS,
+        slots={}, privacy={}, seed=1, judge_path=str(folder / "judge.db"),
     )  # fmt: skip
     return one._replace(**changes)
 
 
-def store_config(folder, address="tcp://127.0.0.1:*"):
-    return StoreConfig({"kind": "sqlite", "path": str(folder / "store.db")}, [registered(HOURS)], address)
+def store_config(folder, address="tcp://127.0.0.1:*", expected=None):
+    return StoreConfig({"kind": "sqlite", "path": str(folder / "store.db")}, expected or [registered(HOURS)], address)
 
 
 def part(worker, slot):
@@ -71,9 +72,13 @@ def part(worker, slot):
     return seal.encode(worker, 1, slot, tally, (slot + 1) * SLOT_MS + 60_000)
 
 
-def carried(folder, order=(0, 1), slots=SLOTS, **changes):
+def parts_of(worker, slots=SLOTS):
+    return [part(worker, slot) for slot in range(FIRST, FIRST + slots)]
+
+
+def carried(folder, order=(0, 1), slots=SLOTS, parts=parts_of, expected=None, **changes):
     """Run both processes over the parts of two workers; return their reports."""
-    store = Child(store_main, store_config(folder))
+    store = Child(store_main, store_config(folder, expected=expected))
     sealer = Child(sealer_main, sealer_config(folder, store.hears("ready")["endpoint"], **changes))
     context = zmq.Context()
     try:
@@ -81,8 +86,8 @@ def carried(folder, order=(0, 1), slots=SLOTS, **changes):
         endpoint = sealer.hears("ready")["endpoint"]
         for worker in order:
             sockets[worker].connect(endpoint)
-            for slot in range(FIRST, FIRST + slots):
-                sockets[worker].send(part(worker, slot))
+            for frame in parts(worker, slots):
+                sockets[worker].send(frame)
         sockets[order[0]].send(b"poison")
         done = sealer.hears("done") if slots == SLOTS else sealer.stop()
         return done, store.stop()
@@ -107,6 +112,47 @@ def test_every_slot_is_sealed_delivered_stored_and_acknowledged(tmp_path):
     with sqlite3.connect(tmp_path / "judge.db") as db:
         tallies = db.execute("SELECT slot, tally FROM presence WHERE cell = 0 ORDER BY slot").fetchall()
     assert tallies == [(FIRST + i, 2 * i * 64_000 * 900) for i in range(1, SLOTS)]  # no zeros
+
+
+def span_slots(table):
+    run_ms = FIRST * SLOT_MS, (FIRST + 96) * SLOT_MS
+    return [begin_ms // SLOT_MS for begin_ms, _ in clock.spans(table.span, *run_ms, "Europe/Berlin")]
+
+
+def a_day_of_all_tables(worker, slots):
+    """Yield the parts of a day as a worker sends them; steps and trips a slot later, but at midnight at once."""
+    for slot in range(FIRST, FIRST + 96):
+        for table in DAILY:
+            late = table.name in ("moves", "flows", "zone_flows")
+            begins = [*span_slots(table), FIRST + 96]
+            for begin, end in pairwise(begins):
+                if slot + 1 == end + late * (end < FIRST + 96):
+                    tally = np.arange(table.cells) * (1 + worker) * table.tally_units
+                    yield seal.encode(worker, table.number, begin, tally, (slot + 1) * SLOT_MS + 60_000)
+
+
+def test_every_table_of_a_day_arrives_by_its_own_spans(tmp_path):
+    """A week that does not end in the run is never due; the ledger's sum is the declared one."""
+    expected = [registered(24, table=one.number, name=one.name, span=one.span, value_unit=one.value_unit,
+                           lateness_s=60 + 900 * (one.name in ("moves", "flows", "zone_flows")),
+                           axes=[[axis, [[str(row), str(row)] for row in range(one.cells if axis == last else 1)]]
+                                 for axis in one.axis_names.split(",") for last in [one.axis_names.split(",")[-1]]])
+                for one in TABLES]  # fmt: skip
+    done, stored = carried(tmp_path, parts=a_day_of_all_tables, expected=expected, tables=TABLES,
+                           until_ms=(FIRST + 96) * SLOT_MS)
+    due = {one.name: len(span_slots(one)) for one in TABLES}
+    assert due == {"presence": 96, "profile": 6, "moves": 96, "visitors": 1, "dwell": 1, "origin": 1, "flows": 6,
+                   "zone_flows": 24, "repeat": 0}  # fmt: skip
+    assert (done["sealed"], done["lost"], stored["stored"]) == (sum(due.values()), 0, sum(due.values()))
+    found = privacy.read(tmp_path)
+    assert found["problems"] == [] and {one["table"]: one["releases"] for one in found["tables"]} == {
+        name: count for name, count in due.items() if count}  # fmt: skip
+    warm = {one.statement.table for one in map(release.decode, frames(tmp_path / "store.db")) if one.statement.warming}
+    assert warm == {"presence", "profile", "moves", "flows", "zone_flows"}
+    with sqlite3.connect(tmp_path / "judge.db") as db:
+        names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        rows = db.execute("SELECT slot, cell, tally FROM zone_flows WHERE cell < 2").fetchall()
+    assert names == set(due) and rows == [(slot, 1, 3) for slot in range(FIRST, FIRST + 96, 4)]
 
 
 def test_a_seeded_run_gives_the_same_bytes_in_any_order_of_arrival(tmp_path):

@@ -8,14 +8,14 @@ import pytest
 
 from collector.edge import noise
 from collector.edge import spool as spools
-from collector.edge.ledger import Charge
+from collector.edge.ledger import Charge, PrivacySettings, promise
 from collector.edge.seal import Sealer
 from collector.edge.spool import RETRY_S, Delivery, Spool
 from probe.base.main import RunError
 from probe.wire import envelope, release
 from probe.wire.envelope import Beat, Welcome
 from probe.wire.release import Flag, Kind
-from tests.builders_seal import AXES, FIRST, INC, STATEMENT
+from tests.builders_seal import AXES, FIRST, INC, STATEMENT, TABLES
 
 DAY = 739_000
 TALLY = np.array([500 * 900, 0, 3], "i8") * 64_000
@@ -44,6 +44,17 @@ def test_a_sealed_slot_is_tally_plus_its_noise_rounded_to_person_seconds(memory)
     assert one.values.tolist() == [round((t + n) / 64_000) for t, n in zip(TALLY.tolist(), drawn.tolist(), strict=True)]
     assert (one.seq, one.inc, one.slot, one.kind, one.flags) == (0, INC, FIRST, Kind.RELEASE, Flag.SEEDED)
     assert one.statement == STATEMENT._replace(warming=True) and one.axes == AXES
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda one: one.name)
+def test_the_noise_of_every_table_has_the_spread_it_states(memory, table):
+    """sd of (release - tally) within 3 %, the mean within 4 standard errors of zero: of 20,000 cells."""
+    cells, stated = 20_000, promise(PrivacySettings(), table)
+    sealer = Sealer(Spool(memory, INC), {table.number: (AXES, stated)}, 1, by_name, True)
+    tally = np.arange(cells) * table.tally_units
+    off = release.decode(sealer.seal(table.number, FIRST, DAY, tally)).values - np.arange(cells)
+    assert abs(off.std() / stated.sigma - 1) < 0.03
+    assert abs(off.mean()) < 4 * stated.sigma / cells**0.5
 
 
 def test_a_slot_is_closed_once_and_numbers_have_no_gap(memory):
