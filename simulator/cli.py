@@ -92,7 +92,7 @@ def progress(length_ms: int, label: str):
 @click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
 @json_option
 def score(run_dir: Path, as_json: bool):
-    """Print the errors of a run by level, each held against what it is named after."""
+    """Print the errors of every table of a run by level, each held against what it is named after."""
     from simulator import report, score as judge
 
     try:
@@ -103,9 +103,9 @@ def score(run_dir: Path, as_json: bool):
         raise ConfigError(str(run_dir), words) from None
     if state != "done":
         raise ConfigError(str(run_dir), [f"the run is {state}; only a finished one can be judged"])
-    levels = {level: judge.errors(counts, found["extrapolation"]) for level, counts in judge.read(run_dir).items()}
-    fixes = found["fix_error_m"]
-    click.echo(json.dumps({"presence": levels, "fix_error_m": fixes}) if as_json else report.scores(levels, fixes))
+    tables = {name: one.errors(found) for name, one in judge.read(run_dir).items()}
+    told = {**tables, **{name: found[name] for name in ("fix_error_m", "sensing", "caps")}}
+    click.echo(json.dumps(told) if as_json else report.scores(tables, found))
 
 
 scenario = click.Group("scenario", help="Look at scenarios.")

@@ -28,7 +28,8 @@ def begun(stage, out: Path) -> dict[str, Any]:
     return {"state": "running", "scenario": scenario.name, "seed": world.seed, "version": metadata.version("footfall"),
             "handsets": scenario.handsets, "persons": stage.persons, "hours": world.hours,
             "start": clock.local(scenario.start_ms, world.zone).isoformat(), "cells": len(stage.plan),
-            "areas": scenario.areas.elsewhere, "extrapolation": stage.extrapolation, "out": str(out)}
+            "areas": scenario.areas.elsewhere, "extrapolation": stage.extrapolation, "out": str(out),
+            "extrapolation_adults": stage.extrapolation * (1 - scenario.population.minor_share)}
 
 
 def judged(stage, out: Path, begun: dict[str, Any], reports: dict[str, Any]) -> dict[str, Any]:
@@ -40,12 +41,16 @@ def judged(stage, out: Path, begun: dict[str, Any], reports: dict[str, Any]) -> 
     truth.write(out / "truth.db", true, meta, cell_load=cells, tracking_load=pages)
     found = {**begun, "state": "judging", **figures(stage, reports, truth.digest(true))}
     write_json(out, found)  # the run stands, whatever the judge says
-    hours, found["fix_error_m"] = score.read(out)["hour"], score.fix_errors(stage)
-    errors = score.errors(hours, found["extrapolation"])
-    write_json(out, found := {**found, "presence_error": {name: errors[name] for name in JUDGED}, "state": "done"})
+    judged = score.read(out)
+    tables = {name: {"level": one.level, **one.errors(found)[one.level]} for name, one in judged.items()}
+    found["fix_error_m"], seen = score.relived(stage)
+    found |= {"presence_error": {name: tables["presence"][name] for name in JUDGED}, "tables": tables,
+              "sensing": score.sensing(out, stage, seen), "state": "done"}
+    write_json(out, found)
     page, script = ((resources.files("simulator") / f"map.{kind}").read_text("utf-8") for kind in ("html", "js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    data = json.dumps(map_data(scenario, hours, found), allow_nan=False).replace("<", "\\u003c")
+    shown = map_data(scenario, judged["presence"].levels["hour"], found)
+    data = json.dumps(shown, allow_nan=False).replace("<", "\\u003c")
     page = page.replace("{{HASH}}", f"sha256-{digest}").replace("{{SCRIPT}}", script).replace("{{DATA}}", data)
     (out / "map.html").write_text(page, encoding="utf-8")
     return found
@@ -63,10 +68,18 @@ def figures(stage, reports: dict[str, Any], truth_digest: str) -> dict[str, Any]
     return {"events": events, "digest": {"events": events_digest, "tallies": sealer["tallies"], "truth": truth_digest},
             "account": {name: sum(worker["account"][name] for worker in workers) for name in ACCOUNT},
             "releases": {"due": due, "stored": store["stored"], "lost": sealer["lost"]},
+            "caps": caps(np.sum([worker["cut"] for worker in workers], axis=0)),
             "privacy": stage.privacy_spent(), "core_ns_per_event": {**cost_ns, "total": sum(cost_ns.values())},
             "truth_core_s": sum(world["core_s"]["truth"] for world in worlds),
             "wall_s": reports["wall_s"], "events_per_s": events / reports["simulated_s"],
             "peak_rss_mb": {name: max(one["peak_rss_mb"] for one in group) for name, group in groups.items()}}
+
+
+def caps(cut: np.ndarray) -> dict[str, dict[str, Any]]:
+    """Return what share the caps refused, of i8[25, 3, 2] granted and refused: of all, and by hour of the local day."""
+    return {name: {"refused_share": score.share(its[:, 1].sum(), its.sum()),
+                   "by_hour": [score.share(refused, granted + refused) for granted, refused in its.tolist()]}
+            for name, its in zip(("areas", "arrivals", "departures"), cut.swapaxes(0, 1), strict=True)}
 
 
 def write_json(out: Path, run: dict[str, Any]) -> None:
@@ -79,7 +92,7 @@ def map_data(scenario, hours: score.Counts, run: dict[str, Any]) -> dict[str, An
     """Return what the page shows: by hour and area, estimate beside truth, in persons."""
     zone, factor, areas = scenario.world.zone, run["extrapolation"], scenario.areas
     km2 = np.bincount(areas.bins.ravel(), minlength=areas.elsewhere + 1) * plane.BIN_M**2 / 1e6
-    released, everyone, sigma = (a / 3_600 for a in (hours.released, hours.everyone, hours.sigma_s))
+    released, everyone, sigma = (a / 3_600 for a in (hours.released, hours.everyone, hours.sigma))
     shown, paths, box = hours.shown(), *outlines(json.loads(scenario.area_text))
     state = np.where(np.isnan(released), "missing", np.where(shown, "published", "hidden"))
     state[hours.warming[:, None] & shown] = "warming"
@@ -152,13 +165,23 @@ cost      {run['core_ns_per_event']['total']:,.0f} core ns an event, {run['event
 look at   {run['out']}/map.html, or ask: footfall ask {run['out']} presence --level hour"""
 
 
-def scores(levels: dict[str, dict[str, Any]], fixes: dict[str, Any]) -> str:
-    """Return the errors of a run as a table, each with what it is held against."""
-    lines = ["presence, relative error by area and period, over what is published and not warming up",
+def scores(tables: dict[str, dict[str, dict[str, Any]]], run: dict[str, Any]) -> str:
+    """Return the errors of every table by level, what the caps cut, and what was never heard of."""
+    ends = [f"{error}_{rank}" for error in ("noise", "place", "total") for rank in ("median", "p95")]
+    lines = ["Relative error by cell and period, over what is published and not warming up; median and p95 of each.",
              "noise: release - tally before noise; place: tally - truth of the people counted;",
-             "total: published and extrapolated - truth of everyone", f"{'level':15}{'median':>9}{'p95':>9}"]
-    for level, row in levels.items():
-        lines += [*(f"{level:6}{error:9}{percent(row[error + '_median']):>9}{percent(row[error + '_p95']):>9}"
-                    for error in ("noise", "place", "total")),
-                  f"{level:6}{'published':9}{percent(row['published_share']):>9} of person-time"]
-    return "\n".join([*lines, located(fixes)])
+             "total: published and extrapolated - truth of everyone (of adults, where a table tells age or gender)",
+             f"{'table':20}{'level':6}{'noise':>9}{'':9}{'place':>9}{'':9}{'total':>9}{'':9}{'shown':>9}"]
+    for name, levels in tables.items():
+        for level, row in levels.items():
+            errors = [*(row[end] for end in ends), row["published_share"]]
+            words = "".join(f"{percent(one):>9}" for one in errors) if row["periods"] else "  no whole one in this run"
+            lines.append(f"{name:20}{level:6}{words}")
+    caps, gap = run["caps"].items(), run["sensing"]
+    lines.append("refused   by caps: " + ", ".join(f"{percent(one['refused_share'])} of {name}" for name, one in caps))
+    for hour in range(24):
+        shares = [percent(one["by_hour"][hour]) for _, one in caps]
+        lines += [f"  {hour:2}-{hour + 1:<2} h {', '.join(shares)}"] if {*shares} - {"-", "0.0 %"} else []
+    unseen = ", ".join(f"{name} {percent(one['unseen'])}" for name, one in gap["visits"].items())
+    lines.append(f"unseen    {percent(gap['presence'])} of person-time; visits by minutes, without any event: {unseen}")
+    return "\n".join([*lines, located(run["fix_error_m"])])

@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 from collections import namedtuple
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
 from itertools import pairwise
@@ -91,6 +92,16 @@ class Truth:
                 for number in range(4):
                     for kind, of in enumerate((bins, bins[counted])):
                         cells[row, number::4, kind] += (of == number).sum(axis=0)
+
+    def visits(self, person: int) -> Iterator[tuple[int, int]]:
+        """Yield (begin_ms, end_ms), since the start, of every visit and pass-by of a person but elsewhere."""
+        legs, room, _ = self._scratch
+        for day, midnight_ms, length_ms in self._days:
+            raster = self._ground.raster
+            way = room[: visits.walk(self._seed, person, day, length_ms, self._country, raster, legs, room)]
+            visits.find_visits(way)
+            way = way[(way["kind"] != visits.JOINED) & (way["area"] < self._areas - 1)]
+            yield from zip(*((way[end] + midnight_ms).tolist() for end in ("begin_ms", "end_ms")), strict=True)
 
     def tables(self) -> dict[str, Kept]:
         """Return what is kept, by full name."""

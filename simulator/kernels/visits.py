@@ -89,6 +89,12 @@ def find_visits(way):
 
 
 @bare
+def walk(seed, person, date, length_ms, country, raster, legs, way):
+    """Write the way of a person on a local day; return how many parts it has.  legs: LEG[LEGS_MAX], scratch."""
+    return way_of(legs[: day_plan(seed, person, date, length_ms, country, legs)], raster, way)
+
+
+@bare
 def level_of(part):
     """Return 0 of a pass-by, 1 to 5 of a visit, by how long it was."""
     level = 0
@@ -155,7 +161,7 @@ def add_day(seed, persons, counted, klasses, day, country, ground, scratch, tabl
     legs, room, levels = scratch
     for i in range(len(persons)):
         klass, agreed = klasses[i], counted[i]
-        way = room[: way_of(legs[: day_plan(seed, persons[i], date, length_ms, country, legs)], ground.raster, room)]
+        way = room[: walk(seed, persons[i], date, length_ms, country, ground.raster, legs, room)]
         for here in way:
             begins, ends, area = midnight_ms + here.begin_ms, midnight_ms + here.end_ms, int(here.area)
             add_time(tables.presence, begins, ends, area, agreed)

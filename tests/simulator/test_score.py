@@ -1,0 +1,162 @@
+"""The judge: each error is held against what it is named after, and the gap against what was heard."""
+
+import sqlite3
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from collector.centre import questions
+from collector.centre.stores import Registered
+from collector.edge.ledger import PrivacySettings, TableConfig, promise
+from probe.wire import release
+from probe.wire.release import Flag, Kind, Release
+from simulator import report, score, truth
+
+FIRST, HOURS = 1_976_152, 24  # slot of 2026-05-12T00:00+02:00
+AREAS = [["a", "Altstadt"], ["b", "Bahnhof"], ["elsewhere", "elsewhere"]]
+WORDS = [["x", "x"], ["y", "y"]]
+TABLES = {  # span, unit, axes
+    "presence": ("slot", "person-seconds", [["area", AREAS]]),
+    "dwell": ("day", "persons", [["area", AREAS], ["gender", WORDS]]),
+    "flows": ("part", "trips", [["origin", AREAS], ["destination", AREAS]]),
+    "nights": ("hour", "persons", [["area", AREAS]]),  # a stranger's
+    "repeat": ("week", "persons", [["area", AREAS], ["days", WORDS]]),
+}
+RUN = {"extrapolation": 4.0, "extrapolation_adults": 3.0}
+
+
+def tallies(spans, cells, seed):
+    """Large, so that they are shown, and none like another."""
+    return 5_000_000 + (np.arange(spans * cells).reshape(spans, cells) * 977 + seed) % 90_001
+
+
+class AStore:
+    """What a store is asked by the judge."""
+
+    def __init__(self, lost=()):
+        self._tables, self._frames, self.tallies = [], {}, {}
+        for number, (name, (span, unit, axes)) in enumerate(TABLES.items(), 1):
+            cells = int(np.prod([len(rows) for _, rows in axes]))
+            its = Registered(1, number, name, span, unit, 900, FIRST, FIRST + 4 * HOURS, 60, "Europe/Berlin", bytes(8),
+                             axes, [])
+            units = 64_000 if unit == "person-seconds" else 1
+            table = TableConfig(number, name, bytes(8), "area", cells, span, unit, units, units**2)
+            said = promise(PrivacySettings(shares={name: 0.5}), table)
+            tally = self.tallies[name] = tallies(len(its.spans), cells, number)
+            self._tables.append(its)
+            self._frames[number] = [
+                release.encode(Release(1, bytes(16), 0, number, slot, bytes(8), Kind.RELEASE, Flag.SEEDED, said,
+                                       tally[row] + 100, ""))
+                for row, slot in enumerate(its.spans) if (number, row) not in lost]  # fmt: skip
+
+    def registered(self):
+        return self._tables
+
+    def frames(self, table):
+        return iter(self._frames[table])
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run whose noise is +100 everywhere, whose tallies are 0.9 of the counted, who are a fifth of everyone."""
+
+    def made(lost=()):
+        store = AStore(lost)
+        kept = {}
+        with closing(sqlite3.connect(tmp_path / "judge.db")) as db, db:
+            for one in store.registered():
+                unit, scale = (64_000, 1_000) if one.averaged else (1, 1)
+                db.execute(f'CREATE TABLE "{one.name}" (slot, cell, tally)')
+                tally = store.tallies[one.name]
+                rows = [(slot, cell, int(value) * unit) for slot, line in zip(one.spans, tally, strict=True)
+                        for cell, value in enumerate(line)]  # fmt: skip
+                db.executemany(f'INSERT INTO "{one.name}" VALUES (?, ?, ?)', rows)
+                counted = np.rint(tally / 0.9).astype("i8") * scale
+                kept[one.name] = truth.Kept(np.array([*one.spans], "i8"), np.stack([counted * 5, counted], axis=2))
+        del kept["nights"]
+        truth.write(tmp_path / "truth.db", kept, {})
+        monkeypatch.setattr(questions, "opened", lambda path: (store, path))
+        return tmp_path, store.tallies
+
+    return made
+
+
+def test_each_error_is_held_against_what_it_is_named_after(run):
+    """Elsewhere is left out; sums over a day are of all its spans; adults are held against adults."""
+    folder, tally = run()
+    found = score.read(folder)
+    assert list(found) == list(TABLES)
+    for name, spans, kept in (("presence", 96, [0, 1]), ("dwell", 1, [0, 1, 2, 3]), ("flows", 6, [0, 1, 3, 4])):
+        errors = found[name].errors(RUN)["day"]
+        total = tally[name][:, kept].sum(axis=0)
+        np.testing.assert_allclose(errors["noise_median"], np.median(100 * spans / total))
+        np.testing.assert_allclose(errors["place_p95"], 0.1, rtol=1e-4)
+        factor = 3.0 if name == "dwell" else 4.0
+        slow = np.abs((total + 100 * spans) * factor - total / 0.9 * 5) / (total / 0.9 * 5)
+        np.testing.assert_allclose(errors["total_median"], np.median(slow), rtol=1e-4)
+        assert (errors["periods"], errors["published"], errors["published_share"]) == (1, len(kept), 1.0)
+
+
+def test_levels_begin_with_what_a_table_is_counted_over(run):
+    found = score.read(run()[0])
+    assert {name: list(one.levels) for name, one in found.items()} == {
+        "presence": ["slot", "hour", "part", "day", "week"],
+        "dwell": ["day", "week"],
+        "flows": ["part", "day", "week"],
+        "nights": ["hour", "part", "day", "week"],
+        "repeat": ["week"],
+    }
+    assert [one.level for one in found.values()] == ["hour", "day", "part", "hour", "week"]
+    assert found["repeat"].errors(RUN)["week"]["periods"] == 0  # no whole one in a day, and that is no error
+
+
+def test_what_the_truth_does_not_know_has_no_place_error(run):
+    errors = score.read(run()[0])["nights"].errors(RUN)["hour"]
+    assert errors["noise_median"] > 0 and errors["place_median"] is None and errors["total_median"] is None
+
+
+def test_what_is_not_stored_is_not_judged_and_counts_as_not_published(run):
+    folder, tally = run(lost={(1, 7), (2, 0)})
+    found = score.read(folder)
+    hours, dwell = found["presence"].errors(RUN)["hour"], found["dwell"].errors(RUN)["day"]
+    due = tally["presence"][:, :2].astype(float)
+    gone = due[4:8].sum() / 0.9  # by the truth: nobody knows what the tally would have been
+    shown = due[:4].sum() + due[8:].sum()
+    assert hours["published"] == 23 * 2
+    np.testing.assert_allclose(hours["published_share"], shown / (shown + gone), rtol=1e-6)
+    assert dwell["published"] == 0 and dwell["noise_median"] is None and dwell["published_share"] == 0
+
+
+def test_below_the_threshold_is_not_judged():
+    """Counts: 20 and what noise may add; person-seconds: that many all the time."""
+    span = np.array([[0, 3_600_000]])
+    values = np.array([[20.0 + 3.09 * 5, 20.0 + 3.09 * 5 - 0.01]])
+    heads = score.Counts(span, np.zeros(1, bool), np.array([5.0]), values, values, values, values, False)
+    time = heads._replace(released=values * 3_600, sigma=np.array([5.0 * 3_600]), averaged=True)
+    assert heads.shown().tolist() == time.shown().tolist() == [[True, False]]
+
+
+def test_caps_are_told_by_hour():
+    cut = np.zeros((25, 3, 2), "i8")
+    cut[8, 1], cut[9, 1], cut[9, 2] = (30, 10), (60, 0), (7, 0)
+    found = report.caps(cut)
+    assert found["arrivals"]["refused_share"] == 0.1 and found["arrivals"]["by_hour"][8:11] == [0.25, 0.0, None]
+    assert found["departures"]["refused_share"] == 0.0 and found["areas"]["refused_share"] is None
+
+
+def test_the_score_in_words_names_every_table_cap_and_gap(run):
+    found = score.read(run()[0])
+    visits = {name: {"visits": 10, "unseen": 0.25} for name in score.STAYS}
+    fixes = {"median": 100.0, "by_content": {"cell": {"events": 0}}}
+    cut = np.zeros((25, 3, 2), "i8")
+    cut[8] = 9, 1
+    said = report.scores({name: one.errors(RUN) for name, one in found.items()},
+                         {**RUN, "caps": report.caps(cut), "fix_error_m": fixes,
+                          "sensing": {"presence": 0.125, "visits": visits}})  # fmt: skip
+    for words in ("presence            hour ", "repeat              week    no whole one", "12.5 % of person-time",
+                  "10.0 % of arrivals", "8-9  h 10.0 %, 10.0 %, 10.0 %", "60+ 25.0 %"):  # fmt: skip
+        assert words in said, said
