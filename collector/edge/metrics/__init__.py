@@ -79,7 +79,7 @@ class Metric(Settings):
 
     name, table : public name and number, 1 to 255
     source      : what it is made of: time, steps, trips, visits or weeks (collector.edge.records)
-    span        : slot, hour, part, day, week (probe.base.clock.spans); `per` is "week" for a week, else "day"
+    span        : slot, hour, part, day, week (probe.base.clock.spans)
     value_unit  : "person-seconds" of time, else what is counted: "persons", "trips"
     by          : axes, of AXES; a plugin with axes of its own replaces the methods axes and cells
     """
@@ -89,8 +89,12 @@ class Metric(Settings):
     source: ClassVar[str]
     span: ClassVar[str]
     value_unit: ClassVar[str] = "persons"
-    per: ClassVar[str] = "day"
     by: ClassVar[tuple[str, ...]] = ("area",)
+
+    @property
+    def per(self) -> str:
+        """Return of which time of a subscriber the bound holds: a day, or a week."""
+        return "week" if self.span == "week" else "day"
 
     @property
     def tally_units(self) -> int:
@@ -98,7 +102,7 @@ class Metric(Settings):
         return TALLY_UNITS.get(self.value_unit, 1)
 
     def bound_squared(self, slot_s: int) -> int:
-        """Return L2^2 of the most that one person adds in one local day (week), in units of the tally."""
+        """Return L2^2 of the most that one person adds in one local day (or week: per), in units of the tally."""
         raise NotImplementedError
 
     def axes(self, places: Places) -> dict[str, Rows]:

@@ -38,7 +38,7 @@ class Origin(Metric):
 class Repeat(Metric):
     """Persons by on how many days of a week they visited: at most 16 areas, in each once.  Off unless asked for."""
 
-    name, table, source, span, per, by = "repeat", 9, "weeks", "week", "week", ("area", "days")
+    name, table, source, span, by = "repeat", 9, "weeks", "week", ("area", "days")
 
     def bound_squared(self, slot_s: int) -> int:
         return WEEK_MAX

@@ -5,7 +5,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from collector.edge.metrics import Places
+from collector.edge.metrics import Places, check
 from collector.edge.metrics.moves import Flows, Moves, ZoneFlows
 from collector.edge.metrics.presence import Presence, Profile
 from collector.edge.metrics.visitors import Dwell, Origin, Repeat, Visitors
@@ -199,3 +199,89 @@ def test_a_run_without_a_whole_span_gives_up_nothing():
     one = table(Dwell(), start=(2026, 10, 24, 7), end=(2026, 10, 24, 9))
     one.add(records({"time_ms": at(2026, 10, 24)}))
     assert one.span_slots == [] and one.close(at(2026, 10, 24, 9) // SLOT_MS) == []
+
+
+@pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
+def test_every_table_keeps_the_contract(metric):
+    assert check.broken(metric) == []
+
+
+@pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
+def test_no_smaller_bound_would_be_true(metric):
+    """What one person can add, on the paper, is just what is declared."""
+    found = check.possible(metric.source)
+    assert check.most_squared(metric, found, metric.cells(found, check.PLACES)) == metric.bound_squared(900)
+
+
+class Anywhere(Dwell):
+    """Says what Dwell says, but all areas of a person meet in one cell."""
+
+    by = ("stay", "gender")
+
+
+class Anytime(Moves):
+    """All arrivals of four hours in an area meet in one cell."""
+
+    span = "part"
+
+
+class AllDay(Presence):
+    span = "day"
+
+
+class EveryTrip(Flows):
+    """Counts a pair again and again."""
+
+    def counts(self, records):
+        return np.ones(len(records), "?")
+
+
+class Grows(Dwell):
+    """Its cells depend on what came before."""
+
+    def cells(self, records, places):
+        return np.roll(super().cells(records, places), 1)
+
+
+class Outside(Dwell):
+    def cells(self, records, places):
+        return super().cells(records, places) + 1
+
+
+class Narrow(Dwell):
+    def cells(self, records, places):
+        return super().cells(records, places).astype("i4")
+
+
+class Half(Visitors):
+    def bound_squared(self, slot_s):
+        return 6
+
+
+class Floats(Visitors):
+    def bound_squared(self, slot_s):
+        return 12.5
+
+
+class Weekly(Dwell):
+    span = "week"
+
+
+class Fails(Dwell):
+    def axes(self, places):
+        raise KeyError("gender")
+
+
+class Numberless(Dwell):
+    table = 256
+
+
+LIARS = {Anywhere: "can add L2^2 = 144", Anytime: "can add L2^2 = 128", AllDay: "can add L2^2", EveryTrip: "= 64",
+         Grows: "depends on other records", Outside: "outside -1 to 254", Narrow: "cells are i8", Half: "= 12",
+         Floats: "needs a whole number", Weekly: "go together", Fails: "KeyError", Numberless: "1 to 255"}
+
+
+@pytest.mark.parametrize("liar", LIARS, ids=lambda liar: liar.__name__)
+def test_a_table_that_lies_is_told_so(liar):
+    (words,) = check.broken(liar())
+    assert LIARS[liar] in words
