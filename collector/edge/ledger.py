@@ -58,21 +58,20 @@ class TableConfig(NamedTuple("TableConfig", [
 
 def budget(privacy: PrivacySettings, tables: list[TableConfig]) -> list[Statement]:
     """Return what every table in use promises, or raise ConfigError: they would cost more than there is."""
-    shares = {one.name: privacy.share(one.name) for one in tables}
-    known, problems = {*SHARES, *shares}, list[str]()
-    for name in privacy.shares:
-        if name not in known:
-            problems.append(f'shares: no table "{name}" is counted{did_you_mean(name, known)}')
-    for one in tables:
-        if shares[one.name] is None:
-            problems.append(f'shares: table "{one.name}" has none; give it one')
-    for word in ("day", "week"):
-        paid = {one.name: shares[one.name] or 0 for one in tables if (one.span == "week") == (word == "week")}
+    shares, numbers = {one.name: privacy.share(one.name) for one in tables}, {one.number: one.name for one in tables}
+    known = {*SHARES, *shares}
+    problems = [f'shares: no table "{name}" is counted{did_you_mean(name, known)}' for name in privacy.shares
+                if name not in known]
+    problems += [f'shares: table "{name}" has none; give it one' for name, share in shares.items() if share is None]
+    problems += [f'tables "{one.name}" and "{numbers[one.number]}" have one number, {one.number}; use one of them'
+                 for one in tables if one.name != numbers[one.number]]
+    for unit in ("subscriber-day", "subscriber-week"):
+        paid = {one.name: shares[one.name] or 0 for one in tables if unit_of(one.span) == unit}
         if (total := sum(paid.values())) > 1:
             left = [f"{max(0.0, float(1 - total + paid[name])):g} is left for {name}" for name in privacy.shares
                     if name in paid]
             terms = " + ".join(f"{name} {float(share):g}" for name, share in paid.items())
-            problems.append(f"shares of a {word}: {terms} = {float(total):g}, more than 1; {', '.join(left)}")
+            problems.append(f"shares of a {unit}: {terms} = {float(total):g}, more than 1; {', '.join(left)}")
     if problems:
         raise ConfigError("[privacy]", problems)
     return [promise(privacy, one) for one in tables]
@@ -80,8 +79,8 @@ def budget(privacy: PrivacySettings, tables: list[TableConfig]) -> list[Statemen
 
 def promise(privacy: PrivacySettings, table: TableConfig) -> Statement:
     """Return the statement of one table: the least noise that keeps it within its share."""
-    unit, bound_squared, share = unit_of(table.span), table.bound_squared, privacy.share(table.name) or Fraction(0)
-    most = share * (privacy.rho_week if table.span == "week" else privacy.rho_day)
+    unit, bound_squared = unit_of(table.span), table.bound_squared
+    most = (privacy.share(table.name) or 0) * (privacy.rho_week if table.span == "week" else privacy.rho_day)
     p, d = sigma_for(bound_squared, table.tally_units, most)
     rho = Fraction(bound_squared * d**2, 2 * p**2).as_integer_ratio()
     if p + d >= LIMIT or max(bound_squared, *rho) >= 1 << 64:

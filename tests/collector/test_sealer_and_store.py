@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from datetime import date, datetime
 from itertools import pairwise
 from multiprocessing import Pipe
 
@@ -10,7 +11,7 @@ import pytest
 import zmq
 
 from collector.centre.receiver import StoreConfig, store_main
-from collector.edge import privacy, seal
+from collector.edge import privacy, seal, sealer, spool
 from collector.edge.sealer import SealerConfig, sealer_main
 from probe.base import clock, process
 from probe.base.config import ConfigError
@@ -18,7 +19,7 @@ from probe.base.main import RunError
 from probe.base.process import loopback
 from probe.wire import release
 from probe.wire.release import Flag
-from tests.builders_seal import DAILY, FIRST, PRESENCE, TABLES, registered
+from tests.builders_seal import DAILY, FIRST, INC, PRESENCE, TABLES, registered
 
 SLOT_MS = 900_000
 HOURS = 2
@@ -153,6 +154,22 @@ def test_every_table_of_a_day_arrives_by_its_own_spans(tmp_path):
         names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         rows = db.execute("SELECT slot, cell, tally FROM zone_flows WHERE cell < 2").fetchall()
     assert names == set(due) and rows == [(slot, 1, 3) for slot in range(FIRST, FIRST + 96, 4)]
+
+
+def test_a_week_is_paid_for_on_its_first_day_and_begins_with_the_run(tmp_path):
+    """Of eleven days one week is whole: it begins on a Tuesday, and holds the Sunday that has 25 hours."""
+    begin_ms, end_ms = (clock.epoch_ms(datetime(2026, *day), "Europe/Berlin") for day in ((10, 20), (10, 31)))
+    slot, config = begin_ms // SLOT_MS, sealer_config(tmp_path, "", tables=TABLES[-1:], start_ms=begin_ms,
+                                                      until_ms=end_ms, workers=1, judge_path=None)  # fmt: skip
+    with spool.opened(config.spool_path, INC) as kept:
+        work = sealer.Work(config, kept)
+        for begins in (slot, slot + 1, slot + 7 * 96 + 4):
+            assert not work.closed or begins > slot
+            work.take([seal.encode(0, 9, begins, np.ones(12, "i8"), end_ms)])
+        assert work.closed and work.delivery.tally == {"sealed": 1, "invalid": 2}
+        (charge,), stated = kept.charges(), release.decode(kept.frame(0)).statement
+    assert date.fromordinal(charge.day) == date(2026, 10, 20) and charge.rho == stated.rho
+    assert (stated.unit, stated.slot_s, stated.warming) == ("subscriber-week", 604_800, False)
 
 
 def test_a_seeded_run_gives_the_same_bytes_in_any_order_of_arrival(tmp_path):

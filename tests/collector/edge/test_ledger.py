@@ -92,13 +92,15 @@ def test_given_shares_are_laid_over_the_usual_ones():
 OVERSPENT = {
     "a table that takes more than is left": (
         {"presence": 0.5}, DAILY,
-        r"shares of a day: presence 0\.5 \+ profile 0\.1 \+ .* = 1\.15, more than 1; 0\.35 is left for presence"),
+        r"of a subscriber-day: presence 0\.5 \+ profile 0\.1 \+ .* = 1\.15, more than 1; 0\.35 is left for presence"),
     "nothing left": ({"flows@shops": 0.05}, [*DAILY, TABLES[6]._replace(name="flows@shops")],
                      "= 1.05, more than 1; 0 is left for flows@shops"),
     "a second week": ({"repeat@shops": 0.1}, [*TABLES, TABLES[8]._replace(name="repeat@shops")],
-                      r"shares of a week: repeat 1 \+ repeat@shops 0\.1 = 1\.1"),
+                      r"shares of a subscriber-week: repeat 1 \+ repeat@shops 0\.1 = 1\.1"),
     "a second area set without a share": ({}, [TABLES[3]._replace(name="visitors@shops")],
                                           'table "visitors@shops" has none; give it one'),
+    "two tables of one number": ({"nights": 0.1}, [TABLES[3]._replace(name="nights"), TABLES[3]],
+                                 'tables "nights" and "visitors" have one number, 4'),
     "a misspelt table": ({"visitor": 0.1}, DAILY, r'no table "visitor" is counted \(did you mean "visitors"\?\)'),
 }  # fmt: skip
 
