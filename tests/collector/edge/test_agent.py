@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
 def config(folder, **changes):
     known = {
         "plan_path": str(folder / "plan.csv"),
-        "areas_path": str(folder / "areas.geojson"),
+        "area_paths": {"": str(folder / "areas.geojson")},
         "subscribers_path": str(folder / "subscribers"),
         "sealer_endpoint": "tcp://127.0.0.1:1",
         "purpose": "market_research",
@@ -64,7 +64,7 @@ def config(folder, **changes):
         "workers": 1,
         "probe": {},
         "slots": {},
-        "collector": {"locator": "serving_cell"},
+        "collector": {"locator": "serving_cell", "tables": ["presence"]},
     }
     return agent.WorkerConfig(**{**known, **changes})
 
@@ -107,7 +107,7 @@ def test_a_worker_counts_what_it_is_sent_and_reports(folder, monkeypatch):
         world.send_multipart([b"two", b"frames"])
         world.send(frame(folder, START_MS, shard=3))
         world.send(frame(folder, UNTIL_MS, (950_000, 0, 1)))
-        world.send(frame(folder, UNTIL_MS + LATENESS_MS + 1_000, (0, 0, 0)))
+        world.send(frame(folder, UNTIL_MS + SLOT_MS + LATENESS_MS + 1_000, (0, 0, 0)))
         parts = [partial(sealer.recv()) for _ in range(4)]
         heard = dict(until_done(ours))
     finally:
@@ -161,6 +161,8 @@ def test_two_workers_add_up_to_one(folder):
         ({"plan_path": "/nowhere"}, "the plan does not exist"),
         ({"slots": {"slot_s": 7}}, "use 300, 900, 1800 or 3600"),
         ({"collector": {"locator": "serving_sell"}}, 'did you mean "serving_cell"'),
+        ({"collector": {"tables": ["presense"]}}, 'did you mean "presence"'),
+        ({"collector": {"tables": ["dwell@shops"]}}, 'no table "dwell@shops"'),
         ({"probe": {"grade": "tracing"}}, "grade"),
         ({"zone": "Mars"}, "Mars"),
     ],

@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 
 from collector.edge.collect import Collector
 from collector.edge.locators.fixes import NO_AREA
+from collector.edge.crowd import Crowd
+from collector.edge.metrics import Places
 from collector.edge.metrics.presence import Presence
+from collector.edge.scheme import Scheme
 from collector.edge.slots import Slots, SlotSettings
+from collector.edge.tables import Table
 from probe.base.clock import epoch_ms, midnights_ms
 from probe.wire.observations import OBSERVATION
 from tests import oracles_count as oracle
@@ -33,7 +37,15 @@ def located(observations, fixes):
 
 def collector(start_ms=START_MS, **slots):
     grid = Slots(SlotSettings(zone=ZONE, **slots), start_ms)
-    return Collector(grid, located, Presence().build(AREAS, grid))
+    return counting(grid, located)
+
+
+def counting(grid, locate):
+    """A collector of presence alone, over areas that are their own pieces and zones."""
+    places = Places([(str(area), str(area)) for area in range(AREAS)], [], [], np.arange(AREAS), True)
+    table = Table(Presence(), places, "presence", 1, grid, START_MS + 10**9)
+    rows, zones = [np.arange(AREAS, dtype="u2")], [np.arange(AREAS, dtype="u1")]
+    return Collector(grid, locate, Crowd(grid, rows, zones), Scheme(None, rows, zones, [], [[table]], 900))
 
 
 def observation(row):
@@ -57,11 +69,11 @@ def test_a_fix_that_holds_more_than_one_person_is_invalid():
         fixes["weight"][:1], fixes["area"][1:2, 0], fixes["weight"][2:3] = 255, AREAS, [32, 0, 32, 0, 0, 0]
 
     grid = Slots(SlotSettings(zone=ZONE), START_MS)
-    one = Collector(grid, wrong, Presence().build(AREAS, grid))
+    one = counting(grid, wrong)
     found = np.zeros(4, OBSERVATION)
     found["time_ms"], found["pseudonym"] = START_MS + np.arange(4), 1 + np.arange(4)
     found["kind"], found["ta"] = 5, 2
-    (_, tally), *_ = one.push(found, START_MS + 3 * SLOT_MS)
+    (_, _, tally), *_ = one.push(found, START_MS + 3 * SLOT_MS)
     assert (one.counts["invalid"], one.counts["binned"]) == (3, 1)
     assert tally.sum() <= 64 * SLOT_MS
 
@@ -108,7 +120,7 @@ def collected(parts, into=None):
     tallies = {}
     for found, watermark_ms in parts:
         frame = np.array([observation(row) for row in found], OBSERVATION)
-        tallies.update(into.push(frame, watermark_ms))
+        tallies.update((slot, tally) for _, slot, tally in into.push(frame, watermark_ms))
     into.drain()
     return tallies, into.counts
 
@@ -127,7 +139,7 @@ def test_tallies_equal_a_slow_recount(found, cuts):
     days_ms = midnights_ms(START_MS, end_ms, ZONE)
     wanted = oracle.presence(placed, days_ms, 3_600_000, SLOT_MS, tallies, AREAS)
     assert all(np.array_equal(tallies[slot], wanted[slot]) for slot in tallies)
-    assert list(tallies) == list(range(START_MS // SLOT_MS, end_ms // SLOT_MS))
+    assert list(tallies) == list(range(-(-START_MS // SLOT_MS), end_ms // SLOT_MS)), "only whole slots"
     assert sum(account.values()) == len(found) and account["late"] == len(found) - len(kept)
     assert account["binned"] == len(placed) and account["invalid"] == len(kept) - len(placed)
     assert account["waiting"] == 0
