@@ -64,25 +64,36 @@ def presence(rows, midnights_ms, expiry_ms, slot_ms, slots, area_count):
     A stay lasts until the next row of the same person and day, the expiry or midnight.
     """
     tally = {slot: np.zeros(area_count, np.int64) for slot in slots}
-    for (first_ms, last_ms), person in (
-        (day, person)
-        for day in itertools.pairwise(midnights_ms)
-        for person in sorted({row["person"] for row in rows})
-    ):
-        mine = [row for row in rows if row["person"] == person and first_ms <= row["time_ms"] < last_ms]
-        mine.sort(key=lambda row: (row["time_ms"], row["kind"], row["cell"]))
-        held = silent_ms = None
-        for row, following in zip(mine, [*mine, None][1:], strict=True):
-            here = held is not None and row["time_ms"] < silent_ms
-            if row["kind"] == DETACH:
-                held = None
-            elif not (here and row["content"] == CELL_ONLY and row["cell"] == held["cell"]):
-                held = row
-            silent_ms = row["time_ms"] + expiry_ms
-            end_ms = min(silent_ms, last_ms, following["time_ms"] if following else last_ms)
-            if held is not None:
-                add_stay(tally, row["time_ms"], end_ms, held["units"], slot_ms)
+    for mine, _, last_ms in person_days(rows, midnights_ms):
+        for begin_ms, end_ms, held, _ in holds(mine, last_ms, expiry_ms):
+            add_stay(tally, begin_ms, end_ms, held["units"], slot_ms)
     return tally
+
+
+def person_days(rows, midnights_ms):
+    """(rows of one person on one local day in order, its begin, its end), for each."""
+    for first_ms, last_ms in itertools.pairwise(midnights_ms):
+        today = [row for row in rows if first_ms <= row["time_ms"] < last_ms]
+        for person in sorted({row["person"] for row in today}):
+            mine = [row for row in today if row["person"] == person]
+            yield sorted(mine, key=lambda row: (row["time_ms"], row["kind"], row["cell"])), first_ms, last_ms
+
+
+def holds(mine, last_ms, expiry_ms):
+    """[(begin, end, the row that says where, whether the person is seen elsewhere at the end)] of one person-day."""
+    found, held, silent_ms = [], None, None
+    for row, following in zip(mine, [*mine, None][1:], strict=True):
+        here = held is not None and row["time_ms"] < silent_ms
+        if row["kind"] == DETACH:
+            held = None
+        elif not (here and row["content"] == CELL_ONLY and row["cell"] == held["cell"]):
+            held = row
+        silent_ms = row["time_ms"] + expiry_ms
+        end_ms = min(silent_ms, last_ms, following["time_ms"] if following else last_ms)
+        if held is not None:
+            seen = following is not None and following["kind"] != DETACH and following["time_ms"] < silent_ms
+            found.append((row["time_ms"], end_ms, held, seen))
+    return found
 
 
 def add_stay(tally, from_ms, until_ms, units, slot_ms):
@@ -92,3 +103,94 @@ def add_stay(tally, from_ms, until_ms, units, slot_ms):
         if overlap_ms > 0:
             for area, weight in units.items():
                 areas[area] += weight * overlap_ms
+
+
+ENTRIES_MAX, EACH_MAX, WEEK_AREAS_MAX, MIN_STAY_MS = 12, 8, 16, 120_000
+LEVELS_MS = (120_000, 300_000, 900_000, 3_600_000, 14_400_000)
+
+
+def main_area(units, area_of):
+    """The area with most units, of equals the first."""
+    by_area = {}
+    for piece, weight in units.items():
+        by_area[area_of[piece]] = by_area.get(area_of[piece], 0) + weight
+    return min(by_area, key=lambda area: (-by_area[area], area))
+
+
+def stays(mine, last_ms, expiry_ms, area_of):
+    """[[begin, end, area, left for another area]] of one person-day: seen in one area all along, or until gone."""
+    found, joined = [], False
+    for begin_ms, end_ms, held, seen in holds(mine, last_ms, expiry_ms):
+        area = main_area(held["units"], area_of)
+        if joined and found[-1][2] == area:
+            found[-1][1] = end_ms
+        else:
+            if joined:
+                found[-1][3] = True
+            found.append([begin_ms, end_ms, area, False])
+        joined = seen
+    return found
+
+
+def without_bounces(found):
+    """(stays, begins) with hindsight: a visit goes on where its area is seen again in time; begins of the others."""
+    whole, begins, visit = [], [], None
+    for begin_ms, end_ms, area, moved in found:
+        if visit is not None and visit[2] == area and begin_ms - visit[1] < MIN_STAY_MS:
+            visit[1], visit[3] = end_ms, moved
+            continue
+        whole.append([begin_ms, end_ms, area, moved])
+        begins.append((begin_ms, area))
+        if end_ms - begin_ms >= MIN_STAY_MS:
+            visit = whole[-1]
+    return whole, begins
+
+
+def day_of_person(found, slot_ms, hour_of, part_of, zone_of):
+    """What the tables may know of one person on one day with hindsight: nothing here is ever taken back.
+
+    Returns steps [(time, area, what)], trips [(time, area, origin, bits)], visits [(area, level, rank)] and
+    cut {(hour, of areas 0, arrivals 1, departures 2, granted 0 or refused 1): count}.
+    """
+    whole, begins = without_bounces(found)
+    areas, steps, trips, cut = [], [], [], {}
+
+    def told(time_ms, what, granted):
+        key = (hour_of(time_ms), what, 0 if granted else 1)
+        cut[key] = cut.get(key, 0) + 1
+
+    for time_ms, area in begins:
+        if area not in areas:
+            if len(areas) < ENTRIES_MAX:
+                areas.append(area)
+            told(time_ms, 0, area in areas)
+    visits = [stay for stay in whole if stay[1] - stay[0] >= MIN_STAY_MS]
+    arrived, departed = [], []
+    for before, (begin_ms, _, area, _) in zip([None, *visits], visits, strict=False):
+        if before is not None and (before[3] or before[2] != area):
+            slots = [time_ms // slot_ms for time_ms in arrived]
+            granted = area in areas and len(arrived) < EACH_MAX and begin_ms // slot_ms not in slots
+            told(begin_ms, 1, granted)
+            if granted:
+                arrived.append(begin_ms)
+                steps.append((begin_ms, area, 0))
+                if before[2] in areas:
+                    pair = (before[2], area)
+                    twice = any((o, d) == pair and part_of(t) == part_of(begin_ms) for t, d, o, _ in trips)
+                    zones = tuple(zone_of[a] for a in pair)
+                    again = any((zone_of[o], zone_of[d]) == zones and hour_of(t) == hour_of(begin_ms)
+                                for t, d, o, _ in trips)
+                    trips.append((begin_ms, area, before[2], (not twice) + 2 * (not again)))
+    for _, end_ms, area, moved in visits:
+        if moved:
+            slots = [time_ms // slot_ms for time_ms in departed]
+            granted = area in areas and len(departed) < EACH_MAX and end_ms // slot_ms not in slots
+            told(end_ms, 2, granted)
+            if granted:
+                departed.append(end_ms)
+                steps.append((end_ms, area, 1))
+    levels = [max(sum(stay[1] - stay[0] >= least_ms for least_ms in LEVELS_MS) for stay in whole if stay[2] == area)
+              for area in areas]
+    ranked = [(area, level, sum(earlier > 0 for earlier in levels[:k]))
+              for k, (area, level) in enumerate(zip(areas, levels, strict=True))]
+    return steps, trips, ranked, cut

@@ -154,9 +154,10 @@ class Crowd:
         """Call a kernel on the crowd that may write `room` records of each source and set, and keep those."""
         clock = (self._day_ms, self._slot * self._slots.length_ms - self._day_ms, self._slots.length_ms,
                  self._slots.expiry_ms)
-        records, counts = np.empty((*self._areas.shape[:1], 2, room), RECORD), np.zeros((len(self._areas), 2), "i8")
-        found = kernel(*given, kernels.People(*self._persons.arrays, self._wheel, self._sums, self._occupancy, self._areas),
-                       Diary(clock, self._hours, self._parts, self._zones, records, counts, self.cut))
+        records, counts = np.empty((len(self._areas), 2, room), RECORD), np.zeros((len(self._areas), 2), "i8")
+        people = kernels.People(*self._persons.arrays, self._wheel, self._sums, self._occupancy, self._areas)
+        diary = Diary(clock, self._hours, self._parts, self._zones, records, counts, self.cut)
+        found = kernel(*given, people, diary)
         for kept, written, count in zip(self._granted, records, counts, strict=True):
             for k in (0, 1):
                 kept[k].append(written[k, : count[k]].copy())
