@@ -159,7 +159,7 @@ def test_two_workers_add_up_to_one(folder):
     [
         ({"subscribers_path": "/nowhere"}, "the subscribers file cannot be read"),
         ({"plan_path": "/nowhere"}, "the plan does not exist"),
-        ({"slots": {"slot_s": 7}}, "use 300, 900, 1800 or 3600"),
+        ({"slots": {"slot_s": 7}}, "use 900, 1800 or 3600"),
         ({"collector": {"locator": "serving_sell"}}, 'did you mean "serving_cell"'),
         ({"collector": {"tables": ["presense"]}}, 'did you mean "presence"'),
         ({"collector": {"tables": ["dwell@shops"]}}, 'no table "dwell@shops"'),

@@ -26,7 +26,13 @@ def test_every_problem_is_named_with_its_remedy():
         "expiry_s = 600",
         'unknown key "slots" (did you mean "slot_s"?)',
     ]
-    assert "use 300, 900" in str(caught.value) and "use 3600" in str(caught.value)
+    assert "use 900, 1800" in str(caught.value) and "use 3600" in str(caught.value)
+
+
+def test_slots_so_short_that_a_day_has_more_than_255_are_refused():
+    """A person's row keeps the slot of an arrival in a byte; with 300 s two slots of a day would be one."""
+    with pytest.raises(ConfigError, match="too short; use 900"):
+        parse(SlotSettings, "[slots]", {"slot_s": 300})
 
 
 @pytest.mark.parametrize(("day", "count"), [((2026, 3, 29), 92), ((2026, 5, 12), 96), ((2026, 10, 25), 100)])
