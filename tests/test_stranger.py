@@ -1,4 +1,4 @@
-"""A layout from another distribution is installed, found by its entry point, checked and run."""
+"""A layout and a table from another distribution are installed, found by their entry points, checked and run."""
 
 import json
 import os
@@ -6,16 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import footfall
 
 STRANGER = Path(__file__).parent / "stranger"
 
 
-def test_a_strangers_layout_is_installed_and_run(tmp_path):
-    target = tmp_path / "site"
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """The environment of a process that has the stranger's distribution beside ours."""
+    target = tmp_path_factory.mktemp("site")
     install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([sys.executable, *install, "--target", str(target), str(STRANGER)], check=True)
-    environment = {**os.environ, "PYTHONPATH": str(target)}
+    return {**os.environ, "PYTHONPATH": str(target)}
+
+
+def test_a_strangers_layout_is_installed_and_run(tmp_path, environment):
     words = ("--set", "layout.kind=crossroads", "--set", "layout.spacing_m=500")
     said = footfall("run", "village", "--hours", 1, "--out", tmp_path / "run", "--json", *words, env=environment)
     assert said.returncode == 0, said.stderr
@@ -32,3 +39,20 @@ def test_a_strangers_layout_passes_the_contract(monkeypatch):
     from crossroads import Crossroads
 
     assert check.broken(Crossroads()) == []
+
+
+def checked(name, environment):
+    """What the contract says of a table that a process finds by its entry point."""
+    code = ("from probe.base import plugins; from collector.edge.metrics import check; "
+            f"print(check.broken(plugins.load('footfall.metrics', {name!r})()))")
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300)
+    assert said.returncode == 0, said.stderr
+    return said.stdout.strip()
+
+
+def test_a_strangers_table_is_installed_and_passes_the_contract(environment):
+    assert checked("long_stays", environment) == "[]"
+
+
+def test_a_strangers_table_that_lies_about_its_bound_fails_the_contract(environment):
+    assert "one person can add L2^2 = 144; bound_squared says 12" in checked("long_stays_anywhere", environment)

@@ -11,9 +11,9 @@ import numpy as np
 
 from probe.base.config import Settings
 from probe.wire.areas import ELSEWHERE
+from probe.wire.cells import HOME_ABROAD
 from probe.wire.observations import NO_HOME
 
-HOME_ABROAD = 0xFF00  # a home from here on is the country of a guest
 TALLY_UNITS = {"person-seconds": 64_000}  # in one value, else 1: person-ms, and a fix has 64 parts
 # What the people stage grants one person at most: areas a local day, arrivals (and as many departures) a day, and
 # of a week areas.  Origins are counted of the first visits only.

@@ -14,12 +14,13 @@ import numpy as np
 
 from collector.edge.crowd import Crowd
 from collector.edge.locators.fixes import FIX, TA, UNITS
-from collector.edge.metrics import ENTRIES_MAX, HOME_ABROAD, MOVES_MAX, TALLY_UNITS, WEEK_MAX, Metric, Places
+from collector.edge.metrics import ENTRIES_MAX, MOVES_MAX, TALLY_UNITS, WEEK_MAX, Metric, Places
 from collector.edge.records import CLASSES, FIRST_IN_HOUR, FIRST_IN_PART, RECORD
 from collector.edge.slots import Slots, SlotSettings
 from collector.edge.tables import Table, Tables
 from probe.base import clock, streams
 from probe.wire.areas import ELSEWHERE
+from probe.wire.cells import HOME_ABROAD
 from probe.wire.observations import NO_HOME, OBSERVATION
 
 ZONE, SLOT_S, DAY_S, WEEK_MS = "Europe/Berlin", 900, 90_000, 7 * 86_400_000

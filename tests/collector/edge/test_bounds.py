@@ -16,7 +16,8 @@ from probe.wire.observations import DETACH
 
 DAILY = [Presence(), Profile(), Moves(), Visitors(), Dwell(), Origin(), Flows(), ZoneFlows()]
 DAYS = [("Europe/Berlin", (2026, 7, 1), 24), ("Europe/Berlin", (2026, 10, 25), 25),
-        ("Europe/Berlin", (2026, 3, 29), 23), ("America/St_Johns", (2026, 11, 1), 25), ("America/St_Johns", (2026, 3, 8), 23)]
+        ("Europe/Berlin", (2026, 3, 29), 23), ("America/St_Johns", (2026, 11, 1), 25),
+        ("America/St_Johns", (2026, 3, 8), 23)]
 STEPS_MS = [1, 500, 60_000, 119_999, 120_000, 120_001, 300_000, 450_000, 899_999, 900_000, 3_599_999, 3_600_001,
             14_400_000]
 
