@@ -2,8 +2,7 @@
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
@@ -21,20 +20,20 @@ WHO = {"consent": "Adults who said yes. Absent, unknown or conflicting means no.
 def read(run: Path) -> dict[str, Any]:
     """Return what a run directory's releases state and its ledger holds; `problems` is empty when they agree.
 
-    ConfigError: it is no run directory, or nothing was released.
+    ConfigError: it is no run directory, what is in it is damaged, or nothing was released.
     """
-    stated, drawn, damaged = defaultdict[int, Counter[release.Statement]](Counter), dict[tuple, release.Flag](), 0
-    with opened(run / "store.db") as store, opened(run / "spool.db") as book:
-        for frame, in store.execute("SELECT frame FROM release"):
-            try:
-                one = release.decode(frame)  # which computes its rho again
-            except packing.WireError:
-                damaged += 1
-                continue
-            if one.statement:
-                stated[one.table][one.statement._replace(warming=False)] += 1
-                drawn[one.table, one.slot] = one.flags
-        charges = spool.charges(book)
+    stated, drawn = defaultdict[int, Counter[release.Statement]](Counter), dict[tuple, release.Flag]()
+    files = (f"{(run / name).absolute().as_uri()}?mode=ro" for name in ("store.db", "spool.db"))
+    try:
+        store, book = (sqlite3.connect(file, uri=True) for file in files)
+        with closing(store), closing(book):
+            for frame, in store.execute("SELECT frame FROM release"):
+                if (one := release.decode(frame)).statement:  # which computes its rho again
+                    stated[one.table][one.statement._replace(warming=False)] += 1
+                    drawn[one.table, one.slot] = one.flags
+            charges = spool.charges(book)
+    except (sqlite3.Error, packing.WireError) as error:
+        raise config.ConfigError(str(run), [f"cannot be read: {error}; name the directory of a run"]) from None
     if not stated:
         raise config.ConfigError(str(run), ["nothing was released, so nothing is promised"])
     promised = {table: next(iter(found)) for table, found in sorted(stated.items())}
@@ -45,7 +44,6 @@ def read(run: Path) -> dict[str, Any]:
     charged, declared = (sum(rho.values(), Fraction(0)) for rho in (paid, due))
     uncharged = len(drawn.keys() - {one[:2] for one in charges})
     problems = [words for words, there in {
-        f"{damaged} releases in the store are damaged or of another version": damaged,
         "a table states more than one promise": max(map(len, stated.values())) > 1,
         f"{uncharged} releases were never charged": uncharged,
         f"the ledger holds rho {charged}, the releases declare {declared}": paid != due}.items() if there]
@@ -60,16 +58,6 @@ def read(run: Path) -> dict[str, Any]:
                       for name, rho in spent.items()},
             "ledger": {"charged": str(charged), "declared": str(declared), "equal": paid == due, "paid": len(paid),
                        "charged_rho": float(charged), "declared_rho": float(declared)}, "problems": problems}
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a file of a run to be read only, or raise ConfigError."""
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            yield db
-    except sqlite3.Error as error:
-        raise config.ConfigError(str(path), [f"cannot be read: {error}; name the directory of a run"]) from None
 
 
 def described(its: release.Statement) -> dict[str, Any]:
