@@ -21,7 +21,7 @@ class Table:
         self.metric, self.name, self.number, self.axes = metric, name, number, metric.axes(places)
         self.cells = prod(len(rows) for rows in self.axes.values())
         self._spans = clock.spans(metric.span, slots.start_ms, until_ms, slots.zone, slots.length_ms)
-        self._begins_ms, self._ends_ms = np.array(self._spans or [(until_ms, until_ms)], "i8").T
+        self._begins_ms, self._ends_ms = np.array(self._spans, "i8").reshape(-1, 2).T
         self.places, self._slots, self._open, self._closed = places, slots, dict[int, np.ndarray](), 0
 
     @property
@@ -41,13 +41,17 @@ class Table:
         self._add(records, person_time.ravel())
 
     def _add(self, records: np.ndarray, amounts: np.ndarray) -> None:
-        cells, time_ms = self.metric.cells(records, self.places), records["time_ms"]
-        spans = np.searchsorted(self._begins_ms, time_ms, "right") - 1
-        counted = (cells >= 0) & (spans >= 0) & (time_ms < self._ends_ms[spans])
-        for span in np.unique(spans[counted]).tolist():
-            assert span >= self._closed, "a span is given up once"
-            these, tally = counted & (spans == span), self._open.setdefault(span, np.zeros(self.cells, "i8"))
-            np.add.at(tally, cells[these], amounts[these])
+        if not len(records):
+            return
+        cells, time_ms = self.metric.cells(records, self.places), records["time_ms"].copy()
+        first, last = np.searchsorted(self._begins_ms, (time_ms.min(), time_ms.max()), "right").tolist()
+        for span in range(max(first - 1, 0), last):  # of one slot few, whatever is added
+            begin_ms, end_ms = self._spans[span]
+            these = np.flatnonzero((cells >= 0) & (time_ms >= begin_ms) & (time_ms < end_ms))
+            if len(these):
+                assert span >= self._closed, "a span is given up once"
+                tally = self._open.setdefault(span, np.zeros(self.cells, "i8"))
+                np.add.at(tally, cells[these], amounts[these].astype("i8"))
 
     def close(self, slot: int) -> list[tuple[int, np.ndarray]]:
         """Return (slot that it begins with, i8[cells]) of every span that is complete when a slot has ended.
@@ -56,7 +60,7 @@ class Table:
         """
         waits = self.metric.source in ("steps", "trips") and not self._slots.ends_day(slot)
         whole, first = int(np.searchsorted(self._ends_ms, self._slots.end_ms(slot - waits), "right")), self._closed
-        self._closed = max(first, min(whole, len(self._spans)))
+        self._closed = max(first, whole)
         return [(self._spans[span][0] // self._slots.length_ms, self._open.pop(span, np.zeros(self.cells, "i8")))
                 for span in range(first, self._closed)]
 

@@ -59,15 +59,18 @@ def _faults(metric: Metric, slot_s: int) -> Iterator[list[str]]:
         ('source "weeks" and span "week" go together', (metric.source == "weeks") == (metric.span == "week")),
         ("time is counted in person-seconds, and nothing else is",
          (metric.source == "time") == (metric.value_unit in TALLY_UNITS)),
-        ("axes: needs one at least, and none without rows", size > 0 and metric.axes(PLACES)),
+        ("axes: needs one at least, and none without rows", size > 0 and len(metric.axes(PLACES))),
         (f"bound_squared = {bound!r}: needs a whole number above 0", type(bound) is int and bound > 0)) if not kept]
     records = possible(metric.source, slot_s)
-    cells = metric.cells(records, PLACES)
+    cells, turned = metric.cells(records, PLACES), records.copy()
+    turned["sign"], turned["time_ms"] = -1, records["time_ms"] + slot_s * clock.SECOND_MS - 1
     yield [words for words, kept in (
         ("cells are i8[n]", cells.dtype == np.int64 and cells.shape == records.shape),
         (f"a cell lies outside -1 to {size - 1}", np.all((cells >= -1) & (cells < size))),
         ("the cell of a record depends on other records",
-         np.array_equal(metric.cells(records[::-3], PLACES), cells[::-3]))) if not kept]
+         np.array_equal(metric.cells(records[::-3], PLACES), cells[::-3])),
+        ("the cell of a record depends on its sign, or on the instant in a slot",
+         np.array_equal(metric.cells(turned, PLACES), cells))) if not kept]
     whole, cut_up, *added = _witnessed(metric, slot_s)
     yield [] if np.array_equal(whole, cut_up) else ["tallies depend on how rows are cut into batches"]
     most = max(most_squared(metric, records, cells, slot_s), *added)

@@ -44,7 +44,5 @@ class ZoneFlows(Flows):
         return super().axes(places._replace(areas=places.zones))
 
     def cells(self, records: np.ndarray, places: Places) -> np.ndarray:
-        zoned = records.copy()
-        for end in ("area", "origin"):
-            zoned[end] = places.zone_of[records[end]]
-        return super().cells(zoned, places._replace(areas=places.zones))
+        origin, destination = (places.zone_of[records[end]].astype("i8") for end in ("origin", "area"))
+        return np.where(self.counts(records), origin * len(places.zones) + destination, -1)

@@ -243,6 +243,13 @@ class Grows(Dwell):
         return np.roll(super().cells(records, places), 1)
 
 
+class OneWay(Moves):
+    """Does not take back what it counted."""
+
+    def counts(self, records):
+        return records["sign"] > 0
+
+
 class Outside(Dwell):
     def cells(self, records, places):
         return super().cells(records, places) + 1
@@ -277,7 +284,8 @@ class Numberless(Dwell):
 
 
 LIARS = {Anywhere: "can add L2^2 = 144", Anytime: "can add L2^2 = 128", AllDay: "can add L2^2", EveryTrip: "= 64",
-         Grows: "depends on other records", Outside: "outside -1 to 254", Narrow: "cells are i8", Half: "= 12",
+         Grows: "depends on other records", OneWay: "on its sign", Outside: "outside -1 to 254", Narrow: "cells are i8",
+         Half: "= 12",
          Floats: "needs a whole number", Weekly: "go together", Fails: "KeyError", Numberless: "1 to 255"}
 
 
