@@ -66,7 +66,7 @@ class Crowd:
         assert self._zones.shape[1] <= AREAS_MAX, "an entry holds an area of at most 13 bits"
         for row, zone in zip(self._zones, zones, strict=True):
             row[: len(zone)] = zone
-        self._sums, self._occupancy = np.zeros((2, self._areas.shape[1], CLASSES), "i8")
+        self._sums = np.zeros((self._areas.shape[1], CLASSES, 2), "i8")
         self._wheel = np.empty(slots.expiry_ms // slots.length_ms + 2, "i4")
         self._persons = Rows(((), kernels.PERSON), ((len(sets),), DAY), ((int(weekly),), np.dtype("u8")))
         self._weeks = [Rows(((), WEEK)) for _ in sets] if weekly else []
@@ -88,8 +88,8 @@ class Crowd:
     def close(self) -> np.ndarray:
         """Return the i8[pieces, 21] person-time of the open slot, and open the next; a day's stays end with it."""
         self._call(kernels.expire, 0)
-        tally = self._sums + self._occupancy * self._slots.length_ms
-        self._sums[:] = 0
+        tally = self._sums @ np.array([1, self._slots.length_ms])
+        self._sums[..., 0] = 0
         if self._slots.ends_day(self._slot):
             self._call(kernels.finish, self._persons.used, self._persons.used)
         self._slot += 1
@@ -145,7 +145,7 @@ class Crowd:
         self._hours, self._parts = (
             (np.searchsorted([first for first, _ in spans(span, self._day_ms, end_ms, *grid)], slots_ms, "right") - 1
              ).astype("u1") for span in ("hour", "part"))
-        self._occupancy[:], self._wheel[:] = 0, kernels.END
+        self._sums[:], self._wheel[:] = 0, kernels.END
 
     def _begin_week(self) -> None:
         self._week_ms, self._week_day = self._day_ms, 0
@@ -155,7 +155,7 @@ class Crowd:
         clock = (self._day_ms, self._slot * self._slots.length_ms - self._day_ms, self._slots.length_ms,
                  self._slots.expiry_ms)
         records, counts = np.empty((len(self._areas), 2, room), RECORD), np.zeros((len(self._areas), 2), "i8")
-        people = kernels.People(*self._persons.arrays, self._wheel, self._sums, self._occupancy, self._areas)
+        people = kernels.People(*self._persons.arrays, self._wheel, self._sums, self._areas)
         diary = Diary(clock, self._hours, self._parts, self._zones, records, counts, self.cut)
         found = kernel(*given, people, diary)
         for kept, written, count in zip(self._granted, records, counts, strict=True):

@@ -22,8 +22,8 @@ AREAS_MAX, CELL_ONLY, DETACH, END, BLOCK = 6, 1, 2, -1, 256
 PERSON = np.dtype([("lower", "<u4"), ("last_ms", "<i4"), ("link", "<i4"), ("cell", "<u4"), ("area", "<u2", AREAS_MAX),
                    ("weight", "u1", AREAS_MAX), ("home", "<u2"), ("klass", "u1")])  # link 0: in no bucket
 # persons, days: PERSON[r], DAY[sets, r]; week: u8[0 or 1, r] their pseudonym of the week; wheel: i4[b];
-# sums, occupancy: i8[pieces, classes] units x ms and units; areas: u2[sets, pieces] the area of each piece
-People = namedtuple("People", "persons days week wheel sums occupancy areas")
+# sums: i8[pieces, classes, 2] units x ms and occupancy in units; areas: u2[sets, pieces] the area of each piece
+People = namedtuple("People", "persons days week wheel sums areas")
 U8, LOWER, UPPER = np.uint64, np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF00000000)
 
 
@@ -160,8 +160,8 @@ def shift(person, sign, at_ms, people):
         if person.weight[k] == 0:
             break
         piece, klass, units = person.area[k], person.klass, sign * np.int64(person.weight[k])
-        people.sums[piece, klass] -= units * at_ms
-        people.occupancy[piece, klass] += units
+        people.sums[piece, klass, 0] -= units * at_ms
+        people.sums[piece, klass, 1] += units
 
 
 @bare

@@ -202,9 +202,10 @@ def test_a_pass_by_is_no_arrival_and_leaving_it_no_departure():
 
 
 def test_who_is_back_within_two_minutes_never_left():
-    """One moment later it is another visit; its arrival, and the departure before it, would be the second of a slot."""
+    """One moment later it is another visit: a trip from an area back to it."""
     assert said((0, 1), (120_000, 2), (239_999, 1))[1:] == ([], [])
-    assert said((0, 1), (120_000, 2), (240_000, 1))[1:] == ([(120, ARRIVAL, 2), (120, DEPARTURE, 1)], [(120, 3, 1, 2)])
+    assert said((0, 1), (120_000, 2), (180_000, 3), (240_000, 1))[1:] == (
+        [(120, DEPARTURE, 1), (240, ARRIVAL, 1)], [(240, 3, 1, 1)])
 
 
 def test_after_an_absence_back_in_the_same_area_is_no_arrival():
@@ -254,7 +255,7 @@ def test_the_end_of_a_day_zeroes_the_memory_and_the_end_of_a_week_the_rest():
     into.count(*frames([row(START_MS, 1, person) for person in range(1, 2_000)], [START_MS]))
     for _ in range(100):
         into.close()
-    held = [*into._persons.arrays, into._persons._table, into._occupancy]
+    held = [*into._persons.arrays, into._persons._table, into._sums]
     assert all(array.view("u1").any() for array in held[:2])
     into.end_day()
     assert not any(array.view("u1").any() for array in held) and not into.close().any()
