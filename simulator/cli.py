@@ -98,14 +98,14 @@ def score(run_dir: Path, as_json: bool):
     try:
         found: dict[str, Any] = json.loads(read_text(run_dir / "run.json", "the run"))
         state = found["state"]
+        told = {name: found[name] for name in ("fix_error_m", "sensing", "caps")} if state == "done" else {}
     except (ValueError, TypeError, LookupError) as error:
         words = error.problems if isinstance(error, ConfigError) else ["run.json is damaged, or of another program"]
         raise ConfigError(str(run_dir), words) from None
     if state != "done":
         raise ConfigError(str(run_dir), [f"the run is {state}; only a finished one can be judged"])
     tables = {name: one.errors(found) for name, one in judge.read(run_dir).items()}
-    told = {**tables, **{name: found[name] for name in ("fix_error_m", "sensing", "caps")}}
-    click.echo(json.dumps(told) if as_json else report.scores(tables, found))
+    click.echo(json.dumps({**tables, **told}) if as_json else report.scores(tables, found))
 
 
 scenario = click.Group("scenario", help="Look at scenarios.")

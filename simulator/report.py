@@ -39,7 +39,7 @@ def judged(stage, out: Path, begun: dict[str, Any], reports: dict[str, Any]) -> 
     meta = {name: begun[name] for name in ("scenario", "seed", "version")}
     cells, pages = (np.concatenate([world["load"][name] for world in worlds]) for name in ("cells", "pages"))
     truth.write(out / "truth.db", true, meta, cell_load=cells, tracking_load=pages)
-    found = {**begun, "state": "judging", **figures(stage, reports, truth.digest(true))}
+    found = {**begun, "state": "judging", **figures(stage, out, reports, truth.digest(true))}
     write_json(out, found)  # the run stands, whatever the judge says
     judged = score.read(out)
     tables = {name: {"level": one.level, **one.errors(found)[one.level]} for name, one in judged.items()}
@@ -56,18 +56,17 @@ def judged(stage, out: Path, begun: dict[str, Any], reports: dict[str, Any]) -> 
     return found
 
 
-def figures(stage, reports: dict[str, Any], truth_digest: str) -> dict[str, Any]:
+def figures(stage, out: Path, reports: dict[str, Any], truth_digest: str) -> dict[str, Any]:
     """Return what the processes reported, added up."""
     worlds, workers, sealer, store = (reports[name] for name in ("worlds", "workers", "sealer", "store"))
     done, events = (*worlds, *workers, sealer, store), sum(world["events"] for world in worlds)
     cost_ns = {name: 1e9 * sum(one["core_s"].get(name, 0.0) for one in done) / max(events, 1) for name in STAGES}
     buckets = sorted(bucket for world in worlds for bucket in world["bucket_digests"].items())
     events_digest = hashlib.sha256(b"".join(digest for _, digest in buckets)).hexdigest()  # in the order of the 64
-    due = (stage.scenario.end_ms - stage.scenario.start_ms) // (stage.slots.slot_s * clock.SECOND_MS)
     groups = {"world": worlds, "edge": [*workers, sealer], "store": [store]}
     return {"events": events, "digest": {"events": events_digest, "tallies": sealer["tallies"], "truth": truth_digest},
             "account": {name: sum(worker["account"][name] for worker in workers) for name in ACCOUNT},
-            "releases": {"due": due, "stored": store["stored"], "lost": sealer["lost"]},
+            "releases": {"due": score.due(out), "stored": store["stored"], "lost": sealer["lost"]},
             "caps": caps(np.sum([worker["cut"] for worker in workers], axis=0)),
             "privacy": stage.privacy_spent(), "core_ns_per_event": {**cost_ns, "total": sum(cost_ns.values())},
             "truth_core_s": sum(world["core_s"]["truth"] for world in worlds),
@@ -93,7 +92,7 @@ def map_data(scenario, hours: score.Counts, run: dict[str, Any]) -> dict[str, An
     zone, factor, areas = scenario.world.zone, run["extrapolation"], scenario.areas
     km2 = np.bincount(areas.bins.ravel(), minlength=areas.elsewhere + 1) * plane.BIN_M**2 / 1e6
     released, everyone, sigma = (a / 3_600 for a in (hours.released, hours.everyone, hours.sigma))
-    shown, paths, box = hours.shown(), *outlines(json.loads(scenario.area_text))
+    shown, paths, box = hours.shown(), *outlines(json.loads(scenario.area_texts[""][0]))
     state = np.where(np.isnan(released), "missing", np.where(shown, "published", "hidden"))
     state[hours.warming[:, None] & shown] = "warming"
     return {
@@ -153,6 +152,8 @@ def summary(run: dict[str, Any]) -> str:
     account, error, privacy, releases = (run[name] for name in ("account", "presence_error", "privacy", "releases"))
     noise, place, total, published = (percent(error[name]) for name in JUDGED)
     lost = account["late"] + account["invalid"] + account["shed"]
+    others = ", ".join(f"{name} {percent(its['total_median'])} ({its['level']})"
+                       for name, its in run["tables"].items() if name != "presence")
     return f"""{click.style(f"{run['scenario']}, seed {run['seed']}", bold=True)}: \
 {run['handsets']:,} handsets, {run['cells']:,} cells, {run['areas']} areas, {run['hours']:g} h
 events    {run['events']:,} in {run['events'] / run['events_per_s']:.0f} s, {run['wall_s']:.0f} s with the start; \
@@ -161,6 +162,7 @@ events    {run['events']:,} in {run['events'] / run['events_per_s']:.0f} s, {run
 sealed    {releases['stored']} of {releases['due']} releases stored, {releases['lost']} lost; \
 rho {privacy['rho']:.4g} a {privacy['unit']}, epsilon {privacy['epsilon_at_1e_6']:.2f} at 1e-6
 error     by area and hour, median: noise {noise}, place {place}, total {total}; {published} of person-time published
+tables    total error, median: {others or "presence alone"}
 cost      {run['core_ns_per_event']['total']:,.0f} core ns an event, {run['events_per_s']:,.0f} events/s
 look at   {run['out']}/map.html, or ask: footfall ask {run['out']} presence --level hour"""
 
@@ -179,7 +181,7 @@ def scores(tables: dict[str, dict[str, dict[str, Any]]], run: dict[str, Any]) ->
             lines.append(f"{name:20}{level:6}{words}")
     caps, gap = run["caps"].items(), run["sensing"]
     lines.append("refused   by caps: " + ", ".join(f"{percent(one['refused_share'])} of {name}" for name, one in caps))
-    for hour in range(24):
+    for hour in range(25):  # of the local day, from its midnight
         shares = [percent(one["by_hour"][hour]) for _, one in caps]
         lines += [f"  {hour:2}-{hour + 1:<2} h {', '.join(shares)}"] if {*shares} - {"-", "0.0 %"} else []
     unseen = ", ".join(f"{name} {percent(one['unseen'])}" for name, one in gap["visits"].items())

@@ -66,6 +66,12 @@ class Judged(namedtuple("Judged", "axes levels")):
         return {level: errors(counts, factor) for level, counts in self.levels.items()}
 
 
+def due(run: Path) -> int:
+    """Return how many releases a run directory should hold: of every whole span of every table."""
+    with closing(questions.opened(run)[0]) as store:
+        return sum(len(one.spans) for one in store.registered())
+
+
 def read(run: Path, elsewhere: bool = False) -> dict[str, Judged]:
     """Return what a run directory holds of every table by name, from its store, its judge and its truth."""
     store, folder = questions.opened(run)
@@ -96,11 +102,10 @@ def table(store, expected: list, judge: sqlite3.Connection, truth: sqlite3.Conne
             found[:, [row_of[slot] for slot in lines[:, 0].tolist()], lines[:, 1]] = lines[:, 2:].T / unit
         return found
 
-    time = first.averaged
-    released = np.where(slots.stored[:, None], slots.values, np.nan)
-    tables = [released, *dense(judge, "tally", TALLY_UNITS.get(first.value_unit, 1)),
-              *dense(truth, "everyone, counted", clock.SECOND_MS if time else 1)]
-    tables = [one[:, kept.ravel()] for one in tables]
+    tables = [np.where(slots.stored[:, None], slots.values, np.nan),
+              *dense(judge, "tally", TALLY_UNITS.get(first.value_unit, 1)),
+              *dense(truth, "everyone, counted", clock.SECOND_MS if first.averaged else 1)]
+    columns = np.concatenate(tables, axis=1)[:, np.tile(kept.ravel(), 4)]
     begin_ms, end_ms = (slot * first.slot_s * clock.SECOND_MS for slot in (first.first_slot, first.until_slot))
 
     def at(level: str) -> Counts:
@@ -112,7 +117,9 @@ def table(store, expected: list, judge: sqlite3.Connection, truth: sqlite3.Conne
 
         # Every local day has its warming hour: of a day that is a small part, and judged with it.
         warming = total(slots.warming) > 0 if level not in ("day", "week") else np.zeros(len(rows), bool)
-        return Counts(spans, warming, np.sqrt(total(slots.sigma**2)), *map(total, tables), time)
+        released, tally, everyone, counted = np.split(total(columns), 4, axis=1)
+        return Counts(spans, warming, np.sqrt(total(slots.sigma**2)), released, tally, everyone, counted,
+                      first.averaged)
 
     levels = questions.LEVELS[questions.LEVELS.index(first.span) :]
     return Judged([axis for axis, _ in first.axes], {level: at(level) for level in levels})

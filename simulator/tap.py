@@ -80,7 +80,7 @@ class Tap:
 def truth_of(config: WorldConfig, world: World, heed) -> dict[str, truth.Kept]:
     """Return the truth of the persons of this shard."""
     scenario, people, seed = config.scenario, world.place.country, config.scenario.world.seed
-    persons, found = population.persons_of(scenario.handsets, scenario.population.share), {}
+    persons, found = population.persons_of(scenario.handsets, scenario.population.share), dict[str, truth.Kept]()
     known = population.subscribers(people, seed, scenario.handsets, scenario.population)
     counted = truth.counted_persons(known, persons, config.purpose, config.basis)
     klass = truth.klasses(*population.classes(seed, persons, scenario.population))

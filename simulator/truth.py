@@ -28,6 +28,13 @@ LOADS = {"cell_load": "slot, cell, events, connections", "tracking_load": "slot,
 # A table: slots i8[spans], the UTC number of the first 900 s of each; cells i8[spans, cells, 2], dense in the order of
 # its axes: of everyone and of the counted.  Person-time in ms.
 Kept = namedtuple("Kept", "slots cells")
+# As the kernels add to it.  edges i8[spans + 1], ms since the start: when its spans begin, and the last one ends; a
+# table that is not kept has no spans.
+Table = namedtuple("Table", "edges cells")
+Tables = namedtuple("Tables", "presence profile moves visitors dwell origin flows zone_flows repeat")
+# An area set as the kernels see it.  raster: (bins, first_column, first_row, terms); zone_of: u1[areas], of so many
+# zones; primary: whether homes are areas of this set.
+Ground = namedtuple("Ground", "raster zone_of zones primary")
 # An area set and what is kept of it.  name: "" = the first, where people live; areas: AreaSet in the frame of the
 # first; zone_of: u1[areas]; homes: how many rows the homes of `origin` have; tables: names, of SPANS.
 View = namedtuple("View", "name areas zone_of homes tables")
@@ -66,16 +73,16 @@ class Truth:
                  "dwell": areas * 15, "origin": view.homes * areas, "flows": areas**2, "zone_flows": zones**2,
                  "repeat": areas * 4}
 
-        def table(name: str) -> visits.Table:
+        def table(name: str) -> Table:
             spans = clock.spans(SPANS[name], start_ms, end_ms, zone) if name in view.tables else []
             edges = np.array([begin_ms for begin_ms, _ in spans] + [end_ms for _, end_ms in spans[-1:]], "i8")
-            return visits.Table(edges - start_ms, np.zeros((len(spans), width[name], 2), "i8"))
+            return Table(edges - start_ms, np.zeros((len(spans), width[name], 2), "i8"))
 
-        self._tables = visits.Tables(*map(table, visits.Tables._fields))
+        self._tables = Tables(*map(table, Tables._fields))
         parts = int(2 * (country.reach_m + BEYOND_M) / move.PIECE_M) * move.LEGS_MAX
         raster = view.areas.bins, *view.areas.first, view.areas.terms
         self._seed, self._country, self._areas = seed, country, areas
-        self._ground = visits.Ground(raster, view.zone_of, zones, not view.name)
+        self._ground = Ground(raster, view.zone_of, zones, not view.name)
         self._scratch = np.zeros(move.LEGS_MAX, move.LEG), np.zeros(parts, visits.PART), np.zeros(areas, "u1")
 
     def add(self, persons: np.ndarray, counted: np.ndarray, klass: np.ndarray) -> None:

@@ -4,7 +4,6 @@ Rules (README, "Tables"): a stay of MIN_STAY_MS is a visit, a shorter one passes
 never left.  The truth has no caps.  Times are ms since local midnight in a way, since the first slot in a table.
 """
 
-from collections import namedtuple
 from math import ceil, sqrt
 
 import numpy as np
@@ -17,14 +16,6 @@ MIN_STAY_MS, LEVEL_MS = 120_000, (120_000, 300_000, 900_000, 3_600_000, 14_400_0
 CLASSES, NO_CLASS = 21, 0xFF  # age band * 3 + gender; minors have none
 PASS, VISIT, JOINED = range(3)  # JOINED: part of a visit before it, which it prolongs
 PART = np.dtype([("begin_ms", "i4"), ("end_ms", "i4"), ("area", "u2"), ("kind", "u2")], align=True)
-
-# A table of the truth.  edges i8[spans + 1]: when its spans begin, and the last one ends; cells i8[spans, cells, 2]:
-# everyone and the counted.  A table that is not kept has no spans.
-Table = namedtuple("Table", "edges cells")
-# An area set.  raster: (bins, first_column, first_row, terms); zone_of u1[areas], of so many
-# zones; primary: whether homes are areas of this set.
-Ground = namedtuple("Ground", "raster zone_of zones primary")
-Tables = namedtuple("Tables", "presence profile moves visitors dwell origin flows zone_flows repeat")
 
 
 @bare
@@ -152,9 +143,9 @@ def add_day(seed, persons, counted, klasses, day, country, ground, scratch, tabl
     day     : (local date, days since 1970-01-01; its midnight, ms since the first slot, may be negative; length_ms;
               its number in the week)
     country : simulator.population.Country
-    ground  : Ground
+    ground  : simulator.truth.Ground
     scratch : (LEG[LEGS_MAX], PART[parts], u1[areas])
-    tables  : Tables  in and out
+    tables  : simulator.truth.Tables  in and out
     visited : u1[n, areas], or [0, areas] where nobody asks  in and out: a bit for every day of the week
     """
     date, midnight_ms, length_ms, number = day

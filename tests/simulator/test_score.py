@@ -2,16 +2,19 @@
 
 import sqlite3
 from contextlib import closing
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from collector.centre import questions
 from collector.centre.stores import Registered
 from collector.edge.ledger import PrivacySettings, TableConfig, promise
+from probe.base.config import ConfigError
 from probe.wire import release
 from probe.wire.release import Flag, Kind, Release
-from simulator import report, score, truth
+from simulator import cli, population, report, scenario, score, truth
 
 FIRST, HOURS = 1_976_152, 24  # slot of 2026-05-12T00:00+02:00
 AREAS = [["a", "Altstadt"], ["b", "Bahnhof"], ["elsewhere", "elsewhere"]]
@@ -160,3 +163,40 @@ def test_the_score_in_words_names_every_table_cap_and_gap(run):
     for words in ("presence            hour ", "repeat              week    no whole one", "12.5 % of person-time",
                   "10.0 % of arrivals", "8-9  h 10.0 %, 10.0 %, 10.0 %", "60+ 25.0 %"):  # fmt: skip
         assert words in said, said
+
+
+VILLAGE = scenario.load("village", [])
+
+
+@pytest.mark.parametrize(("part", "unseen"), [(0.0, 1.0), (0.5, 0.5), (1.0, 0.0)])
+def test_a_visit_is_seen_when_an_event_fell_into_it(monkeypatch, part, unseen):
+    """Of everybody who is counted a part of the visits holds one event: at its first moment, or its last."""
+    monkeypatch.setattr(score, "JUDGED_SHARDS", 1)
+    people = population.country(VILLAGE.areas, VILLAGE.population)
+    known = population.subscribers(people, 1, VILLAGE.handsets, VILLAGE.population)
+    agreed = SimpleNamespace(purpose="market_research", basis="consent")
+    stage = SimpleNamespace(scenario=VILLAGE, persons=2_000, privacy=agreed)
+    counted = np.flatnonzero(truth.counted_persons(known, 2_000, "market_research", "consent"))
+    of = truth.Truth(1, people, truth.views({"": VILLAGE.areas}, [], 0)[0], VILLAGE.start_ms, VILLAGE.end_ms,
+                     VILLAGE.world.zone)  # fmt: skip
+    number = dict(zip(known["person"].tolist(), known["subscriber"].tolist(), strict=True))
+    spans = [(number[person], *visit) for person in counted.tolist() for visit in of.visits(person)]
+    held = [row for row in range(len(spans)) if row % 2 < part * 2]
+    dtype = [("subscriber", "u8"), ("time_ms", "i8")]
+    seen = np.array([(spans[row][0], VILLAGE.start_ms + (spans[row][1] if row % 4 < 2 else spans[row][2] - 1))
+                     for row in held], dtype)  # fmt: skip
+    span = np.array([[0, 3_600_000], [3_600_000, 7_200_000]])
+    there, tally = np.array([[30.0, 70.0], [50.0, 50.0]]), np.array([[30.0, 50.0], [50.0, 40.0]])
+    hours = score.Counts(span, np.zeros(2, bool), np.ones(2), tally, tally, there * 5, there, True)
+    monkeypatch.setattr(score, "read", lambda run, elsewhere: {"presence": score.Judged(["area"], {"hour": hours})})
+    found = score.sensing(None, stage, seen)
+    assert found["presence"] == 0.15 and found["presence_by_hour"] == [0.2, 0.1]
+    assert sum(one["visits"] for one in found["visits"].values()) == len(spans) > 1_000
+    for one in found["visits"].values():
+        assert one["visits"] > 50 and abs(one["unseen"] - unseen) < 0.1
+
+
+def test_a_finished_run_of_another_program_is_no_run_to_judge(tmp_path):
+    (tmp_path / "run.json").write_text('{"state": "done", "fix_error_m": {}}')
+    found = CliRunner().invoke(cli.score, [str(tmp_path)])
+    assert isinstance(found.exception, ConfigError) and "another program" in str(found.exception)

@@ -1,5 +1,6 @@
 """The truth: person-time is whole, equals a slow recount, and knows no person."""
 
+import json
 import sqlite3
 from collections import Counter
 from datetime import datetime
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from probe.base import clock
 from probe.base.plane import to_laea
+from probe.wire import areas as wire
 from probe.wire.subscribers import MINOR
 from simulator import population, scenario, truth
 from simulator.kernels import move, visits
@@ -93,8 +95,11 @@ def test_it_equals_a_recount_looked_at_every_second():
 
 
 def test_shards_add_up_to_the_whole():
-    parts = [truth_of(population.shard_of(PERSONS, shard, 4)) for shard in range(4)]
-    np.testing.assert_array_equal(sum(parts), WHOLE)
+    parts = truth.added([tables_of(population.shard_of(PERSONS, shard, 4)) for shard in range(4)])
+    assert truth.digest(parts) == truth.digest(TABLES)
+    for name, (slots, cells) in TABLES.items():
+        np.testing.assert_array_equal(parts[name].cells, cells, name)
+        assert cells.any() == bool(len(slots)), name
 
 
 def test_a_part_of_a_day_is_that_part_of_the_whole_day():
@@ -285,3 +290,16 @@ def test_two_sets_are_kept_in_the_frame_of_the_first():
     first, second = TABLES["dwell"].cells, tables_of(np.arange(PERSONS), view=theirs)["dwell@moved"].cells
     first, second = (cells.reshape(1, 10, 15, 2) for cells in (first, second))
     np.testing.assert_array_equal(second[:, [1, 2, 3, 4, 5, 6, 7, 8, 0, 9]], first)
+
+
+def test_a_set_of_its_own_frame_is_counted_in_that_of_the_first():
+    """Three areas of the map, as another file would give them: the same people are in them."""
+    features = json.loads(VILLAGE.area_texts[""][0])
+    kept = [3, 7, 8]
+    features["features"] = [features["features"][row] for row in kept]
+    few = wire.from_geojson(json.dumps(features), "few")
+    assert few.frame != VILLAGE.areas.frame
+    view = truth.views({"": VILLAGE.areas, "few": few}, ["presence@few", "profile@few"], HOMES)[1]
+    found = tables_of(np.arange(PERSONS), view=view)
+    np.testing.assert_array_equal(found["presence@few"].cells[:, :3], WHOLE[:, kept])
+    np.testing.assert_array_equal(found["presence@few"].cells[:, 3], np.delete(WHOLE, kept, axis=1).sum(axis=1))
