@@ -108,7 +108,7 @@ class Truth:
             way = room[: visits.walk(self._seed, person, day, length_ms, self._country, raster, legs, room)]
             visits.find_visits(way)
             way = way[(way["kind"] != visits.JOINED) & (way["area"] < self._areas - 1)]
-            yield from zip(*((way[end] + midnight_ms).tolist() for end in ("begin_ms", "end_ms")), strict=True)
+            yield from zip(*((way[at].astype("i8") + midnight_ms).tolist() for at in ("begin_ms", "end_ms")), strict=True)
 
     def tables(self) -> dict[str, Kept]:
         """Return what is kept, by full name."""

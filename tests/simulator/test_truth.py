@@ -303,3 +303,11 @@ def test_a_set_of_its_own_frame_is_counted_in_that_of_the_first():
     found = tables_of(np.arange(PERSONS), view=view)
     np.testing.assert_array_equal(found["presence@few"].cells[:, :3], WHOLE[:, kept])
     np.testing.assert_array_equal(found["presence@few"].cells[:, 3], np.delete(WHOLE, kept, axis=1).sum(axis=1))
+
+
+def test_the_visits_of_a_long_run_are_told_to_its_end():
+    """Ms since the start of 60 days need more than 32 bits."""
+    start_ms, days = VILLAGE.start_ms, 60
+    of = truth.Truth(1, COUNTRY, VIEW, start_ms, start_ms + days * 24 * clock.HOUR_MS, VILLAGE.world.zone)
+    last = list(of.visits(3))[-1]
+    assert last[0] >= (days - 1) * 24 * clock.HOUR_MS and last[1] == days * 24 * clock.HOUR_MS
