@@ -107,8 +107,9 @@ class Truth:
             raster = self._ground.raster
             way = room[: visits.walk(self._seed, person, day, length_ms, self._country, raster, legs, room)]
             visits.find_visits(way)
-            way = way[(way["kind"] != visits.JOINED) & (way["area"] < self._areas - 1)]
-            yield from zip(*((way[at].astype("i8") + midnight_ms).tolist() for at in ("begin_ms", "end_ms")), strict=True)
+            told = way[(way["kind"] != visits.JOINED) & (way["area"] < self._areas - 1)]
+            begins, ends = (told[name].astype("i8") + midnight_ms for name in ("begin_ms", "end_ms"))
+            yield from zip(begins.tolist(), ends.tolist(), strict=True)
 
     def tables(self) -> dict[str, Kept]:
         """Return what is kept, by full name."""
