@@ -143,19 +143,18 @@ def _distinct(within: np.ndarray, of: np.ndarray, count: int = 0) -> np.ndarray:
 
 def _spans(span: str, time_ms: np.ndarray, slot_s: int) -> np.ndarray:
     """Return the number of the span that each instant lies in."""
-    week = clock.spans(span, BEGIN_MS, BEGIN_MS + WEEK_MS, ZONE, slot_s * clock.SECOND_MS)
-    begins = [begin_ms for begin_ms, _ in week]
-    return np.searchsorted(begins, time_ms, "right") - 1
+    spans = clock.spans(span, BEGIN_MS, BEGIN_MS + WEEK_MS, ZONE, slot_s * clock.SECOND_MS)
+    return np.searchsorted([begin_ms for begin_ms, _ in spans], time_ms, "right") - 1
 
 
-def person(number: int, begin_ms: int, until_ms: int) -> tuple[np.ndarray, np.ndarray]:
+def _person(number: int, until_ms: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (OBSERVATION[n], FIX[n]) of one of the persons that are played."""
-    (steps_s, reach), times_ms = PACES[number % len(PACES)], [begin_ms + number]
-    drawn = [streams.bits(0, 1, number, k) for k in range(1, 1_000)]
+    (steps_s, reach), times_ms, areas = PACES[number], [BEGIN_MS + number], [0]
     while times_ms[-1] < until_ms:
-        times_ms.append(times_ms[-1] + 1_000 * steps_s[int(drawn[len(times_ms) % 999]) % len(steps_s)])
-    areas = [int(drawn[k % 999] >> np.uint64(9)) if len(steps_s) > 1 else k for k in range(len(times_ms) - 1)]
-    return seen(times_ms[:-1], np.array(areas) % reach, 1 + number, number % CLASSES, number % AREA_COUNT)
+        drawn = int(streams.bits(0, 1, number, len(areas)) >> np.uint64(1))
+        times_ms.append(times_ms[-1] + clock.SECOND_MS * steps_s[drawn % len(steps_s)])
+        areas.append((drawn if len(steps_s) > 1 else len(areas)) % reach)
+    return seen(times_ms[:-1], areas[:-1], 1 + number, number, number)
 
 
 def seen(times_ms: Sequence[int], areas: Sequence[int] | np.ndarray, pseudonym: int = 7, klass: int = 0,
@@ -187,7 +186,7 @@ def played(metrics: Sequence[Metric], rows: tuple[np.ndarray, np.ndarray], until
 def _witnessed(metric: Metric, slot_s: int) -> tuple[Any, ...]:
     """Return the tallies of a crowd, those of rows one by one, and what each person adds, L2^2."""
     until_ms = clock.midnights_ms(BEGIN_MS, BEGIN_MS + WEEK_MS, ZONE)[7 if metric.per == "week" else 1]
-    persons = [person(number, BEGIN_MS, until_ms) for number in range(len(PACES))]
+    persons = [_person(number, until_ms) for number in range(len(PACES))]
 
     def tallies(*chosen, **cut) -> np.ndarray:
         rows = [np.concatenate(column) for column in zip(*chosen, strict=True)]

@@ -42,6 +42,9 @@ def streams(draw, begin_ms, until_ms, rows_max):
     observations, fixes = check.seen(times_ms, areas, klass=draw(st.integers(0, 20)), home=draw(st.integers(0, 3)))
     for one in draw(st.lists(st.integers(0, len(times_ms) - 1), max_size=5)):
         observations["kind"][one] = DETACH
+    for one in draw(st.lists(st.integers(0, len(times_ms) - 1), max_size=5)):  # a second handset says otherwise
+        observations["klass"][one], observations["home"][one], observations["cell"][one] = one % 21, one % 5, 1
+        fixes["content"][one] = 1
     for one in draw(st.lists(st.integers(0, len(times_ms) - 1), max_size=5)):
         fixes["area"][one, :2], fixes["weight"][one, :2] = (areas[one], (areas[one] + 1) % check.AREA_COUNT), (32, 32)
     return observations, fixes
