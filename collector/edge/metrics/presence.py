@@ -2,7 +2,7 @@
 
 from collector.edge.metrics import TALLY_UNITS, Metric
 
-UNITS, DAY_MAX_S = 64, 90_000  # what one person holds at any instant; a local day of 25 hours
+DAY_MAX_S = 90_000  # a local day of 25 hours
 
 
 class Presence(Metric):
