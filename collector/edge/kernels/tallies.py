@@ -112,8 +112,9 @@ def move(observations, fixes, rows, used, people, diary):
                 people.week[k, row] = observations[i].week
         here, expires_ms, person.last_ms = person.weight[0] > 0, person.last_ms + expiry_ms, time_ms
         still = here and expires_ms > time_ms and not gone
-        if still and fixes[i].content == CELL_ONLY and person.cell == cell:
-            continue  # the better fix in this cell still holds
+        if still and ((fixes[i].content == CELL_ONLY and person.cell == cell) or same(person, fixes[i])):
+            person.cell = cell
+            continue  # the better fix in this cell still holds, or this one says nothing new
         if here:
             shift(person, -1, min(expires_ms, time_ms) - begin_ms, people)
         if not still:
@@ -136,17 +137,26 @@ def move(observations, fixes, rows, used, people, diary):
 
 
 @bare
+def same(person, fix):
+    """Return whether a person is held just as a fix says."""
+    other = 0
+    for k in range(AREAS_MAX):
+        other |= (person.area[k] ^ fix.area[k]) | (person.weight[k] ^ fix.weight[k])
+    return other == 0
+
+
+@bare
 def main_area(person, areas):
     """Return the area that holds most of a person; of equals the first."""
-    best, most = areas[person.area[0]], 0
+    best, most, held = areas[person.area[0]], 0, 0
     if person.weight[0] > 32:
         return best  # more than half of 64
-    for j in range(AREAS_MAX):
-        if person.weight[j] == 0:
-            break
+    while held < AREAS_MAX and person.weight[held] > 0:
+        held += 1
+    for j in range(held):
         area, units = areas[person.area[j]], 0
-        for k in range(AREAS_MAX):
-            if person.weight[k] > 0 and areas[person.area[k]] == area:
+        for k in range(held):
+            if areas[person.area[k]] == area:
                 units += person.weight[k]
         if units > most or (units == most and area < best):
             best, most = area, units

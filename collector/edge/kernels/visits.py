@@ -72,7 +72,7 @@ def arrive(day, s, area, at_ms, diary):
             day.departures, day.departed = day.departures - 1, 0
             write(s, STEPS, day.left_ms, area, 0, DEPARTURE, -1, diary)
         told(DEPARTURES, fate, day.left_ms, -1, diary)
-        day.area, day.begin_ms, day.fate = area, day.visit_ms, 0
+        day.area, day.begin_ms = area, day.visit_ms
         return
     day.area, day.begin_ms, k = area, at_ms, entry_of(day, area)
     if k == ENTRIES:
