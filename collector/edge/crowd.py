@@ -155,7 +155,7 @@ class Crowd:
         clock = (self._day_ms, self._slot * self._slots.length_ms - self._day_ms, self._slots.length_ms,
                  self._slots.expiry_ms)
         records, counts = np.empty((len(self._areas), 2, room), RECORD), np.zeros((len(self._areas), 2), "i8")
-        people = kernels.People(*self._persons.arrays, self._wheel, self._sums, self._areas)
+        people = kernels.People(*[*self._persons.arrays, self._wheel, self._sums, self._areas])
         diary = Diary(clock, self._hours, self._parts, self._zones, records, counts, self.cut)
         found = kernel(*given, people, diary)
         for kept, written, count in zip(self._granted, records, counts, strict=True):

@@ -72,7 +72,7 @@ def sound(fixes, piece_count, units):
 
 @bare
 def count(observations, fixes, keys, rows, table, used, people, diary):
-    """Count observations of the open slot, in order of time; return how many rows are used then.
+    """Count observations of the open slot, in order of time; return how many rows are used then, and no meaning.
 
     observations, fixes : OBSERVATION[n], FIX[n]; keys: u8[n] their pseudonyms; rows: i4[n] for own use
 

@@ -46,20 +46,20 @@ def frames(rows, days_ms):
     return observations, fixes
 
 
-def played(rows, zone, start_ms, until_ms, days_ms, cuts=()):
+def played(rows, zone, start_ms, until_ms, days_ms, cuts=(), slot_ms=SLOT_MS):
     """What a crowd says of rows: (it, tallies by slot, [(slot, steps, trips)] a set, visits by the midnight after)."""
-    into = Crowd(Slots(SlotSettings(zone=zone), start_ms), SETS, ZONES, weekly=True)
+    into = Crowd(Slots(SlotSettings(zone=zone, slot_s=slot_ms // 1_000), start_ms), SETS, ZONES, weekly=True)
     observations, fixes = frames(rows, days_ms)
     tallies, granted, visits = {}, [[] for _ in SETS], {}
-    for slot in range(start_ms // SLOT_MS, -(-until_ms // SLOT_MS)):
-        at = np.flatnonzero(observations["time_ms"] // SLOT_MS == slot)
+    for slot in range(start_ms // slot_ms, -(-until_ms // slot_ms)):
+        at = np.flatnonzero(observations["time_ms"] // slot_ms == slot)
         for part in np.split(at, sorted({cut for cut in cuts if cut < len(at)})):
             into.count(observations[part], fixes[part])
         tallies[slot] = into.close()
         for kept, (steps, trips) in zip(granted, into.granted(), strict=True):
             kept.append((slot, steps, trips))
-        if (slot + 1) * SLOT_MS in days_ms:
-            visits[(slot + 1) * SLOT_MS] = into.end_day()
+        if (slot + 1) * slot_ms in days_ms:
+            visits[(slot + 1) * slot_ms] = into.end_day()
     return into, tallies, granted, visits
 
 
@@ -71,7 +71,7 @@ def net(records, *names):
     return Counter({key: count for key, count in found.items() if count})
 
 
-def recounted(rows, zone, days_ms, s):
+def recounted(rows, zone, days_ms, s, slot_ms):
     """The oracle's (steps, trips, visits by end of day, cut, weeks) of one set, as Counters."""
     hours = {day: spans("hour", day, after, zone) for day, after in itertools.pairwise(days_ms)}
     parts = {day: spans("part", day, after, zone) for day, after in itertools.pairwise(days_ms)}
@@ -80,7 +80,7 @@ def recounted(rows, zone, days_ms, s):
         def index(time_ms, found, day=first_ms):
             return next(k for k, (begin, end) in enumerate(found[day]) if begin <= time_ms < end)
         stays = oracle.stays(mine, last_ms, EXPIRY_MS, SETS[s].tolist())
-        found = oracle.day_of_person(stays, SLOT_MS, lambda t: index(t, hours), lambda t: index(t, parts), ZONES[s])
+        found = oracle.day_of_person(stays, slot_ms, lambda t: index(t, hours), lambda t: index(t, parts), ZONES[s])
         steps.update(found[0])
         trips.update(found[1])
         visits[last_ms].update((first_ms, *one, mine[0]["klass"], mine[0]["home"]) for one in found[2])
@@ -92,28 +92,28 @@ def recounted(rows, zone, days_ms, s):
     return steps, trips, visits, cut, Counter((a, len(days)) for held in weeks.values() for a, days in held.items())
 
 
-def agree(rows, zone, start_ms, cuts=(), days=2):
+def agree(rows, zone, start_ms, cuts=(), days=2, slot_ms=SLOT_MS):
     """Play rows, and hold everything that the crowd says against the recount."""
     days_ms = midnights_ms(start_ms, start_ms + (days - 1) * 24 * HOUR_MS + HOUR_MS, zone)
     rows = sorted((row for row in rows if row["time_ms"] < days_ms[-1]),
                   key=lambda row: (row["time_ms"], row["kind"], row["cell"]))
-    into, tallies, granted, visits = played(rows, zone, start_ms, days_ms[-1], days_ms, cuts)
+    into, tallies, granted, visits = played(rows, zone, start_ms, days_ms[-1], days_ms, cuts, slot_ms)
     for klass in {row["klass"] for row in rows}:
         of_class = [row for row in rows if row["klass"] == klass]
-        wanted = oracle.presence(of_class, days_ms, EXPIRY_MS, SLOT_MS, tallies, PIECES)
+        wanted = oracle.presence(of_class, days_ms, EXPIRY_MS, slot_ms, tallies, PIECES)
         assert all(np.array_equal(tallies[slot][:, klass], wanted[slot]) for slot in tallies)
     cut = Counter()
     weeks = into.end_week()
     for s in range(len(SETS)):
-        steps, trips, days_of, cut_of, weeks_of = recounted(rows, zone, days_ms, s)
+        steps, trips, days_of, cut_of, weeks_of = recounted(rows, zone, days_ms, s, slot_ms)
         assert net([one[1] for one in granted[s]], "area", "what") == steps
         assert net([one[2] for one in granted[s]], "area", "origin", "what") == trips
         for end_ms, found in visits.items():
             told = found[s][["time_ms", "area", "what", "rank", "klass", "home"]].tolist()
             assert Counter(map(tuple, told)) == days_of[end_ms]
         for slot, *records in granted[s]:
-            assert all(slot * SLOT_MS - oracle.MIN_STAY_MS < one["time_ms"] for one in itertools.chain(*records))
-            assert all(one["time_ms"] <= (slot + 1) * SLOT_MS for one in itertools.chain(*records))
+            assert all(slot * slot_ms - oracle.MIN_STAY_MS < one["time_ms"] for one in itertools.chain(*records))
+            assert all(one["time_ms"] <= (slot + 1) * slot_ms for one in itertools.chain(*records))
         assert Counter(map(tuple, weeks[s][["area", "what"]].tolist())) == weeks_of
         cut.update(cut_of)
     assert {tuple(key): int(into.cut[tuple(key)]) for key in np.argwhere(into.cut)} == dict(cut)
@@ -126,7 +126,7 @@ def row(time_ms, piece, person=1, kind=3, cell=0, content=2, units=None):
 
 STEPS_MS = [0, 1, 500, 20_000, 60_000, 119_999, 120_000, 120_001, 130_000, 300_000, 450_000, 899_999, 900_000,
             3_599_999, 3_600_000, 3_600_001, 7_200_000]
-PLACES = [None, None, {3: 32, 8: 32}, {9: 20, 4: 22, 14: 22}, {1: 11, 2: 11, 7: 11, 6: 11, 11: 10, 16: 10}]
+PLACES = [None, None, {8: 32, 3: 32}, {9: 20, 4: 22, 14: 22}, {1: 11, 2: 11, 7: 11, 6: 11, 11: 10, 16: 10}]
 
 
 @st.composite
@@ -162,7 +162,7 @@ def test_a_restless_day_equals_a_slow_recount(seed):
     rows = [row(int(t), int(draw.integers(reach)), int(draw.integers(1, 4)), int(draw.choice([2] + [10] * 15)),
                 int(draw.integers(2)), int(draw.integers(1, 3)), PLACES[draw.choice(5, p=[0.4, 0.3, 0.1, 0.1, 0.1])])
             for t in times_ms]
-    agree(rows, zone, start_ms, draw.integers(0, 20, 2).tolist(), days=3)
+    agree(rows, zone, start_ms, draw.integers(0, 20, 2).tolist(), 3, [HOUR_MS, SLOT_MS, 2 * SLOT_MS][seed % 3])
 
 
 def said(*rows, slots=1):
