@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.edge.crowd import Crowd
+from collector.edge import metrics, records
+from collector.edge.crowd import WEEK, Crowd
+from collector.edge.kernels import visits
 from collector.edge.kernels.tallies import PERSON
-from collector.edge.kernels.visits import DAY
 from collector.edge.locators.fixes import FIX, NO_AREA
 from collector.edge.records import ARRIVAL, CLASSES, DEPARTURE
 from collector.edge.slots import Slots, SlotSettings
@@ -111,9 +112,9 @@ def agree(rows, zone, start_ms, cuts=(), days=2, slot_ms=SLOT_MS):
         for end_ms, found in visits.items():
             told = found[s][["time_ms", "area", "what", "rank", "klass", "home"]].tolist()
             assert Counter(map(tuple, told)) == days_of[end_ms]
-        for slot, *records in granted[s]:
-            assert all(slot * slot_ms - oracle.MIN_STAY_MS < one["time_ms"] for one in itertools.chain(*records))
-            assert all(one["time_ms"] <= (slot + 1) * slot_ms for one in itertools.chain(*records))
+        for slot, *both in granted[s]:
+            times_ms = np.concatenate([one["time_ms"] for one in both])
+            assert np.all((times_ms > slot * slot_ms - oracle.MIN_STAY_MS) & (times_ms < (slot + 1) * slot_ms))
         assert Counter(map(tuple, weeks[s][["area", "what"]].tolist())) == weeks_of
         cut.update(cut_of)
     assert {tuple(key): int(into.cut[tuple(key)]) for key in np.argwhere(into.cut)} == dict(cut)
@@ -237,7 +238,7 @@ def test_two_handsets_are_one_person_of_the_first_class_and_home():
 
 
 def test_a_person_takes_at_most_96_bytes():
-    assert PERSON.itemsize + DAY.itemsize <= 96
+    assert PERSON.itemsize + visits.DAY.itemsize <= 96
 
 
 def test_ten_thousand_persons_are_told_apart_while_the_table_grows():
@@ -269,3 +270,11 @@ def test_a_fix_that_holds_more_than_one_person_is_not_taken():
     _, fixes = frames([row(START_MS, 1)] * 5, [])
     fixes["weight"][0, 0], fixes["area"][1, 0], fixes["weight"][2, :3], fixes["weight"][3] = 65, PIECES, (32, 0, 32), 0
     assert crowd().takes(fixes).tolist() == [False, False, False, False, True]
+
+
+def test_kernels_and_tables_mean_the_same_words():
+    """Kernels import nobody else's words, so both sides have their own."""
+    for name in ("ARRIVAL", "DEPARTURE", "FIRST_IN_PART", "FIRST_IN_HOUR"):
+        assert getattr(visits, name) == getattr(records, name)
+    assert (visits.ENTRIES, visits.EACH_MAX, *np.zeros((), WEEK)["area"].shape) == (
+        metrics.ENTRIES_MAX, metrics.MOVES_MAX, metrics.WEEK_MAX)
