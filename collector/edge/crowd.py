@@ -4,6 +4,7 @@ import numpy as np
 
 from collector.edge.kernels import tallies as kernels
 from collector.edge.kernels.visits import AREAS_MAX, DAY, MIN_STAY_MS, Diary
+from collector.edge.merge import wipe
 from collector.edge.records import CLASSES, RECORD
 from collector.edge.slots import Slots
 from probe.base.clock import midnights_ms, spans
@@ -162,9 +163,3 @@ class Crowd:
             for k in (0, 1):
                 kept[k].append(written[k, : count[k]].copy())
         return found
-
-
-def wipe(*arrays: np.ndarray) -> None:
-    """Zero the memory of arrays."""
-    for array in arrays:
-        array.view("u1")[:] = 0

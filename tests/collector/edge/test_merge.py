@@ -62,3 +62,14 @@ def test_a_full_buffer_is_not_sorted_again_for_every_batch():
     assert merge.waiting >= merge.enough
     merge.before(0)
     assert merge.enough > merge.waiting == BATCH_MIN
+
+
+def test_what_has_left_is_zeroed():
+    """A pseudonym must not outlive its day in a corner of the buffer."""
+    merge = Merge(0, 0)
+    merge.take(rows(*((i, 1 + i, 3) for i in range(100))), 90)
+    old = merge._rows
+    assert len(merge.before(90)) == 90 and merge.waiting == 10
+    assert old[:10].view("u1").any() and not old[10:].view("u1").any()
+    merge.take(np.repeat(rows((95, 1, 3)), 1 << 15), 96)
+    assert merge._rows is not old and not old.view("u1").any()
