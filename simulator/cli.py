@@ -54,7 +54,8 @@ def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, 
     stage = deployment.checked(scenario, sets)
     begun = report.begun(stage, out)
     report.write_json(deployment.fresh(out, force), begun)
-    click.echo(f"{report.layout_in_words(stage.report)}\nstarting; the first run compiles, a minute or two", err=True)
+    click.echo("\n".join([report.layout_in_words(stage.report), *stage.costs()]), err=True)
+    click.echo("starting; the first run compiles, a minute or two", err=True)
     for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: what was sealed arrives, nothing private stays
         signal.signal(number, signal.default_int_handler)
     try:

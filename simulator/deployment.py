@@ -4,12 +4,13 @@ import shutil
 import tempfile
 from collections import namedtuple
 from collections.abc import Callable
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from collector.centre import receiver, stores
-from collector.edge import agent, collect, ledger, scheme, sealer, slots
+from collector.edge import agent, collect, crowd, ledger, resolve, scheme, sealer, slots
 from collector.edge.metrics.presence import DAY_MAX_S
 from probe.base import clock, config, plugins
 from probe.probe import ProbeSettings
@@ -48,6 +49,23 @@ class Stage(namedtuple("Stage", "scenario persons collector slots privacy scheme
                 "rho_day": float(privacy.rho_day), **over.get("day", {}), "over": over, "seeded": True}
 
 
+    @cached_property
+    def hits(self) -> dict[str, list[float]]:
+        """Return what share of a fix lies in the area where a person stands, by second set and area."""
+        counted, names = self.scheme, list(self.scenario.sets)
+        locator = plugins.load("footfall.locators", self.collector.locator)().build(self.plan, counted.pieces)
+        grade = self.scenario.probe.get("grade", "trace")
+        return {name: resolve.hits(self.plan, counted.pieces, rows, locator, grade).round(3).tolist()
+                for name, rows in zip(names[1:], counted.rows[1:], strict=True)}
+
+    def costs(self) -> list[str]:
+        """Return in words what each second area set costs, for before the run."""
+        second = list(self.scenario.sets.items())[1:]
+        return [resolve.cost(name, own, self.scheme.pieces, {table.name: table.cells for table in tables},
+                             float(sum(self.privacy.share(table.name) for table in tables)), crowd.DAY.itemsize)
+                for (name, own), tables in zip(second, self.scheme.tables[1:], strict=True)]
+
+
 def checked(name_or_path: str, sets: list[str]) -> Stage:
     """Return the stage of a scenario, or raise ConfigError with every problem of every room at once."""
     problems: list[str] = []
@@ -80,6 +98,8 @@ def checked(name_or_path: str, sets: list[str]) -> Stage:
         counted = grid and attempt("[collector]", scheme.read, scenario.sets, found["collector"].tables, grid,
                                    scenario.end_ms)
     if counted:
+        if all(table.name != "presence" for table in counted.every()):
+            problems.append('[collector] tables: needs "presence": the map and the judge rest on it; add it')
         problems += [f'[collector] tables: "{table.name}" counts over a week, and the run has none; give it --days 7'
                      for table in counted.every() if table.metric.span == "week" and not table.span_slots]
         stated = found["privacy"] and attempt("[privacy]", ledger.budget, found["privacy"], scheme.sealed(counted))
@@ -202,7 +222,8 @@ class Deployment:
         expected = [stores.Registered(
             1, table.number, table.name, its.span, its.value_unit, grid.slot_s, first, until,
             grid.lateness_s + grid.slot_s * (table.metric.source in ("steps", "trips")), zone, its.axes,
-            list(table.axes.items()), []) for table, its in zip(counted.every(), tables, strict=True)]
+            list(table.axes.items()), self.stage.hits.get(table.name.partition("@")[2], []))
+            for table, its in zip(counted.every(), tables, strict=True)]
         homes = len(counted.homes)
         views = truth.views(one.sets, [its.name for its in tables], homes)
         settle_ms = (grid.lateness_s + grid.slot_s) * clock.SECOND_MS  # until the last slot of steps is closed

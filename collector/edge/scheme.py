@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from collector.edge import metrics
 from collector.edge.ledger import TableConfig
-from collector.edge.metrics import Metric, Places, Rows
+from collector.edge.metrics import Metric, Places, Rows, check
 from collector.edge.slots import Slots
 from collector.edge.tables import Table
 from probe.base import plugins
+from probe.base.clock import SECOND_MS
 from probe.base.config import ConfigError, did_you_mean
 from probe.wire.areas import AreaSet, overlay, zones
 from probe.wire.cells import COUNTRIES
@@ -60,11 +62,13 @@ def read(sets: Mapping[str, AreaSet], chosen: Sequence[str], slots: Slots, until
             continue
         number, areas = list(sets).index(where), sets[where]
         metric = plugins.load("footfall.metrics", family)()
+        if not type(metric).__module__.startswith(metrics.__name__):  # a stranger's: what it says of itself must hold
+            problems += [f'tables: "{name}": {words}' for words in check.broken(metric, slots.length_ms // SECOND_MS)]
         places = Places(named(areas), homes, split[number][1], split[number][0], number == 0)
         tables[number].append(Table(metric, places, name, SECOND * number + metric.table, slots, until_ms))
     if problems:
         raise ConfigError("[collector]", problems)
-    return Scheme(pieces, rows, [zone_of for zone_of, _ in split], homes, tables, slots.length_ms // 1_000)
+    return Scheme(pieces, rows, [zone_of for zone_of, _ in split], homes, tables, slots.length_ms // SECOND_MS)
 
 
 def named(areas: AreaSet) -> Rows:
