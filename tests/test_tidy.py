@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("probe", "simulator", "collector")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 LINES_MAX = 400
-CODE_MAX = 5_110  # the aim is 5,000; this limit only ever goes down
+CODE_MAX = 5_000
 
 
 def wire(*names):
