@@ -1,9 +1,11 @@
 """The crowd: where everyone is now, and what each did on this local day.  Grants records to tables."""
 
+from collections import namedtuple
+
 import numpy as np
 
 from collector.edge.kernels import tallies as kernels
-from collector.edge.kernels.visits import AREAS_MAX, DAY, MIN_STAY_MS, Diary
+from collector.edge.kernels.visits import AREAS_MAX, DAY, MIN_STAY_MS
 from collector.edge.merge import wipe
 from collector.edge.records import CLASSES, RECORD
 from collector.edge.slots import Slots
@@ -12,6 +14,13 @@ from probe.base.clock import midnights_ms, spans
 UNITS = 64  # what one person holds at any instant
 LOAD, ROWS_MIN = 0.85, 1 << 10  # of the table
 WEEK = np.dtype([("lower", "<u4"), ("area", "<u2", 16), ("days", "u1", 16)])  # area + 1, 0 = unused; a bit a day
+# persons, days: PERSON[r], DAY[sets, r]; week: u8[0 or 1, r] their pseudonym of the week; wheel: i4[b];
+# sums: i8[pieces, classes, 2] units x ms and occupancy in units; areas: u2[sets, pieces] the area of each piece
+People = namedtuple("People", "persons days week wheel sums areas")
+# clock: (day_ms, begin_ms, length_ms, expiry_ms): UTC of the local day, the open slot in it, length of a slot, silence;
+# hours, parts: u1[slots of the day]; zones: u1[sets, areas]; records: RECORD[sets, 2, room] of STEPS and TRIPS, of
+# which counts i8[sets, 2] are written; cut: i8[25, 3, 2] by hour, (AREAS, ARRIVALS, DEPARTURES), granted or refused
+Diary = namedtuple("Diary", "clock hours parts zones records counts cut")
 
 
 class Rows:
@@ -156,7 +165,7 @@ class Crowd:
         clock = (self._day_ms, self._slot * self._slots.length_ms - self._day_ms, self._slots.length_ms,
                  self._slots.expiry_ms)
         records, counts = np.empty((len(self._areas), 2, room), RECORD), np.zeros((len(self._areas), 2), "i8")
-        people = kernels.People(*[*self._persons.arrays, self._wheel, self._sums, self._areas])
+        people = People(*[*self._persons.arrays, self._wheel, self._sums, self._areas])
         diary = Diary(clock, self._hours, self._parts, self._zones, records, counts, self.cut)
         found = kernel(*given, people, diary)
         for kept, written, count in zip(self._granted, records, counts, strict=True):

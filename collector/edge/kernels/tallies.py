@@ -9,9 +9,9 @@ One row a person, found by pseudonym, beside one DAY for each area set; times ar
 persons : PERSON[r]  where they are, and the next row + 1 in the same bucket of the wheel; weight 0 = nowhere
 table   : u8[2^k]    open addressing: upper half of the pseudonym, and row + 1; 0 = empty
 wheel   : i4[b]      first row + 1 in the bucket of a slot (slot mod b): who may fall silent in it
-"""
 
-from collections import namedtuple
+people and diary are People and Diary of collector.edge.crowd.
+"""
 
 import numpy as np
 
@@ -21,9 +21,6 @@ from probe.base.jit import bare, kernel
 AREAS_MAX, CELL_ONLY, DETACH, END, BLOCK = 6, 1, 2, -1, 256
 PERSON = np.dtype([("lower", "<u4"), ("last_ms", "<i4"), ("link", "<i4"), ("cell", "<u4"), ("area", "<u2", AREAS_MAX),
                    ("weight", "u1", AREAS_MAX), ("home", "<u2"), ("klass", "u1")])  # link 0: in no bucket
-# persons, days: PERSON[r], DAY[sets, r]; week: u8[0 or 1, r] their pseudonym of the week; wheel: i4[b];
-# sums: i8[pieces, classes, 2] units x ms and occupancy in units; areas: u2[sets, pieces] the area of each piece
-People = namedtuple("People", "persons days week wheel sums areas")
 U8, LOWER, UPPER = np.uint64, np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF00000000)
 
 

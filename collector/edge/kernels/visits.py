@@ -13,9 +13,9 @@ slot            : slot of the day + 1 of each arrival; 0 = unused
 pair            : of each arrival: entries (from * 16 + to) of the trip, or NO_TRIP
 departed        : slot of the day + 1 of the last departure, 0 = none
 fate            : MOVED, and what became of the last visit's departure and the stay's arrival
-"""
 
-from collections import namedtuple
+diary is a collector.edge.crowd.Diary.
+"""
 
 import numpy as np
 
@@ -26,10 +26,6 @@ FIVE_MIN_MS, QUARTER_MS, HOUR_MS, FOUR_HOURS_MS = 300_000, 900_000, 3_600_000, 1
 DAY = np.dtype([("begin_ms", "<i4"), ("area", "<u2"), ("fate", "u1"), ("departures", "u1"), ("departed", "u1"),
                 ("visit", "<u2"), ("visit_ms", "<i4"), ("left_ms", "<i4"), ("entry", "<u2", ENTRIES),
                 ("slot", "u1", EACH_MAX), ("pair", "u1", EACH_MAX)])
-# clock: (day_ms, begin_ms, length_ms, expiry_ms): UTC of the local day, the open slot in it, length of a slot, silence;
-# hours, parts: u1[slots of the day]; zones: u1[sets, areas]; records: RECORD[sets, 2, room] of STEPS and TRIPS, of
-# which counts i8[sets, 2] are written; cut: i8[25, 3, 2] by hour, (AREAS, ARRIVALS, DEPARTURES), granted or refused
-Diary = namedtuple("Diary", "clock hours parts zones records counts cut")
 STEPS, TRIPS, ARRIVAL, DEPARTURE, FIRST_IN_PART, FIRST_IN_HOUR = 0, 1, 0, 1, 1, 2
 AREAS, ARRIVALS, DEPARTURES = 0, 1, 2
 NO_TRIP, MOVED, CAME, LEFT = 0xFF, 1, 2, 8  # CAME, LEFT: granted; twice as much: refused
