@@ -42,7 +42,7 @@ def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) 
 
     store, folder = questions.opened(run_or_store)
     with closing(store):
-        factor = questions.extrapolation(folder) if extrapolate else 1.0
+        factor = questions.extrapolation(folder, store, table) if extrapolate else 1.0
         rows = questions.answer(store, questions.Question(table, **asked), factor)
     if any(row["state"] == "unresolved" for row in rows):
         click.echo("unresolved: these areas cannot be resolved at this site spacing", err=True)

@@ -31,10 +31,15 @@ def opened(path: Path) -> tuple[Store, Path]:
     return SqliteStore(path=str(found)).reader(), found.parent
 
 
-def extrapolation(folder: Path) -> float:
-    """Return how many people one counted device stands for, as run.json of the folder says."""
+def extrapolation(folder: Path, store: Store, table: str) -> float:
+    """Return how many people one counted device stands for, as run.json of the folder says.
+
+    A table that tells age or gender counts adults, and extrapolates to adults.
+    """
+    adults = any(axis in WHO for one in store.registered() if one.name == table for axis, _ in one.axes)
     with suppress(OSError, ValueError, KeyError, TypeError):
-        factor = float(json.loads((folder / "run.json").read_text(encoding="utf-8"))["extrapolation"])
+        known = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        factor = float(known["extrapolation_adults" if adults else "extrapolation"])
         if 0 < factor < 1e6:
             return factor
     raise ConfigError(str(folder), ['no run.json with "extrapolation" beside the store; ask without --extrapolate'])

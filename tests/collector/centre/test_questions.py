@@ -201,7 +201,7 @@ def test_every_problem_of_a_question_is_named_at_once(tmp_path):
 @pytest.fixture
 def run(tmp_path):
     a_store(tmp_path / "store.db").close()
-    (tmp_path / "run.json").write_text(json.dumps({"extrapolation": 4.0}))
+    (tmp_path / "run.json").write_text(json.dumps({"extrapolation": 4.0, "extrapolation_adults": 3.0}))
     return tmp_path
 
 
