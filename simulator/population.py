@@ -9,14 +9,19 @@ from pydantic import Field
 
 from probe.base.config import ConfigError, Settings
 from probe.wire.areas import AreaSet
+from probe.wire.cells import COUNTRIES
 from probe.wire.consent import NO, PURPOSES, YES
+from probe.wire.observations import NO_HOME
 from probe.wire.subscribers import MINOR, SUBSCRIBER
 from simulator.kernels import people
 
-MCC, MNC, AREAS_MAX = 262, 3, 4_096  # the gravity tables grow with the square of the areas
+MNC, AREAS_MAX = 3, 4_096  # the gravity tables grow with the square of the areas
+MCCS = np.array([mcc or 440 for mcc, _ in COUNTRIES])  # the first is where we are; "another country" is Japan
+GUEST_SHARES = 0, 12, 9, 6, 6, 6, 1, 4, 12, 4, 3, 6, 5, 4, 4, 6, 3, 5, 4  # of guests by country, percent: an assumption
 AGE_SHARES = (0.087, 0.152, 0.158, 0.149, 0.188, 0.266)  # of adults by AGE_BANDS, Destatis end of 2023, rounded
 WOMEN_SHARE, CONTRACT_SHARES = 0.507, (0.6, 0.1, 0.3)  # private, business, prepaid: an assumption
-MINOR_DRAW, AGE_DRAW, GENDER_DRAW, CONTRACT_DRAW, CONSENT_DRAW = 0, 12, 13, 14, 16  # CONSENT_DRAW and on
+MINOR_DRAW, AGE_DRAW, GENDER_DRAW, CONTRACT_DRAW, GUEST_DRAW = 0, 12, 13, 14, 15
+CONSENT_DRAW = 16  # and on
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -42,6 +47,7 @@ class PopulationSettings(Settings):
     consent_share: Share = 0.8  # of adults, for each purpose
     objection_share: Share = 0.25  # of those who did not agree: they said no, not nothing
     minor_share: Share = 0.169
+    guest_share: Share = 0.02  # of people: from abroad, here for a while; an assumption
     worker_share: Share = 0.66  # of adults
     outside_share: Share = 0.15  # of workers: their work lies beyond the map
     work_m: Annotated[float, Field(gt=0)] = 6_000.0
@@ -99,13 +105,25 @@ def classes(seed: int, persons: int, settings: PopulationSettings) -> tuple[np.n
     return np.where(minor < settings.minor_share, MINOR, band).astype("u1"), (gender >= WOMEN_SHARE).astype("u1")
 
 
+def homes(country: Country, seed: int, persons: int, settings: PopulationSettings) -> np.ndarray:
+    """Return the home of each person, i8[persons], as `origin` counts it: row of an area, or, after elsewhere, country.
+
+    A guest sleeps where a resident with that number would live.
+    """
+    edges = np.cumsum(GUEST_SHARES) / 100 * settings.guest_share
+    row = np.searchsorted(edges, people.shares(seed, persons, GUEST_DRAW), "right")
+    return np.where(row < len(edges), len(country.first_bin) + row, people.homes(seed, persons, country))
+
+
 def subscribers(country: Country, seed: int, handsets: int, settings: PopulationSettings) -> np.ndarray:
     """Return SUBSCRIBER[handsets], rising by number: what the operator knows of its customers."""
     rows = np.zeros(handsets, SUBSCRIBER)
     draws = CONTRACT_DRAW, *range(CONSENT_DRAW, CONSENT_DRAW + len(PURPOSES))
     contract, *agreed = (people.shares(seed, handsets, draw) for draw in draws)
-    rows["subscriber"], rows["person"] = subscriber_numbers(seed, handsets), np.arange(handsets)
-    rows["home"], rows["country"] = people.homes(seed, handsets, country), MCC
+    home = homes(country, seed, handsets, settings)
+    abroad = np.maximum(home - len(country.first_bin), 0)
+    rows["home"], rows["country"] = np.where(abroad, NO_HOME, home), MCCS[abroad]
+    rows["subscriber"], rows["person"] = subscriber_numbers(seed, rows["country"]), np.arange(handsets)
     rows["age"], rows["gender"] = classes(seed, handsets, settings)
     rows["contract"], minor = np.searchsorted(np.cumsum(CONTRACT_SHARES[:-1]), contract, "right"), rows["age"] == MINOR
     for purpose, u in zip(PURPOSES, agreed, strict=True):
@@ -114,7 +132,7 @@ def subscribers(country: Country, seed: int, handsets: int, settings: Population
     return rows[np.argsort(rows["subscriber"])]
 
 
-def subscriber_numbers(seed: int, handsets: int) -> np.ndarray:
-    """Return 15 digits for every handset, i8[handsets]: MCC, MNC, and ten that say nothing of the person."""
+def subscriber_numbers(seed: int, mcc: np.ndarray) -> np.ndarray:
+    """Return 15 digits for every handset, i8[handsets]: its MCC, MNC, and ten that say nothing of the person."""
     keys = np.frombuffer(hashlib.sha256(f"subscriber numbers {seed}".encode()).digest(), "<u8")
-    return (MCC * 100 + MNC) * 10**10 + people.numbers(keys.copy(), handsets)
+    return (mcc.astype("i8") * 100 + MNC) * 10**10 + people.numbers(keys.copy(), len(mcc))

@@ -84,11 +84,12 @@ def truth_of(config: WorldConfig, world: World, heed) -> dict[str, truth.Kept]:
     known = population.subscribers(people, seed, scenario.handsets, scenario.population)
     counted = truth.counted_persons(known, persons, config.purpose, config.basis)
     klass = truth.klasses(*population.classes(seed, persons, scenario.population))
+    home = population.homes(people, seed, persons, scenario.population)
     mine = population.shard_of(persons, config.shard, config.shards)
     for view in config.views:
         one = truth.Truth(seed, people, view, scenario.start_ms, scenario.end_ms, scenario.world.zone)
         for chunk in np.array_split(mine, len(mine) // TRUTH_PERSONS + 1):
-            one.add(chunk, counted[chunk], klass[chunk])
+            one.add(chunk, counted[chunk], klass[chunk], home[chunk])
             heed()
         found |= one.tables()
     return found

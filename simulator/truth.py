@@ -36,7 +36,8 @@ Tables = namedtuple("Tables", "presence profile moves visitors dwell origin flow
 # zones; primary: whether homes are areas of this set.
 Ground = namedtuple("Ground", "raster zone_of zones primary")
 # An area set and what is kept of it.  name: "" = the first, where people live; areas: AreaSet in the frame of the
-# first; zone_of: u1[areas]; homes: how many rows the homes of `origin` have; tables: names, of SPANS.
+# first; zone_of: u1[areas]; homes: how many rows the homes of `origin` have (areas where people live and elsewhere,
+# countries, unknown); tables: names, of SPANS.
 View = namedtuple("View", "name areas zone_of homes tables")
 
 
@@ -85,13 +86,13 @@ class Truth:
         self._ground = Ground(raster, view.zone_of, zones, not view.name)
         self._scratch = np.zeros(move.LEGS_MAX, move.LEG), np.zeros(parts, visits.PART), np.zeros(areas, "u1")
 
-    def add(self, persons: np.ndarray, counted: np.ndarray, klass: np.ndarray) -> None:
-        """Add the whole window of persons, i8[n]; counted is bool[n], klass u1[n]."""
+    def add(self, persons: np.ndarray, counted: np.ndarray, klass: np.ndarray, home: np.ndarray) -> None:
+        """Add the whole window of persons, i8[n]; counted is bool[n], klass u1[n], home i8[n], a row of View.homes."""
         edges, cells = self._tables.repeat
         for first in range(0, len(self._days), 7):
             visited = np.zeros((len(persons) * bool(len(cells)), self._areas), "u1")
             for number, day in enumerate(self._days[first : first + 7]):
-                visits.add_day(self._seed, persons, counted, klass, (*day, number), self._country, self._ground,
+                visits.add_day(self._seed, persons, counted, klass, home, (*day, number), self._country, self._ground,
                                self._scratch, self._tables, visited)
             row = np.searchsorted(edges, self._days[first][1], "right") - 1
             if 0 <= row < len(cells):
@@ -101,12 +102,12 @@ class Truth:
                         cells[row, number::4, kind] += (of == number).sum(axis=0)
 
     def visits(self, person: int) -> Iterator[tuple[int, int]]:
-        """Yield (begin_ms, end_ms), since the start, of every visit and pass-by of a person but elsewhere."""
+        """Yield (begin_ms, end_ms), since the start, of every stay of a person, however short, but elsewhere."""
         legs, room, _ = self._scratch
         for day, midnight_ms, length_ms in self._days:
             raster = self._ground.raster
             way = room[: visits.walk(self._seed, person, day, length_ms, self._country, raster, legs, room)]
-            visits.find_visits(way)
+            visits.find_stops(way)
             told = way[(way["kind"] != visits.JOINED) & (way["area"] < self._areas - 1)]
             begins, ends = (told[name].astype("i8") + midnight_ms for name in ("begin_ms", "end_ms"))
             yield from zip(begins.tolist(), ends.tolist(), strict=True)

@@ -37,36 +37,36 @@ def seconds_by_slot_and_area(legs, midnight_ms, start_ms, slots, areas, area_of)
     return found
 
 
-def visits_of(way):
-    """Return [(area, begin_ms, end_ms)] of the visits of a way, [(area, begin_ms, end_ms)] without holes.
+def stops_of(way):
+    """Return [(area, begin_ms, end_ms)] of the stops of a way, [(area, begin_ms, end_ms)] without holes.
 
-    Whoever visits, leaves and is back within two minutes never left; looked for again after every such return.
+    Whoever stops, leaves and is back within ten minutes never left; looked for again after every such return.
     """
     stays, again = [list(part) for part in way], True
     while again:
         again = False
         for k, (area, begin, end) in enumerate(stays):
-            back = [j for j in range(k + 1, len(stays)) if stays[j][0] == area and stays[j][1] - end < 120_000]
-            if end - begin >= 120_000 and back:
+            back = [j for j in range(k + 1, len(stays)) if stays[j][0] == area and stays[j][1] - end < 600_000]
+            if end - begin >= 600_000 and back:
                 stays[k][2] = stays[back[0]][2]
                 del stays[back[0]]
                 again = True
                 break
-    return [tuple(stay) for stay in stays if stay[2] - stay[1] >= 120_000]
+    return [tuple(stay) for stay in stays if stay[2] - stay[1] >= 600_000]
 
 
 def counts_of(way, length_ms):
     """Return what a day holds: arrivals, departures and trips by area and instant, level of everybody's areas."""
-    visits = visits_of(way)
+    stops = stops_of(way)
     levels = {}
-    for area, begin, end in [*way, *visits]:
+    for area, begin, end in [*way, *stops]:
         minutes = (end - begin) / 60_000
         level = sum(minutes >= least for least in (2, 5, 15, 60, 240))
         levels[area] = max(levels.get(area, 0), level)
-    trips = [(a[0], b[0], b[1]) for a, b in pairwise(visits)]
+    trips = [(a[0], b[0], b[1]) for a, b in pairwise(stops)]
     return {
         "arrivals": [(to, at) for _, to, at in trips],
-        "departures": [(area, end) for area, _, end in visits if end < length_ms],
+        "departures": [(area, end) for area, _, end in stops if end < length_ms],
         "trips": trips,
         "levels": levels,
     }

@@ -9,7 +9,7 @@ import pytest
 from probe.base.clock import midnights_ms
 from probe.identity import Keys, pseudonyms, seeded_key
 from simulator import bench, scenario
-from simulator.population import persons_of, subscriber_numbers
+from simulator.population import country, persons_of, subscriber_numbers, subscribers
 from tests.scanner import found_in
 
 
@@ -23,7 +23,9 @@ def identifiers():
     keys.hold(one.start_ms, one.end_ms)
     person = np.arange(persons_of(one.handsets, one.population.share), dtype="u8")
     names = [pseudonyms(person, np.full(len(person), day, "i8"), keys.keys) for day in range(days)]
-    return np.concatenate([subscriber_numbers(seed, one.handsets).astype("u8"), *names])
+    known = subscribers(country(one.areas, one.population), seed, one.handsets, one.population)
+    assert np.any(known["country"] != 262)  # guests from abroad too
+    return np.concatenate([known["subscriber"][np.argsort(known["person"])], *names])
 
 
 ENCODINGS = {
@@ -68,7 +70,7 @@ def test_no_byte_between_edge_and_store_holds_an_identifier(identifiers, monkeyp
 
 
 def test_subscriber_numbers_are_fifteen_digits_no_two_alike_and_in_no_order(identifiers):
-    numbers = subscriber_numbers(1, 20_000)
+    numbers = subscriber_numbers(1, np.full(20_000, 262))
     assert np.all((numbers >= 10**14) & (numbers < 10**15))
     assert len(np.unique(numbers)) == len(numbers)
     assert abs(np.corrcoef(np.arange(len(numbers)), numbers)[0, 1]) < 0.03

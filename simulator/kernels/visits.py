@@ -1,7 +1,8 @@
-"""What people truly did: the way of a person through the areas of a day, its visits, and the exact tables.
+"""What people truly did: the way of a person through the areas of a day, its stops, and the exact tables.
 
-Rules (README, "Tables"): a stay of MIN_STAY_MS is a visit, a shorter one passes by; who is back within that time
-never left.  The truth has no caps.  Times are ms since local midnight in a way, since the first slot in a table.
+Rules (README, "Tables"): a stay of STOP_MS is a stop; who leaves a stop and is back within that time never left.
+Arrivals, departures and trips lead from stop to stop; a level is that of the longest stay, a stop or not.
+The truth has no caps.  Times are ms since local midnight in a way, since the first slot in a table.
 """
 
 from math import ceil, sqrt
@@ -10,11 +11,10 @@ import numpy as np
 
 from probe.base.jit import bare
 from simulator.kernels.move import PIECE_M, area_at, day_plan
-from simulator.kernels.people import home_of
 
-MIN_STAY_MS, LEVEL_MS = 120_000, (120_000, 300_000, 900_000, 3_600_000, 14_400_000)  # a visit; the least of levels 1-5
+STOP_MS, LEVEL_MS = 600_000, (120_000, 300_000, 900_000, 3_600_000, 14_400_000)  # a stop; the least of levels 1-5
 CLASSES, NO_CLASS = 21, 0xFF  # age band * 3 + gender; minors have none
-PASS, VISIT, JOINED = range(3)  # JOINED: part of a visit before it, which it prolongs
+PASS, STOP, JOINED = range(3)  # JOINED: part of a stop before it, which it prolongs
 PART = np.dtype([("begin_ms", "i4"), ("end_ms", "i4"), ("area", "u2"), ("kind", "u2")], align=True)
 
 
@@ -66,17 +66,17 @@ def way_of(legs, raster, way):
 
 
 @bare
-def find_visits(way):
-    """Say what each part of a way is; a visit ends when the person is gone for good."""
+def find_stops(way):
+    """Say what each part of a way is; a stop ends when the person is gone for good."""
     last = -1
     for i in range(len(way)):
         here = way[i]
-        if last >= 0 and here.area == way[last].area and here.begin_ms - way[last].end_ms < MIN_STAY_MS:
+        if last >= 0 and here.area == way[last].area and here.begin_ms - way[last].end_ms < STOP_MS:
             here.kind, way[last].end_ms = JOINED, here.end_ms
-        elif here.end_ms - here.begin_ms < MIN_STAY_MS:
+        elif here.end_ms - here.begin_ms < STOP_MS:
             here.kind = PASS
         else:
-            here.kind, last = VISIT, i
+            here.kind, last = STOP, i
 
 
 @bare
@@ -87,7 +87,7 @@ def walk(seed, person, date, length_ms, country, raster, legs, way):
 
 @bare
 def level_of(part):
-    """Return 0 of a pass-by, 1 to 5 of a visit, by how long it was."""
+    """Return 0 of a pass-by, 1 to 5 of a longer stay, by how long it was."""
     level = 0
     for least_ms in LEVEL_MS:
         level += part.end_ms - part.begin_ms >= least_ms
@@ -99,7 +99,7 @@ def add_moves(way, midnight_ms, length_ms, counted, ground, tables):
     """Add the arrivals, departures and trips of a day; at its ends nobody arrives, nobody leaves."""
     last, areas = -1, len(ground.zone_of)
     for here in way:
-        if here.kind == VISIT:
+        if here.kind == STOP:
             begins, area = midnight_ms + here.begin_ms, int(here.area)
             if last >= 0:
                 add_one(tables.moves, begins, 2 * area, counted)
@@ -132,7 +132,7 @@ def add_visits(way, midnight_ms, home, resident, klass, counted, levels, tables)
 
 
 @bare
-def add_day(seed, persons, counted, klasses, day, country, ground, scratch, tables, visited):
+def add_day(seed, persons, counted, klasses, homes, day, country, ground, scratch, tables, visited):
     """Add one local day of many persons, exact to the millisecond.
 
     Parameters
@@ -140,6 +140,7 @@ def add_day(seed, persons, counted, klasses, day, country, ground, scratch, tabl
     persons : i8[n]
     counted : bool[n]  whether each is counted at the edge
     klasses : u1[n]    NO_CLASS = minor
+    homes   : i8[n]    rows of `origin`: areas of the primary set first, then what is none
     day     : (local date, days since 1970-01-01; its midnight, ms since the first slot, may be negative; length_ms;
               its number in the week)
     country : simulator.population.Country
@@ -158,9 +159,9 @@ def add_day(seed, persons, counted, klasses, day, country, ground, scratch, tabl
             add_time(tables.presence, begins, ends, area, agreed)
             if klass != NO_CLASS:
                 add_time(tables.profile, begins, ends, area * CLASSES + klass, agreed)
-        find_visits(way)
+        find_stops(way)
         add_moves(way, midnight_ms, length_ms, agreed, ground, tables)
-        home = home_of(seed, persons[i], country)[0]
+        home = homes[i]
         add_visits(way, midnight_ms, home, home if ground.primary else -1, klass, agreed, levels, tables)
         if len(visited):
             for area in range(len(levels)):

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from probe import consent
+from probe.wire.cells import COUNTRIES, HOME_ABROAD
 from probe.wire.consent import NO, YES, countable
+from probe.wire.observations import NO_HOME
 from probe.wire.subscribers import MINOR, Subscribers, decode, encode
 from simulator import population, scenario
 from simulator.kernels import people
@@ -14,17 +17,20 @@ ROWS = population.subscribers(COUNTRY, 1, 20_000, CITY.population)
 
 
 def test_numbers_have_fifteen_digits_and_no_two_are_alike():
-    numbers = population.subscriber_numbers(7, 300_000)
+    """Also of guests: a number begins with the country that it is from."""
+    mcc = np.array([262, 310, 204] * 100_000)
+    numbers = population.subscriber_numbers(7, mcc)
     assert len(np.unique(numbers)) == 300_000
-    assert np.all(numbers // 10**10 == 26203)
+    np.testing.assert_array_equal(numbers // 10**10, mcc * 100 + 3)
 
 
 def test_numbers_say_nothing_of_the_person():
     """Neighbouring persons are as far apart as strangers, and another seed gives other numbers."""
-    numbers = population.subscriber_numbers(7, 20_000) % 10**10
+    mcc = np.full(20_000, 262)
+    numbers = population.subscriber_numbers(7, mcc) % 10**10
     assert abs(np.corrcoef(np.arange(20_000), numbers)[0, 1]) < 0.03
     assert abs(np.mean(np.abs(np.diff(numbers))) / 1e10 - 1 / 3) < 0.01
-    assert not np.any(numbers == population.subscriber_numbers(8, 20_000) % 10**10)
+    assert not np.any(numbers == population.subscriber_numbers(8, mcc) % 10**10)
 
 
 def test_a_person_does_not_depend_on_how_many_there_are():
@@ -58,9 +64,49 @@ def test_minors_are_never_counted():
 
 def test_people_live_where_the_residents_are():
     residents = CITY.areas.residents[:-1]
-    share = np.bincount(ROWS["home"], minlength=len(residents)) / len(ROWS)
+    ours = ROWS[ROWS["country"] == 262]
+    share = np.bincount(ours["home"], minlength=len(residents)) / len(ours)
     expected = residents / residents.sum()
-    assert np.max(np.abs(share - expected) / np.sqrt(expected / len(ROWS))) < 4.5
+    assert np.max(np.abs(share - expected) / np.sqrt(expected / len(ours))) < 4.5
+
+
+def test_guests_come_from_many_countries_and_live_in_none_of_our_areas():
+    """Two in a hundred by default, shared out over countries as stated; who is none is at home here."""
+    guest = ROWS["home"] == NO_HOME
+    assert np.mean(guest) == pytest.approx(0.02, abs=0.004)
+    np.testing.assert_array_equal(guest, ROWS["country"] != 262)
+    np.testing.assert_array_equal(ROWS["subscriber"] // 10**12, ROWS["country"])
+    every = population.PopulationSettings(guest_share=1.0)
+    rows = population.subscribers(COUNTRY, 1, 20_000, every)
+    assert np.all(rows["home"] == NO_HOME) and len(np.unique(rows["subscriber"])) == 20_000
+    shares = [np.mean(rows["country"] == (mcc or 440)) for mcc, _ in COUNTRIES]
+    np.testing.assert_allclose(shares, np.array(population.GUEST_SHARES) / 100, atol=0.01)
+    assert sum(population.GUEST_SHARES) == 100 and len(population.GUEST_SHARES) == len(COUNTRIES)
+    none = population.subscribers(COUNTRY, 1, 2_000, population.PopulationSettings(guest_share=0.0))
+    assert np.all(none["country"] == 262) and np.all(none["home"] < CITY.areas.elsewhere)
+
+
+def test_a_guest_differs_from_a_resident_in_home_and_number_only():
+    """As many minors, as much consent; where they sleep is where the resident of that number would."""
+    none = population.subscribers(COUNTRY, 1, 20_000, population.PopulationSettings(guest_share=0.0))
+    mine, theirs = (rows[np.argsort(rows["person"])] for rows in (ROWS, none))
+    for name in ("person", "age", "gender", "contract", "consent"):
+        np.testing.assert_array_equal(mine[name], theirs[name])
+    same = mine["home"] != NO_HOME
+    np.testing.assert_array_equal(mine[same], theirs[same])
+
+
+def test_the_home_of_a_guest_is_a_row_after_elsewhere_for_the_edge_and_the_truth():
+    """The row that `origin` counts is the one that the probe makes of home and country."""
+    home = population.homes(COUNTRY, 1, 20_000, CITY.population)
+    everyone = np.arange(1 << 62, (1 << 62) + 20_000).astype("u8")
+    rows = np.sort(ROWS, order="person")
+    rows["subscriber"], rows["age"], rows["consent"] = everyone, 0, YES["market_research"]
+    table = consent.counted(Subscribers(1, rows), "market_research", "consent")
+    known = np.sort(table[table["subscriber"] > 0], order="person")["home"].astype("i8")
+    abroad = known >= HOME_ABROAD
+    np.testing.assert_array_equal(home, np.where(abroad, known - HOME_ABROAD + CITY.areas.elsewhere + 1, known))
+    assert abroad.sum() == (ROWS["country"] != 262).sum() > 300
 
 
 def test_homes_lie_in_their_area():

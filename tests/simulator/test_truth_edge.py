@@ -36,7 +36,9 @@ def heard(person, way, midnight_ms):
     time_ms, fixes["area"][:, 0] = np.array(at).T
     observations["pseudonym"] = observations["week"] = (person + 1) * 0x9E3779B97F4A7C15 % 2**64
     observations["time_ms"] = midnight_ms + time_ms
-    observations["home"], observations["klass"] = world.HOME[person], world.KLASS[person]
+    home = world.home_row(world.KNOWN[person])
+    observations["home"] = home if home < 10 else 0xFF00 + home - 10  # the country of a guest
+    observations["klass"] = world.KLASS[person]
     fixes["weight"][:, 0], fixes["content"] = UNITS, TA
     return observations, fixes
 
