@@ -105,45 +105,57 @@ def add_stay(tally, from_ms, until_ms, units, slot_ms):
                 areas[area] += weight * overlap_ms
 
 
-ENTRIES_MAX, EACH_MAX, WEEK_AREAS_MAX, MIN_STAY_MS = 12, 8, 16, 120_000
+ENTRIES_MAX, EACH_MAX, WEEK_AREAS_MAX, STOP_MS = 12, 8, 16, 600_000
 LEVELS_MS = (120_000, 300_000, 900_000, 3_600_000, 14_400_000)
 
 
-def main_area(units, area_of):
-    """The area with most units, of equals the first."""
-    by_area = {}
+def by_area(units, area_of):
+    """{area: units} of the units of pieces."""
+    found = {}
     for piece, weight in units.items():
-        by_area[area_of[piece]] = by_area.get(area_of[piece], 0) + weight
-    return min(by_area, key=lambda area: (-by_area[area], area))
-
-
-def stays(mine, last_ms, expiry_ms, area_of):
-    """[[begin, end, area, left for another area]] of one person-day: seen in one area all along, or until gone."""
-    found, joined = [], False
-    for begin_ms, end_ms, held, seen in holds(mine, last_ms, expiry_ms):
-        area = main_area(held["units"], area_of)
-        if joined and found[-1][2] == area:
-            found[-1][1] = end_ms
-        else:
-            if joined:
-                found[-1][3] = True
-            found.append([begin_ms, end_ms, area, False])
-        joined = seen
+        found[area_of[piece]] = found.get(area_of[piece], 0) + weight
     return found
 
 
-def without_bounces(found):
-    """(stays, begins) with hindsight: a visit goes on where its area is seen again in time; begins of the others."""
-    whole, begins, visit = [], [], None
-    for begin_ms, end_ms, area, moved in found:
-        if visit is not None and visit[2] == area and begin_ms - visit[1] < MIN_STAY_MS:
-            visit[1], visit[3] = end_ms, moved
-            continue
-        whole.append([begin_ms, end_ms, area, moved])
-        begins.append((begin_ms, area))
-        if end_ms - begin_ms >= MIN_STAY_MS:
-            visit = whole[-1]
-    return whole, begins
+def main_area(held):
+    """The area with most units, of equals the first."""
+    return min(held, key=lambda area: (-held[area], area))
+
+
+def stays(mine, last_ms, expiry_ms, area_of):
+    """[[begin, end, area, left for another area, seen]] of one person-day: until no fix speaks of the area, or gone.
+
+    seen: [(time, area)] of the areas that had most units meanwhile; a fix that says just the same again is no news.
+    """
+    found, joined, told = [], False, None
+    for begin_ms, end_ms, row, seen_on in holds(mine, last_ms, expiry_ms):
+        held, units = by_area(row["units"], area_of), list(row["units"].items())
+        area = main_area(held)
+        if joined and found[-1][2] in held:
+            found[-1][1] = end_ms
+            if area != found[-1][2] and units != told:
+                found[-1][4].append((begin_ms, area))
+        else:
+            if joined:
+                found[-1][3] = True
+            found.append([begin_ms, end_ms, area, False, []])
+        joined, told = seen_on, units
+    return found
+
+
+def without_returns(found):
+    """(stays, sights) with hindsight: a stop goes on where its area is seen again in time; (time, area) of the rest."""
+    whole, sights, stop = [], [], None
+    for begin_ms, end_ms, area, moved, seen in found:
+        if stop is not None and stop[2] == area and begin_ms - stop[1] < STOP_MS:
+            stop[1], stop[3] = end_ms, moved
+        else:
+            whole.append([begin_ms, end_ms, area, moved])
+            sights.append((begin_ms, area))
+            if end_ms - begin_ms >= STOP_MS:
+                stop = whole[-1]
+        sights += seen
+    return whole, sights
 
 
 def day_of_person(found, slot_ms, hour_of, part_of, zone_of):
@@ -152,21 +164,21 @@ def day_of_person(found, slot_ms, hour_of, part_of, zone_of):
     Returns steps [(time, area, what)], trips [(time, area, origin, bits)], visits [(area, level, rank)] and
     cut {(hour, of areas 0, arrivals 1, departures 2, granted 0 or refused 1): count}.
     """
-    whole, begins = without_bounces(found)
+    whole, sights = without_returns(found)
     areas, steps, trips, cut = [], [], [], {}
 
     def told(time_ms, what, granted):
         key = (hour_of(time_ms), what, 0 if granted else 1)
         cut[key] = cut.get(key, 0) + 1
 
-    for time_ms, area in begins:
+    for time_ms, area in sights:
         if area not in areas:
             if len(areas) < ENTRIES_MAX:
                 areas.append(area)
             told(time_ms, 0, area in areas)
-    visits = [stay for stay in whole if stay[1] - stay[0] >= MIN_STAY_MS]
+    stops = [stay for stay in whole if stay[1] - stay[0] >= STOP_MS]
     arrived, departed = [], []
-    for before, (begin_ms, _, area, _) in zip([None, *visits], visits, strict=False):
+    for before, (begin_ms, _, area, _) in zip([None, *stops], stops, strict=False):
         if before is not None and (before[3] or before[2] != area):
             slots = [time_ms // slot_ms for time_ms in arrived]
             granted = area in areas and len(arrived) < EACH_MAX and begin_ms // slot_ms not in slots
@@ -181,7 +193,7 @@ def day_of_person(found, slot_ms, hour_of, part_of, zone_of):
                     again = any((zone_of[o], zone_of[d]) == zones and hour_of(t) == hour_of(begin_ms)
                                 for t, d, o, _ in trips)
                     trips.append((begin_ms, area, before[2], (not twice) + 2 * (not again)))
-    for _, end_ms, area, moved in visits:
+    for _, end_ms, area, moved in stops:
         if moved:
             slots = [time_ms // slot_ms for time_ms in departed]
             granted = area in areas and len(departed) < EACH_MAX and end_ms // slot_ms not in slots
@@ -189,8 +201,8 @@ def day_of_person(found, slot_ms, hour_of, part_of, zone_of):
             if granted:
                 departed.append(end_ms)
                 steps.append((end_ms, area, 1))
-    levels = [max(sum(stay[1] - stay[0] >= least_ms for least_ms in LEVELS_MS) for stay in whole if stay[2] == area)
-              for area in areas]
+    levels = [max([0, *(sum(stay[1] - stay[0] >= least_ms for least_ms in LEVELS_MS)
+                        for stay in whole if stay[2] == area)]) for area in areas]
     ranked = [(area, level, sum(earlier > 0 for earlier in levels[:k]))
               for k, (area, level) in enumerate(zip(areas, levels, strict=True))]
     return steps, trips, ranked, cut

@@ -5,7 +5,7 @@ from collections import namedtuple
 import numpy as np
 
 from collector.edge.kernels import tallies as kernels
-from collector.edge.kernels.visits import AREAS_MAX, DAY, MIN_STAY_MS
+from collector.edge.kernels.visits import AREAS_MAX, DAY, STOP_MS
 from collector.edge.merge import wipe
 from collector.edge.records import CLASSES, RECORD
 from collector.edge.slots import Slots
@@ -70,7 +70,8 @@ class Crowd:
     """
 
     def __init__(self, slots: Slots, sets: list[np.ndarray], zones: list[np.ndarray], weekly: bool = False):
-        assert slots.expiry_ms > MIN_STAY_MS, "who falls silent was on a visit"
+        assert slots.expiry_ms > STOP_MS, "nothing is taken back of who falls silent"
+        assert slots.length_ms >= STOP_MS, "what is taken back is of this slot or the last"
         self._slots, self._slot, self._areas = slots, slots.of(slots.start_ms), np.array(sets, "u2")
         self._zones = np.zeros((len(zones), max(map(len, zones))), "u1")
         assert self._zones.shape[1] <= AREAS_MAX, "an entry holds an area of at most 13 bits"

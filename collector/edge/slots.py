@@ -7,8 +7,10 @@ from pydantic import Field
 from probe.base.clock import SECOND_MS, midnights_ms
 from probe.base.config import ConfigError, Settings, needs
 
-DIVIDES_AN_HOUR = needs(lambda slot_s: slot_s >= 360 and 3_600 % slot_s == 0,  # a day has 255 slots at most
-                        "does not divide an hour, or is too short; use 900, 1800 or 3600, so that hours are exact sums")
+STOP_S = 600  # who stays so long has stopped; a table of steps waits one slot for what may be taken back until then
+DIVIDES_AN_HOUR = needs(lambda slot_s: slot_s >= STOP_S and 3_600 % slot_s == 0,
+                        f"does not divide an hour, or is shorter than a stop ({STOP_S} s); use 900, 1800 or 3600, "
+                        "so that hours are exact sums")
 OUTLIVES_THE_UPDATE = needs(lambda expiry_s: expiry_s > 3_240,  # T3412 of 54 minutes: who sits still speaks so often
                             "ends before the periodic update (3240 s); use 3600, so that who sits still is not lost")
 

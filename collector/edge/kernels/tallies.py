@@ -15,7 +15,7 @@ people and diary are People and Diary of collector.edge.crowd.
 
 import numpy as np
 
-from collector.edge.kernels.visits import arrive, leave
+from collector.edge.kernels.visits import arrive, enter, leave
 from probe.base.jit import bare, kernel
 
 AREAS_MAX, CELL_ONLY, DETACH, END, BLOCK = 6, 1, 2, -1, 256
@@ -128,6 +128,9 @@ def move(observations, fixes, rows, used, people, diary):
             day, area = people.days[s, row], main_area(person, people.areas[s])
             if still and day.area == area:
                 continue
+            if still and holds(person, people.areas[s], day.area):
+                enter(day, area, time_ms, diary)
+                continue
             if still:
                 leave(day, s, time_ms, True, diary)
             arrive(day, s, area, time_ms, diary)
@@ -158,6 +161,15 @@ def main_area(person, areas):
         if units > most or (units == most and area < best):
             best, most = area, units
     return best
+
+
+@bare
+def holds(person, areas, area):
+    """Return whether an area holds anything of a person."""
+    k = 0
+    while k < AREAS_MAX and person.weight[k] > 0 and areas[person.area[k]] != area:
+        k += 1
+    return k < AREAS_MAX and person.weight[k] > 0
 
 
 @bare

@@ -1,18 +1,20 @@
-"""What a person did on a local day, area by area: stays, visits, arrivals, departures, trips.
+"""What a person did on a local day, area by area: stays, stops, arrivals, departures, trips.
 
-A stay of MIN_STAY_MS or more is a visit, a shorter one a pass-by.  Who leaves a visit and is
-seen there again within MIN_STAY_MS never left.  What turns out not to have been is taken back:
-an arrival of who only passed by, a departure of who never left.  Each is granted first come,
+A stay begins where the person has most weight, and goes on while a fix gives its area any; the
+area with most weight meanwhile is entered as seen.  A stay of STOP_MS or more is a stop.  Who
+leaves a stop and is seen there again within STOP_MS never left: the stay goes on since it began.
+Arrivals, departures and trips lead from stop to stop.  What turns out not to have been is taken
+back: an arrival of who did not stop, a departure of who never left.  Each is granted first come,
 at most EACH_MAX a day and one a slot; what is refused is counted, never remembered by person.
 
 Times are milliseconds of the local day.  One row a person and area set:
 begin_ms, area  : of the stay, while the person is somewhere
-visit           : area + 1 of the last visit, 0 = none; visit_ms, left_ms: when it began and ended
-entry           : (area + 1) * 8 + level of the longest stay, in order of the first stay; 0 = unused
+stop            : area + 1 of the last stop, 0 = none; came_ms, left_ms: when it began and ended
+entry           : (area + 1) * 8 + level of the longest stay, in order of being seen first; 0 = unused
 slot            : slot of the day + 1 of each arrival; 0 = unused
 pair            : of each arrival: entries (from * 16 + to) of the trip, or NO_TRIP
 departed        : slot of the day + 1 of the last departure, 0 = none
-fate            : MOVED, and what became of the last visit's departure and the stay's arrival
+fate            : MOVED, and what became of the last stop's departure and the stay's arrival
 
 diary is a collector.edge.crowd.Diary.
 """
@@ -21,10 +23,10 @@ import numpy as np
 
 from probe.base.jit import bare
 
-ENTRIES, EACH_MAX, MIN_STAY_MS, AREAS_MAX = 12, 8, 120_000, 8_190
-FIVE_MIN_MS, QUARTER_MS, HOUR_MS, FOUR_HOURS_MS = 300_000, 900_000, 3_600_000, 14_400_000
+ENTRIES, EACH_MAX, STOP_MS, AREAS_MAX = 12, 8, 600_000, 8_190  # an entry holds an area of 13 bits
+LEVELS_MS = (120_000, 300_000, 900_000, 3_600_000, 14_400_000)  # the shortest stay of levels 1 to 5
 DAY = np.dtype([("begin_ms", "<i4"), ("area", "<u2"), ("fate", "u1"), ("departures", "u1"), ("departed", "u1"),
-                ("visit", "<u2"), ("visit_ms", "<i4"), ("left_ms", "<i4"), ("entry", "<u2", ENTRIES),
+                ("stop", "<u2"), ("came_ms", "<i4"), ("left_ms", "<i4"), ("entry", "<u2", ENTRIES),
                 ("slot", "u1", EACH_MAX), ("pair", "u1", EACH_MAX)])
 STEPS, TRIPS, ARRIVAL, DEPARTURE, FIRST_IN_PART, FIRST_IN_HOUR = 0, 1, 0, 1, 1, 2
 AREAS, ARRIVALS, DEPARTURES = 0, 1, 2
@@ -33,13 +35,13 @@ NO_TRIP, MOVED, CAME, LEFT = 0xFF, 1, 2, 8  # CAME, LEFT: granted; twice as much
 
 @bare
 def leave(day, s, at_ms, moved, diary):
-    """End a stay in set s: as a visit that is left, for another area (moved) or for nowhere, or as a pass-by."""
-    stay_ms, k = at_ms - day.begin_ms, entry_of(day, day.area)
-    level = ((stay_ms >= MIN_STAY_MS) + (stay_ms >= FIVE_MIN_MS) + (stay_ms >= QUARTER_MS) +
-             (stay_ms >= HOUR_MS) + (stay_ms >= FOUR_HOURS_MS))
+    """End a stay in set s, for another area (moved) or for nowhere; what was no stop was no arrival."""
+    stay_ms, k, level = at_ms - day.begin_ms, entry_of(day, day.area), 0
+    for least_ms in LEVELS_MS:
+        level += stay_ms >= least_ms
     if k < ENTRIES and day.entry[k] & 7 < level:
         day.entry[k] = day.entry[k] - (day.entry[k] & 7) + level
-    if level == 0:
+    if stay_ms < STOP_MS:
         fate = day.fate // CAME & 3
         if fate == 1:
             k = arrivals(day) - 1
@@ -48,7 +50,7 @@ def leave(day, s, at_ms, moved, diary):
         told(ARRIVALS, fate, day.begin_ms, -1, diary)
         day.fate -= fate * CAME
         return
-    day.visit, day.visit_ms, day.left_ms, day.fate = day.area + 1, day.begin_ms, at_ms, moved * MOVED
+    day.stop, day.came_ms, day.left_ms, day.fate = day.area + 1, day.begin_ms, at_ms, moved * MOVED
     if moved:
         slot = at_ms // diary.clock[2] + 1
         fate = 1 if k < ENTRIES and day.departures < EACH_MAX and day.departed != slot else 2
@@ -61,29 +63,36 @@ def leave(day, s, at_ms, moved, diary):
 
 @bare
 def arrive(day, s, area, at_ms, diary):
-    """Begin a stay in set s, or go on with the visit that was left a moment ago."""
-    if day.visit == area + 1 and at_ms - day.left_ms < MIN_STAY_MS:
+    """Begin a stay in set s, or go on with the stop that was left a while ago."""
+    if day.stop == area + 1 and at_ms - day.left_ms < STOP_MS:
         fate = day.fate // LEFT & 3
         if fate == 1:
             day.departures, day.departed = day.departures - 1, 0
             write(s, STEPS, day.left_ms, area, 0, DEPARTURE, -1, diary)
         told(DEPARTURES, fate, day.left_ms, -1, diary)
-        day.area, day.begin_ms = area, day.visit_ms
+        day.area, day.begin_ms = area, day.came_ms
         return
-    day.area, day.begin_ms, k = area, at_ms, entry_of(day, area)
-    if k == ENTRIES:
-        k = entry_of(day, -1)
-        if k < ENTRIES:
-            day.entry[k] = (area + 1) * 8
-        told(AREAS, 1 if k < ENTRIES else 2, at_ms, 1, diary)
-    if day.visit and (day.fate & MOVED or day.visit != area + 1):
-        n, slot, origin = arrivals(day), at_ms // diary.clock[2] + 1, entry_of(day, np.int64(day.visit) - 1)
+    day.area, day.begin_ms, k = area, at_ms, enter(day, area, at_ms, diary)
+    if day.stop and (day.fate & MOVED or day.stop != area + 1):
+        n, slot, origin = arrivals(day), at_ms // diary.clock[2] + 1, entry_of(day, np.int64(day.stop) - 1)
         fate = 1 if k < ENTRIES and n < EACH_MAX and (n == 0 or day.slot[n - 1] != slot) else 2
         if fate == 1:
             day.slot[n], day.pair[n] = slot, origin * 16 + k if origin < ENTRIES else NO_TRIP
             arrival(day, s, n, 1, diary)
         told(ARRIVALS, fate, at_ms, 1, diary)
         day.fate += fate * CAME
+
+
+@bare
+def enter(day, area, at_ms, diary):
+    """Return the entry of an area that is seen, with level 0 if it is new; or ENTRIES: there is no room."""
+    k = entry_of(day, area)
+    if k == ENTRIES:
+        k = entry_of(day, -1)
+        if k < ENTRIES:
+            day.entry[k] = (area + 1) * 8
+        told(AREAS, 1 if k < ENTRIES else 2, at_ms, 1, diary)
+    return k
 
 
 @bare

@@ -38,7 +38,7 @@ FIELDS: dict[str, dict[str, Sequence[int]]] = {
     "trips": {"area": AREA, "origin": AREA, "what": range(4)}, "weeks": {"area": AREA, "what": range(1, 8)},
     "visits": {"area": AREA, "home": HOMES, "klass": range(CLASSES), "what": range(6), "rank": range(ENTRIES_MAX)}}
 # How persons move: seconds between two observations, and among how many areas.  One sits, the others are greedy.
-PACES = (((1_800,), 1), ((130,), AREA_COUNT), ((450,), 2), ((1_000,), 3), ((30, 130, 450, 1_800), 5))
+PACES = (((1_800,), 1), ((130,), AREA_COUNT), ((650,), 2), ((1_000,), 3), ((30, 130, 650, 1_800), 5))
 
 
 def broken(metric: Metric, slot_s: int = SLOT_S) -> list[str]:

@@ -15,7 +15,7 @@ from collector.edge.kernels import visits
 from collector.edge.kernels.tallies import PERSON
 from collector.edge.locators.fixes import FIX, NO_AREA
 from collector.edge.records import ARRIVAL, CLASSES, DEPARTURE
-from collector.edge.slots import Slots, SlotSettings
+from collector.edge.slots import STOP_S, Slots, SlotSettings
 from probe.base.clock import epoch_ms, midnights_ms, spans
 from probe.wire.observations import OBSERVATION
 from tests import oracles_count as oracle
@@ -114,7 +114,7 @@ def agree(rows, zone, start_ms, cuts=(), days=2, slot_ms=SLOT_MS):
             assert Counter(map(tuple, told)) == days_of[end_ms]
         for slot, *both in granted[s]:
             times_ms = np.concatenate([one["time_ms"] for one in both])
-            assert np.all((times_ms > slot * slot_ms - oracle.MIN_STAY_MS) & (times_ms < (slot + 1) * slot_ms))
+            assert np.all((times_ms > slot * slot_ms - oracle.STOP_MS) & (times_ms < (slot + 1) * slot_ms))
         assert Counter(map(tuple, weeks[s][["area", "what"]].tolist())) == weeks_of
         cut.update(cut_of)
     assert {tuple(key): int(into.cut[tuple(key)]) for key in np.argwhere(into.cut)} == dict(cut)
@@ -125,8 +125,8 @@ def row(time_ms, piece, person=1, kind=3, cell=0, content=2, units=None):
             "units": units or {piece: 64}, "klass": person * 5 % CLASSES, "home": person * 7}
 
 
-STEPS_MS = [0, 1, 500, 20_000, 60_000, 119_999, 120_000, 120_001, 130_000, 300_000, 450_000, 899_999, 900_000,
-            3_599_999, 3_600_000, 3_600_001, 7_200_000]
+STEPS_MS = [0, 1, 20_000, 60_000, 119_999, 120_000, 300_000, 450_000, 599_999, 600_000, 600_001, 610_000, 899_999,
+            900_000, 3_599_999, 3_600_000, 3_600_001, 7_200_000]
 PLACES = [None, None, {8: 32, 3: 32}, {9: 20, 4: 22, 14: 22}, {1: 11, 2: 11, 7: 11, 6: 11, 11: 10, 16: 10}]
 
 
@@ -191,31 +191,51 @@ def test_a_detach_ends_presence_at_once_and_the_better_fix_is_kept_in_a_cell():
     assert kept[:3].tolist() == [0, 3_000, 1_000]
 
 
-def test_a_visit_left_for_a_visit_is_a_departure_an_arrival_and_a_trip():
-    _, steps, trips = said((0, 1), (120_000, 2), (240_000, 2))
-    assert steps == [(120, ARRIVAL, 2), (120, DEPARTURE, 1)] and trips == [(120, 3, 1, 2)]
+def test_a_stop_left_for_a_stop_is_a_departure_an_arrival_and_a_trip():
+    _, steps, trips = said((0, 1), (600_000, 2), slots=2)
+    assert steps == [(600, ARRIVAL, 2), (600, DEPARTURE, 1)] and trips == [(600, 3, 1, 2)]
 
 
-def test_a_pass_by_is_no_arrival_and_leaving_it_no_departure():
-    _, steps, trips = said((0, 1), (120_000, 2), (239_999, 3))
-    assert steps == [(120, DEPARTURE, 1), (239.999, ARRIVAL, 3)] and trips == [(239.999, 3, 1, 3)]
-    assert said((0, 1), (119_999, 2), (239_998, 3))[1:] == ([], [])  # from a pass-by, and no visit before
+def test_a_stay_that_is_no_stop_is_no_arrival_and_leaving_it_no_departure():
+    _, steps, trips = said((0, 1), (600_000, 2), (1_199_999, 3), slots=3)
+    assert steps == [(600, DEPARTURE, 1), (1_199.999, ARRIVAL, 3)] and trips == [(1_199.999, 3, 1, 3)]
+    assert said((0, 1), (599_999, 2), (1_199_998, 3), slots=3)[1:] == ([], [])  # from no stop, and no stop before
 
 
-def test_who_is_back_within_two_minutes_never_left():
-    """One moment later it is another visit: a trip from an area back to it."""
-    assert said((0, 1), (120_000, 2), (239_999, 1))[1:] == ([], [])
-    assert said((0, 1), (120_000, 2), (180_000, 3), (240_000, 1))[1:] == (
-        [(120, DEPARTURE, 1), (240, ARRIVAL, 1)], [(240, 3, 1, 1)])
+def test_who_is_back_within_ten_minutes_never_left():
+    """One moment later it is another stop: a trip from an area back to it."""
+    assert said((0, 1), (600_000, 2), (1_199_999, 1), slots=3)[1:] == ([], [])
+    assert said((0, 1), (600_000, 2), (900_000, 3), (1_200_000, 1), slots=3)[1:] == (
+        [(600, DEPARTURE, 1), (1_200, ARRIVAL, 1)], [(1_200, 3, 1, 1)])
+
+
+def test_a_stay_goes_on_while_a_fix_gives_its_area_any_weight():
+    """Nobody moves, however much of the person the other area holds; but it is seen, and the stay is one of an hour."""
+    rows, midnight_ms = [row(START_MS, 1)], START_MS + 25 * HOUR_MS
+    rows += [row(START_MS + k * 15 * MINUTE_MS, 2, units={2: 63, 1: 1}) for k in (1, 2, 3, 4)]
+    _, _, granted, visits = played(rows, "Europe/Berlin", START_MS, midnight_ms, [START_MS, midnight_ms])
+    assert not any(len(steps) or len(trips) for _, steps, trips in granted[0])
+    assert visits[midnight_ms][0][["area", "what"]].tolist() == [(1, 4), (2, 0)]
+    _, steps, trips = said((0, 1), (900_000, 2, 1, 3, 0, 2, {2: 63, 1: 1}), (1_800_000, 2), slots=3)
+    assert steps == [(1_800, ARRIVAL, 2), (1_800, DEPARTURE, 1)] and trips == [(1_800, 3, 1, 2)]
+
+
+def test_a_trip_that_was_none_makes_no_later_one_the_second_of_its_hour():
+    """Who comes from an area that had no room among the 12 arrives without a trip; the trip after it is the first."""
+    passed = [(k * MINUTE_MS, k) for k in range(12)]
+    _, steps, trips = said(*passed, (12 * MINUTE_MS, 23), (22 * MINUTE_MS, 2), (32 * MINUTE_MS, 5), slots=4)
+    assert steps == [(1_320, ARRIVAL, 2), (1_920, ARRIVAL, 5), (1_920, DEPARTURE, 2)]
+    assert trips == [(1_920, 3, 2, 5)] and ZONES[0][2] == ZONES[0][5] == ZONES[0][-1]
 
 
 def test_after_an_absence_back_in_the_same_area_is_no_arrival():
-    assert said((0, 1), (200_000, 1, 1, 2), (400_000, 1))[1:] == ([], [])
-    assert said((0, 1), (200_000, 1, 1, 2), (400_000, 2))[1:] == ([(400, ARRIVAL, 2)], [(400, 3, 1, 2)])
+    assert said((0, 1), (700_000, 1, 1, 2), (1_400_000, 1), slots=3)[1:] == ([], [])
+    assert said((0, 1), (700_000, 1, 1, 2), (1_400_000, 2), slots=3)[1:] == (
+        [(1_400, ARRIVAL, 2)], [(1_400, 3, 1, 2)])
 
 
-def test_a_stay_cut_by_a_detach_before_two_minutes_is_no_arrival():
-    assert said((0, 1), (300_000, 2), (419_999, 2, 1, 2))[1:] == ([(300, DEPARTURE, 1)], [])
+def test_a_stay_cut_by_a_detach_before_ten_minutes_is_no_arrival():
+    assert said((0, 1), (700_000, 2), (1_299_999, 2, 1, 2), slots=2)[1:] == ([(700, DEPARTURE, 1)], [])
 
 
 def test_what_a_cap_refuses_is_counted():
@@ -278,3 +298,4 @@ def test_kernels_and_tables_mean_the_same_words():
         assert getattr(visits, name) == getattr(records, name)
     assert (visits.ENTRIES, visits.EACH_MAX, *np.zeros((), WEEK)["area"].shape) == (
         metrics.ENTRIES_MAX, metrics.MOVES_MAX, metrics.WEEK_MAX)
+    assert visits.STOP_MS == STOP_S * 1_000

@@ -29,10 +29,11 @@ def test_every_problem_is_named_with_its_remedy():
     assert "use 900, 1800" in str(caught.value) and "use 3600" in str(caught.value)
 
 
-def test_slots_so_short_that_a_day_has_more_than_255_are_refused():
-    """A person's row keeps the slot of an arrival in a byte; with 300 s two slots of a day would be one."""
-    with pytest.raises(ConfigError, match="too short; use 900"):
-        parse(SlotSettings, "[slots]", {"slot_s": 300})
+@pytest.mark.parametrize("slot_s", [300, 450])
+def test_slots_shorter_than_a_stop_are_refused(slot_s):
+    """Tables of steps wait one slot for what is taken back; and a row keeps the slot of an arrival in a byte."""
+    with pytest.raises(ConfigError, match=r"shorter than a stop \(600 s\); use 900"):
+        parse(SlotSettings, "[slots]", {"slot_s": slot_s})
 
 
 @pytest.mark.parametrize(("day", "count"), [((2026, 3, 29), 92), ((2026, 5, 12), 96), ((2026, 10, 25), 100)])
