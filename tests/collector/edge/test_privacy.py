@@ -64,8 +64,8 @@ def test_every_table_is_on_the_page_with_its_bound_noise_and_cost(run):
     for one in STATED:
         assert f"{one.table}: {one.value_unit} by" in text
         assert f"rho {one.rho_numerator}/{one.rho_denominator}" in text
-    for words in ("standard deviation 34,017 person-seconds", "at most  9,000 person-seconds a day",
-                  "standard deviation 28.29 moves", "at most  4 persons a week", "35.0% of what tables by day cost",
+    for words in ("standard deviation 30,339 person-seconds", "at most  9,000 person-seconds a day",
+                  "standard deviation 29.82 moves", "at most  4 persons a week", "44.0% of what tables by day cost",
                   "equal, exactly", "that installed here", "Absent, unknown or conflicting means no",
                   "market_research", "a week", "28 days", "What is not promised"):  # fmt: skip
         assert words in text, words
