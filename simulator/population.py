@@ -11,11 +11,10 @@ from probe.base.config import ConfigError, Settings
 from probe.wire.areas import AreaSet
 from probe.wire.cells import COUNTRIES
 from probe.wire.consent import NO, PURPOSES, YES
-from probe.wire.observations import NO_HOME
 from probe.wire.subscribers import MINOR, SUBSCRIBER
 from simulator.kernels import people
 
-MNC, AREAS_MAX = 3, 4_096  # the gravity tables grow with the square of the areas
+MNC, NO_HOME, AREAS_MAX = 3, 0xFFFF, 4_096  # NO_HOME: in none of our areas; gravity tables grow with their square
 MCCS = np.array([mcc or 440 for mcc, _ in COUNTRIES])  # the first is where we are; "another country" is Japan
 GUEST_SHARES = 0, 12, 9, 6, 6, 6, 1, 4, 12, 4, 3, 6, 5, 4, 4, 6, 3, 5, 4  # of guests by country, percent: an assumption
 AGE_SHARES = (0.087, 0.152, 0.158, 0.149, 0.188, 0.266)  # of adults by AGE_BANDS, Destatis end of 2023, rounded
