@@ -74,7 +74,7 @@ class Crowd:
         assert slots.length_ms >= STOP_MS, "what is taken back is of this slot or the last"
         self._slots, self._slot, self._areas = slots, slots.of(slots.start_ms), np.array(sets, "u2")
         self._zones = np.zeros((len(zones), max(map(len, zones))), "u1")
-        assert self._zones.shape[1] <= AREAS_MAX, "an entry holds an area of at most 13 bits"
+        assert self._zones.shape[1] <= AREAS_MAX + 1, "areas and elsewhere: an entry holds 13 bits"
         for row, zone in zip(self._zones, zones, strict=True):
             row[: len(zone)] = zone
         self._sums = np.zeros((self._areas.shape[1], CLASSES, 2), "i8")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from collector.edge import metrics
+from collector.edge.kernels.visits import AREAS_MAX
 from collector.edge.ledger import TableConfig
 from collector.edge.metrics import Metric, Places, Rows, check
 from collector.edge.slots import Slots
@@ -48,7 +49,11 @@ def read(sets: Mapping[str, AreaSet], chosen: Sequence[str], slots: Slots, until
     sets   : area sets by name, the primary one, "", first
     chosen : names of tables, "presence", or "presence@shops" over the set named so
     """
-    problems: list[str] = []
+    problems = [f'areas{name and f" {name}"}: {areas.elsewhere:,} areas; what a person did is kept by at most '
+                f"{AREAS_MAX:,}; join small ones, or run a part of the map on its own"
+                for name, areas in sets.items() if areas.elsewhere > AREAS_MAX]
+    if problems:
+        raise ConfigError("[collector]", problems)
     known: dict[str, type[Metric]] = plugins.installed("footfall.metrics")
     pieces, rows = overlay(list(sets.values()))
     first, split = next(iter(sets.values())), [zones(areas) for areas in sets.values()]

@@ -23,7 +23,7 @@ import numpy as np
 
 from probe.base.jit import bare
 
-ENTRIES, EACH_MAX, STOP_MS, AREAS_MAX = 12, 8, 600_000, 8_190  # an entry holds an area of 13 bits
+ENTRIES, EACH_MAX, STOP_MS, AREAS_MAX = 12, 8, 600_000, 8_190  # and elsewhere: 13 bits of an entry
 LEVELS_MS = (120_000, 300_000, 900_000, 3_600_000, 14_400_000)  # the shortest stay of levels 1 to 5
 DAY = np.dtype([("begin_ms", "<i4"), ("area", "<u2"), ("fate", "u1"), ("departures", "u1"), ("departed", "u1"),
                 ("stop", "<u2"), ("came_ms", "<i4"), ("left_ms", "<i4"), ("entry", "<u2", ENTRIES),
