@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 
 from collector.centre import intake, receiver
-from collector.edge import agent, sealer, spool
-from probe.base import clock, plugins, tally
+from collector.edge import agent, collect, crowd, sealer, slots, spool
+from collector.edge.locators.fixes import CELL, NO_AREA, TA, UNITS
+from probe.base import clock, plugins, streams, tally
 from probe.wire import events as wire
+from probe.wire.observations import OBSERVATION
 from simulator import deployment, report, tap
 from simulator.kernels.timeline import HANDSET
 from simulator.world import Batch, World, place_of
 
+BATCH, MOVES_ONE_IN, EVERY_MS = 1 << 14, 25, 450_000  # `count`: events a batch; how often people move, are heard
 BUSY, HALF_AN_HOUR = "world.start=2026-05-12T15:00", "world.hours=0.5"
 
 
@@ -101,4 +104,61 @@ def growth(small: bool) -> dict[str, Any]:
             "core_ns_per_event": by_cells}
 
 
-BENCHMARKS = {"pipeline": pipeline, "growth": growth}
+def count(small: bool) -> dict[str, Any]:
+    """Return what an event costs the count stage: merge, check, count, and all tables of the city; without locating.
+
+    People are heard in random order: of a million nobody is in a cache when their turn comes.  The
+    first half of the time, in which they are new, is not told.
+    """
+    persons, hours = (20_000, 1) if small else (1_000_000, 2)
+    stage, watch, spent_s = deployment.checked("city", []), clock.WallClock(), dict.fromkeys(("locate", "push"), 0.0)
+    grid, made = slots.Slots(stage.slots, stage.scenario.start_ms), stage.scheme
+    half = persons * hours * clock.HOUR_MS // EVERY_MS // 2 // BATCH * BATCH
+
+    def timed(name: str, do: Callable, *given) -> None:
+        begin_s = watch.cpu_s()
+        do(*given)
+        spent_s[name] += watch.cpu_s() - begin_s
+
+    collector = collect.Collector(grid, lambda *given: timed("locate", locate, *given),
+                                  crowd.Crowd(grid, made.rows, made.zones, made.weekly), made)
+    where = mixed(np.arange(persons)) % len(made.rows[0])
+    for first in range(0, 2 * half, BATCH):
+        if first == half:
+            spent_s = dict.fromkeys(spent_s, 0.0)
+        rows = heard(np.arange(first, first + BATCH), where, grid.start_ms)
+        timed("push", collector.push, rows, int(rows["time_ms"][-1]))
+    return {"core_ns_per_event": 1e9 * (spent_s["push"] - spent_s["locate"]) / half, "events": half, "persons": persons}
+
+
+def heard(number: np.ndarray, where: np.ndarray, start_ms: int) -> np.ndarray:
+    """Return OBSERVATION[n] of people somewhere, drawn by the number of the event, i8[n]; first a few move.
+
+    where : i8[persons]  the piece where each is, in and out
+    """
+    drawn, rows = mixed(number + len(where)), np.zeros(len(number), OBSERVATION)
+    who, bits = drawn % len(where), mixed(drawn)
+    moving = bits % MOVES_ONE_IN == 0
+    where[who[moving]] = mixed(bits[moving]) % (where.max() + 1)
+    rows["time_ms"], rows["kind"] = start_ms + number * EVERY_MS // len(where), wire.Kind.SERVICE_REQUEST
+    rows["pseudonym"], rows["cell"] = 2 * mixed(who) + 1, who % 3_000 + (bits >> 40) % 2
+    rows["aoa"], rows["home"], rows["klass"] = where[who], who % 64, who % 21
+    rows["flags"], rows["ta"] = (bits >> 41) % 2, (bits >> 42) % 2
+    return rows
+
+
+def mixed(numbers: np.ndarray) -> np.ndarray:
+    """Return i8[n], 0 to 2^62, of i8[n] >= 0, without a pattern."""
+    return (streams.mix64.py_func(numbers.astype("u8")) >> np.uint64(2)).astype("i8")
+
+
+def locate(rows: np.ndarray, fixes: np.ndarray) -> None:
+    """Write FIX[n] of OBSERVATION[n] as heard: half are known better than by their cell, half in three pieces."""
+    spread = rows["ta"] == 1
+    fixes["content"], fixes["area"] = np.where(rows["flags"], TA, CELL), NO_AREA
+    for k, weight in enumerate((40, 20, 4)):
+        fixes["area"][:, k] = np.where(spread | (k == 0), np.maximum(rows["aoa"].astype("i8") - k, 0), NO_AREA)
+        fixes["weight"][:, k] = np.where(spread, weight, UNITS * (k == 0))
+
+
+BENCHMARKS = {"pipeline": pipeline, "growth": growth, "count": count}
