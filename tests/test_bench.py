@@ -2,6 +2,8 @@
 
 import json
 
+from benchmarks import utility
+from collector.edge.collect import DAILY
 from tests.conftest import footfall
 
 
@@ -16,6 +18,11 @@ def test_the_small_benchmarks_say_every_figure():
     assert set(found["growth"]["exponent"]) == {"handsets", "cells"}
     assert found["growth"]["world_bytes_per_handset"] <= 64
     assert found["count"]["core_ns_per_event"] > 0 and found["count"]["persons"] == 20_000
+
+
+def test_the_small_utility_names_every_table(tmp_path):
+    said = utility.lines(utility.measured(2, 2_000, tmp_path))
+    assert [line.split("`")[1] for line in said[2:]] == [*DAILY]
 
 
 def test_an_unknown_benchmark_is_named():

@@ -142,11 +142,11 @@ def test_a_mebibyte_is_refused_before_it_is_read():
 
 
 def test_noise_and_budget_agree_with_each_other():
-    """9,000^2 / (2 x 34,017^2): 100 slots of 900 person-seconds."""
+    """9,000^2 / (2 x 30,339^2): 100 slots of 900 person-seconds."""
     assert (STATEMENT.sigma, STATEMENT.rho_numerator, STATEMENT.rho_denominator) == (
-        34_017,
-        4_500_000,
-        128_572_921,
+        30_339,
+        500_000,
+        11_363_641,
     )
 
 

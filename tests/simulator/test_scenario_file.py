@@ -86,7 +86,7 @@ def test_every_problem_of_every_section_is_named_at_once():
 
 def test_an_unknown_scenario_names_what_there_is():
     (found,) = problems_of("vilage")
-    assert 'no scenario "vilage" (did you mean "village"?); shipped: city, leipzig, village' in found
+    assert 'no scenario "vilage" (did you mean "village"?); shipped: city, leipzig, leipzig_shops, village' in found
 
 
 def test_a_file_of_ones_own_is_read_with_paths_beside_it(tmp_path):
@@ -119,6 +119,6 @@ def test_areas_without_residents_need_a_number_of_handsets():
 
 def test_the_commands_list_and_show():
     listed = CliRunner().invoke(cli.scenario, ["list"])
-    assert [line.split()[0] for line in listed.output.splitlines()] == ["city", "leipzig", "village"]
+    assert [line.split()[0] for line in listed.output.splitlines()] == ["city", "leipzig", "leipzig_shops", "village"]
     shown = CliRunner().invoke(cli.scenario, ["show", "city"])
     assert "[population]" in shown.output and "assumption" in shown.output

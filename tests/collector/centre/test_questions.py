@@ -180,7 +180,7 @@ def test_two_probes_add_up_and_both_are_needed(tmp_path):
     store.write([offered(release.encode(one)) for one in other])
     row = rows_of(store, area="a")[2]
     assert row["value"] == 2 * PEOPLE
-    assert row["high"] - row["value"] == pytest.approx(1.96 * SIGMA * sqrt(8) / 3_600)
+    assert row["high"] - row["value"] == pytest.approx(1.96 * STATEMENT.sigma * sqrt(8) / 3_600)
 
 
 def test_every_problem_of_a_question_is_named_at_once(tmp_path):
