@@ -53,7 +53,8 @@ class Stage(namedtuple("Stage", "scenario persons collector slots privacy scheme
     def hits(self) -> dict[str, list[float]]:
         """Return what share of a fix lies in the area where a person stands, by second set and area."""
         counted, names = self.scheme, list(self.scenario.sets)
-        locator = plugins.load("footfall.locators", self.collector.locator)().build(self.plan, counted.pieces)
+        locator = plugins.settings("footfall.locators", "collector", {"kind": self.collector.locator})
+        locator = locator.build(self.plan, counted.pieces)
         grade = self.scenario.probe.get("grade", "trace")
         return {name: resolve.hits(self.plan, counted.pieces, rows, locator, grade).round(3).tolist()
                 for name, rows in zip(names[1:], counted.rows[1:], strict=True)}

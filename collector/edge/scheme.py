@@ -66,9 +66,11 @@ def read(sets: Mapping[str, AreaSet], chosen: Sequence[str], slots: Slots, until
             problems.append(f'tables: no table "{name}"{did_you_mean(name, there)}; there is: {", ".join(there)}')
             continue
         number, areas = list(sets).index(where), sets[where]
-        metric = plugins.load("footfall.metrics", family)()
-        if not type(metric).__module__.startswith(metrics.__name__):  # a stranger's: what it says of itself must hold
-            problems += [f'tables: "{name}": {words}' for words in check.broken(metric, slots.length_ms // SECOND_MS)]
+        metric = plugins.settings("footfall.metrics", "collector", {"kind": family})
+        strange = not type(metric).__module__.startswith(metrics.__name__)  # then what it says of itself must hold
+        if wrong := strange and check.broken(metric, slots.length_ms // SECOND_MS):
+            problems += [f'tables: "{name}": {words}' for words in wrong]
+            continue
         places = Places(named(areas), homes, split[number][1], split[number][0], number == 0)
         tables[number].append(Table(metric, places, name, SECOND * number + metric.table, slots, until_ms))
     if problems:
