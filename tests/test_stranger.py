@@ -56,3 +56,10 @@ def test_a_strangers_table_is_installed_and_passes_the_contract(environment):
 
 def test_a_strangers_table_that_lies_about_its_bound_fails_the_contract(environment):
     assert "one person can add L2^2 = 144; bound_squared says 12" in checked("long_stays_anywhere", environment)
+
+
+def test_a_run_refuses_a_table_that_lies(tmp_path, environment):
+    words = ("--set", 'collector.tables=["presence", "long_stays_anywhere"]')
+    said = footfall("run", "village", "--hours", 1, "--out", tmp_path / "run", *words, env=environment)
+    assert said.returncode == 2 and "one person can add L2^2 = 144; bound_squared says 12" in said.stderr
+    assert not (tmp_path / "run").exists()
