@@ -17,6 +17,7 @@ from probe.wire import areas, cells, events, subscribers
 
 POLL_MS, PATIENCE_MS = 100, 30_000
 WORLD = {zmq.RCVHWM: 8, zmq.MAXMSGSIZE: 16 << 20, zmq.LINGER: 0}  # a world at full speed waits; memory stays small
+SMALL_MAX, PYTHONS_MAX = 1_032, 480  # bytes: malloc keeps up to 7 free blocks of a size so small, Python any
 SEALER = {zmq.SNDTIMEO: PATIENCE_MS, zmq.LINGER: PATIENCE_MS}
 
 
@@ -64,6 +65,7 @@ class Work:
         days, weeks = [identity.Keys(source, told.zone, told.start_ms, grid.lateness_ms, length) for source, length in (
             [(identity.system_key, 1), (identity.system_key, 7)] if told.seed is None else
             [(identity.seeded_key(told.seed), 1), (identity.seeded_key(told.seed, "week"), 7)])]
+        self._days, self._day_ms = days, told.start_ms
         self._probe = probe.Probe(plan_digest, len(plan), may, days, told.start_ms, told.worker,
                                   weeks if made.weekly else None)
         self._crowd = crowd.Crowd(grid, made.rows, made.zones, made.weekly)
@@ -76,6 +78,7 @@ class Work:
 
     def take(self, frames: list[bytes]) -> list[bytes]:
         """Take one message; return the partial tallies it closes.  A poisoned one is counted and skipped."""
+        self.overwrite()
         try:
             observations = self._timed("tap", lambda: self._probe.observe(events.decode(b"".join(frames))))
         except packing.WireError as error:
@@ -85,6 +88,14 @@ class Work:
         closed = self._timed("count", self._collector.push, observations, watermark_ms)
         self.account()
         return [seal.encode(self._worker, table, slot, tally, watermark_ms) for table, slot, tally in closed]
+
+    def overwrite(self) -> None:
+        """Overwrite small blocks that are free, once a key is destroyed: their keepers leave them as they were."""
+        if self._day_ms != (day_ms := int(self._days.midnights_ms[0])):
+            self._day_ms, held = day_ms, [np.empty(size, "u1") for size in range(SMALL_MAX, 0, -1) for _ in range(16)]
+            crowd.wipe(*held)
+            del held
+            [bytes(size) for size in range(0, PYTHONS_MAX, 16) for _ in range(1_024)]  # all held, then let go
 
     def _timed(self, stage: str, do: Any, *given) -> Any:
         begin_s, found = self._watch.cpu_s(), do(*given)
@@ -115,6 +126,12 @@ def read_subscribers(path: str) -> subscribers.Subscribers:
 
 
 def keep_memory_private() -> None:
-    """Let nobody look into this process: no core dump, no debugger, no reader of its memory."""
+    """Let nobody look into this process, no core dump, no debugger, no reader of its memory; overwrite what is freed.
+
+    Small blocks are overwritten by Work at the end of a day.  Without glibc (musl) larger ones stay as they were.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+    system = ctypes.CDLL(None)
+    system.prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+    if hasattr(system, "mallopt"):
+        system.mallopt(-6, 0x5A)  # M_PERTURB
