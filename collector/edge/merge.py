@@ -5,7 +5,7 @@ import numpy as np
 from probe.wire.observations import OBSERVATION
 
 RAW = np.dtype((np.void, OBSERVATION.itemsize))  # numpy moves rows as bytes 20 times faster than as records
-BATCH_MIN, PERSON_BITS = 1 << 14, 20  # bits of the pseudonym in a sort key, below the time
+BATCH_MIN = 1 << 14
 
 
 class Merge:
@@ -55,14 +55,18 @@ def wipe(*arrays: np.ndarray) -> None:
 def in_order(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Return i8[n], the order of OBSERVATION[at] by time, that of one person's rows by (time, kind, cell).
 
-    One sort by time and a piece of the pseudonym; the few rows that it cannot tell apart
-    (two handsets of a person in one millisecond) are sorted again by everything.
+    One sort of numbers by time and the beginning of the pseudonym, each with its row in the lowest bits: faster than
+    a sort of rows.  The few that it cannot tell apart (two handsets of a person in one millisecond) are sorted again
+    by everything.
     """
     time_ms = rows["time_ms"][at]
-    key = (time_ms - time_ms.min(initial=0)).astype("u8") << np.uint64(PERSON_BITS)
-    key |= rows["pseudonym"][at] >> np.uint64(64 - PERSON_BITS)
-    order = np.argsort(key)
-    same = np.diff(key[order]) == 0
+    time_ms -= time_ms.min(initial=1 << 62)  # of none, too
+    of_row = len(at).bit_length()
+    of_person = 64 - of_row - int(time_ms.max(initial=0)).bit_length()
+    key = time_ms.view("u8") << np.uint64(of_person) | rows["pseudonym"][at] >> np.uint64(64 - of_person)
+    ranked = np.sort(key << np.uint64(of_row) | np.arange(len(at), dtype="u8"))
+    order = (ranked & np.uint64((1 << of_row) - 1)).view("i8")
+    same = np.diff(ranked >> np.uint64(of_row)) == 0
     tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
     among = np.sort(order[tied])
     order[tied] = among[np.lexsort([*(rows[name][at[among]] for name in ("cell", "kind", "pseudonym")), key[among]])]
