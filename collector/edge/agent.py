@@ -65,7 +65,7 @@ class Work:
         days, weeks = [identity.Keys(source, told.zone, told.start_ms, grid.lateness_ms, length) for source, length in (
             [(identity.system_key, 1), (identity.system_key, 7)] if told.seed is None else
             [(identity.seeded_key(told.seed), 1), (identity.seeded_key(told.seed, "week"), 7)])]
-        self._days, self._day_ms = days, told.start_ms
+        self._days, self._day_ms = days, int(days.midnights_ms[0])
         self._probe = probe.Probe(plan_digest, len(plan), may, days, told.start_ms, told.worker,
                                   weeks if made.weekly else None)
         self._crowd = crowd.Crowd(grid, made.rows, made.zones, made.weekly)
@@ -90,7 +90,10 @@ class Work:
         return [seal.encode(self._worker, table, slot, tally, watermark_ms) for table, slot, tally in closed]
 
     def overwrite(self) -> None:
-        """Overwrite small blocks that are free, once a key is destroyed: their keepers leave them as they were."""
+        """Overwrite small blocks that are free, once a key is destroyed: their keepers leave them as they were.
+
+        Those of numpy and malloc all, of Python's 1,024 of a size: a batch of up to nine events lies in one.
+        """
         if self._day_ms != (day_ms := int(self._days.midnights_ms[0])):
             self._day_ms, held = day_ms, [np.empty(size, "u1") for size in range(SMALL_MAX, 0, -1) for _ in range(16)]
             crowd.wipe(*held)

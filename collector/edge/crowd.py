@@ -49,7 +49,7 @@ class Rows:
     def _make_room(self, table_size: int) -> None:
         """Grow the table to a power of two, and the rows to what it holds when it is full enough.
 
-        Rows that nobody uses yet cost no memory: the system gives pages when they are written.
+        Rows that nobody uses yet cost no memory, unless malloc writes to all that it gives, as in an edge process.
         """
         held, table, self._table = self._held(), self._table, np.zeros(table_size, "u8")
         self.arrays = [np.zeros((*shape, int(LOAD * table_size)), dtype) for shape, dtype in self._kinds]
