@@ -83,6 +83,7 @@ class Crowd:
         self._weeks = [Rows(((), WEEK)) for _ in sets] if weekly else []
         self.cut = np.zeros((25, 3, 2), "i8")
         self._granted = [([np.empty(0, RECORD)], [np.empty(0, RECORD)]) for _ in sets]
+        self._room = np.empty((len(sets), 2, 0), RECORD)  # what kernels write to
         self._begin_day()
         self._begin_week()
 
@@ -165,11 +166,14 @@ class Crowd:
         """Call a kernel on the crowd that may write `room` records of each source and set, and keep those."""
         clock = (self._day_ms, self._slot * self._slots.length_ms - self._day_ms, self._slots.length_ms,
                  self._slots.expiry_ms)
-        records, counts = np.empty((len(self._areas), 2, room), RECORD), np.zeros((len(self._areas), 2), "i8")
+        if room > self._room.shape[2]:
+            self._room = np.empty((len(self._areas), 2, room), RECORD)
+        counts = np.zeros((len(self._areas), 2), "i8")
         people = People(*[*self._persons.arrays, self._wheel, self._sums, self._areas])
-        diary = Diary(clock, self._hours, self._parts, self._zones, records, counts, self.cut)
+        diary = Diary(clock, self._hours, self._parts, self._zones, self._room, counts, self.cut)
         found = kernel(*given, people, diary)
-        for kept, written, count in zip(self._granted, records, counts, strict=True):
+        for kept, written, count in zip(self._granted, self._room, counts, strict=True):
             for k in (0, 1):
                 kept[k].append(written[k, : count[k]].copy())
+                wipe(written[k, : count[k]])
         return found

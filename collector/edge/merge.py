@@ -63,10 +63,14 @@ def in_order(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
     time_ms -= time_ms.min(initial=1 << 62)  # of none, too
     of_row = len(at).bit_length()
     of_person = 64 - of_row - int(time_ms.max(initial=0)).bit_length()
-    key = time_ms.view("u8") << np.uint64(of_person) | rows["pseudonym"][at] >> np.uint64(64 - of_person)
-    ranked = np.sort(key << np.uint64(of_row) | np.arange(len(at), dtype="u8"))
-    order = (ranked & np.uint64((1 << of_row) - 1)).view("i8")
+    key = time_ms.view("u8") << np.uint64(of_person)
+    key |= rows["pseudonym"][at] >> np.uint64(64 - of_person)
+    ranked = key << np.uint64(of_row)
+    ranked |= np.arange(len(at), dtype="u8")
+    ranked.sort()
     same = np.diff(ranked >> np.uint64(of_row)) == 0
+    ranked &= np.uint64((1 << of_row) - 1)
+    order = ranked.view("i8")
     tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
     among = np.sort(order[tied])
     order[tied] = among[np.lexsort([*(rows[name][at[among]] for name in ("cell", "kind", "pseudonym")), key[among]])]
