@@ -132,8 +132,13 @@ class Memory:
 
     def __init__(self, source):
         where, self.used, mappings = json.loads(source.readline())
-        self.raw, self.mappings = {}, []
-        for begin, end, name in mappings:
+        self.raw, self.mappings, joined = {}, [], []
+        for one in mappings:  # the system splits a mapping where it pages in another way
+            if joined and one[0] % ARENA and joined[-1][1:] == [one[0], one[2]]:
+                joined[-1][1] = one[1]
+            else:
+                joined.append(one)
+        for begin, end, name in joined:
             name = name or (SOCKETS if begin % ARENA == 0 else "anonymous")
             held = source.read(end - begin)
             self.raw |= {what: held[at - begin :][:size] for what, (at, size) in where.items() if begin <= at < end}
