@@ -68,11 +68,13 @@ def budget(privacy: PrivacySettings, tables: list[TableConfig]) -> list[Statemen
                  for one in tables if one.name != numbers[one.number]]
     for unit in ("subscriber-day", "subscriber-week"):
         paid = {one.name: shares[one.name] or 0 for one in tables if unit_of(one.span) == unit}
-        if (total := sum(paid.values())) > 1:
-            left = [f"{max(0.0, float(1 - total + paid[name])):g} is left for {name}" for name in privacy.shares
-                    if name in paid]
+        if (over := sum(paid.values()) - 1) > 0:
+            given = [name for name in privacy.shares if name in paid]  # the usual ones alone are never too much
+            left = max(0.0, float(sum(paid[name] for name in given) - over))
             terms = " + ".join(f"{name} {float(share):g}" for name, share in paid.items())
-            problems.append(f"shares of a {unit}: {terms} = {float(total):g}, more than 1; {', '.join(left)}")
+            problems.append(f"shares of a {unit}: {terms} = {float(1 + over):g}, {float(over):g} too much; {left:g} is "
+                            f"left for {' and '.join(given)}{' together' * (len(given) > 1)}; lower them, or those of "
+                            "other tables, or leave tables out of collector.tables")
     if problems:
         raise ConfigError("[privacy]", problems)
     return [promise(privacy, one) for one in tables]

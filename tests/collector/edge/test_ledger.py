@@ -92,9 +92,12 @@ def test_given_shares_are_laid_over_the_usual_ones():
 OVERSPENT = {
     "a table that takes more than is left": (
         {"presence": 0.5}, DAILY,
-        r"of a subscriber-day: presence 0\.5 \+ profile 0\.08 \+ .* = 1\.06, more than 1; 0\.44 is left for presence"),
+        r"of a subscriber-day: presence 0\.5 \+ profile 0\.08 \+ .* = 1\.06, 0\.06 too much; "
+        r"0\.44 is left for presence; lower them, or those of other tables, or leave tables out of collector.tables"),
+    "several shares": ({"visitors@shops": 0.09, "presence": 0.51}, [*DAILY, TABLES[3]._replace(name="visitors@shops")],
+                       r"= 1\.16, 0\.16 too much; 0\.44 is left for visitors@shops and presence together; lower them"),
     "nothing left": ({"flows@shops": 0.05}, [*DAILY, TABLES[6]._replace(name="flows@shops")],
-                     "= 1.05, more than 1; 0 is left for flows@shops"),
+                     "= 1.05, 0.05 too much; 0 is left for flows@shops; lower"),
     "a second week": ({"repeat@shops": 0.1}, [*TABLES, TABLES[8]._replace(name="repeat@shops")],
                       r"shares of a subscriber-week: repeat 1 \+ repeat@shops 0\.1 = 1\.1"),
     "a second area set without a share": ({}, [TABLES[3]._replace(name="visitors@shops")],
