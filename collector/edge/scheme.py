@@ -62,7 +62,7 @@ def read(sets: Mapping[str, AreaSet], chosen: Sequence[str], slots: Slots, until
     for name in dict.fromkeys(chosen):
         family, _, where = name.partition("@")
         if family not in known or where not in sets:
-            there = known if family not in known else [f"{family}@{one}" if one else family for one in sets]
+            there = [f"{one}@{at}" if at else one for at in sets for one in ({family} & {*known} or known)]
             problems.append(f'tables: no table "{name}"{did_you_mean(name, there)}; there is: {", ".join(there)}')
             continue
         number, areas = list(sets).index(where), sets[where]

@@ -35,3 +35,10 @@ def test_a_set_of_more_areas_than_an_entry_holds_is_refused():
     most = scheme.read({"": squares(AREAS_MAX)}, ["presence", "dwell"], SLOTS, 24 * HOUR_MS)
     assert len(most.rows[0]) == AREAS_MAX + 1
     Crowd(SLOTS, most.rows, most.zones)
+
+
+@pytest.mark.parametrize(("name", "near"), [("dwel@shops", "dwell@shops"), ("presence@shop", "presence@shops"),
+                                            ("dwel@shop", "dwell@shops"), ("presense", "presence")])  # fmt: skip
+def test_a_misspelt_table_of_any_set_is_told_the_nearest(name, near):
+    with pytest.raises(ConfigError, match=f'no table "{name}" .did you mean "{near}"'):
+        scheme.read({"": squares(4), "shops": squares(2)}, [name], SLOTS, 24 * HOUR_MS)
