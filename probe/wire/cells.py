@@ -127,6 +127,9 @@ def read(text: str, where: str, names: dict[str, str] | None = None) -> tuple[di
     if not 0 < len(rows) <= ROWS_MAX:
         raise ConfigError(where, [f"{f'{len(rows)} rows' if rows else 'is empty'}; a header with {', '.join(REQUIRED)} "
                                   f"and at most {ROWS_MAX - 1} rows is what we read"])
+    if len(rows[0]) < len(REQUIRED) and ";" in rows[0][0]:
+        raise ConfigError(where, ["columns are separated by semicolons; save it with commas between columns, and "
+                                  "points in decimal numbers: 51.34"])
     header = [name.strip() for name in rows[0]]
     theirs = {ours: (names or {}).get(ours, ours) for ours in COLUMNS}
     problems = [f'column "{name}" stands twice' for name, count in Counter(header).items() if count > 1]

@@ -76,6 +76,7 @@ def test_cells_that_serve_are_lte_with_an_uplink():
     [
         ("", ["is empty"]),
         ("cell_id,latitude,longitude\n", ["no cells"]),
+        ("cell_id;latitude;longitude\nA;51,5;12\n", ["separated by semicolons; save it with commas", "points"]),
         (
             "id,latitude,latitude\n",
             ['"latitude" stands twice', 'no column "cell_id"', 'no column "longitude"'],
