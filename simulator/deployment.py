@@ -1,5 +1,6 @@
 """All processes of a run: checked before the first one starts, supervised, told to the judge when done."""
 
+import re
 import shutil
 import tempfile
 from collections import namedtuple
@@ -14,12 +15,15 @@ from collector.edge import agent, collect, crowd, ledger, resolve, scheme, seale
 from collector.edge.metrics.presence import DAY_MAX_S
 from probe.base import clock, config, plugins
 from probe.probe import ProbeSettings
-from probe.wire import cells, subscribers
+from probe.wire import cells, release, subscribers
 from simulator import population, processes, tap, traffic, truth
 from simulator.layouts.complete import complete
 from simulator.scenario import load
 
-RUN_FILES = (*"run.json plan.csv areas.geojson areas. spool.db store.db truth.db judge.db map.html logs".split(),)
+RUN_FILES = "run.json plan.csv areas.geojson spool.db store.db truth.db judge.db map.html logs".split()
+RUN_FILE = re.compile(r"run\.json(\.new)?|plan\.csv|areas(\.\w+)?\.geojson|map\.html|logs|"
+                      r"(spool|store|truth|judge)\.db(-wal|-shm|-journal)?")
+CELLS_MAX = (release.SIZE_MAX - 1_024) // 8  # of a table: what a release holds beside its statement
 SLOT_S, DRAIN_S = 900, 2.0  # the drain: after Ctrl-C, for what is under way at each stage
 SECTIONS = {"traffic": traffic.TrafficSettings, "probe": ProbeSettings, "collector": collect.CollectorSettings,
             "slots": slots.SlotSettings, "privacy": ledger.PrivacySettings}
@@ -51,19 +55,20 @@ class Stage(namedtuple("Stage", "scenario persons collector slots privacy scheme
 
     @cached_property
     def hits(self) -> dict[str, list[float]]:
-        """Return what share of a fix lies in the area where a person stands, by second set and area."""
+        """Return what share of a fix lies in the area where a person stands, by area set and area."""
         counted, names = self.scheme, list(self.scenario.sets)
         locator = plugins.settings("footfall.locators", "collector", {"kind": self.collector.locator})
         locator = locator.build(self.plan, counted.pieces)
         grade = self.scenario.probe.get("grade", "trace")
         return {name: resolve.hits(self.plan, counted.pieces, rows, locator, grade).round(3).tolist()
-                for name, rows in zip(names[1:], counted.rows[1:], strict=True)}
+                for name, rows in zip(names, counted.rows, strict=True)}
 
     def costs(self) -> list[str]:
         """Return in words what each second area set costs, for before the run."""
         second = list(self.scenario.sets.items())[1:]
         return [resolve.cost(name, own, self.scheme.pieces, {table.name: table.cells for table in tables},
-                             float(sum(self.privacy.share(table.name) for table in tables)), crowd.DAY.itemsize)
+                             float(sum(self.privacy.share(table.name) for table in tables
+                                       if table.metric.span != "week")), crowd.DAY.itemsize)
                 for (name, own), tables in zip(second, self.scheme.tables[1:], strict=True)]
 
 
@@ -101,8 +106,12 @@ def checked(name_or_path: str, sets: list[str]) -> Stage:
     if counted:
         if all(table.name != "presence" for table in counted.every()):
             problems.append('[collector] tables: needs "presence": the map and the judge rest on it; add it')
-        problems += [f'[collector] tables: "{table.name}" counts over a week, and the run has none; give it --days 7'
-                     for table in counted.every() if table.metric.span == "week" and not table.span_slots]
+        remedy = "counts over a week, and the run has none; begin at midnight and give it --days 7"
+        problems += [f'[collector] tables: "{table.name}" {remedy}' for table in counted.every()
+                     if table.metric.span == "week" and not table.span_slots]
+        remedy = f"and a release holds {CELLS_MAX:,}; use fewer areas, or leave it out"
+        problems += [f'[collector] tables: "{table.name}" has {table.cells:,} cells, {remedy}'
+                     for table in counted.every() if table.cells > CELLS_MAX]
         stated = found["privacy"] and attempt("[privacy]", ledger.budget, found["privacy"], scheme.sealed(counted))
     layout = attempt("[layout]", lambda: plugins.build(plugins.settings("footfall.layouts", "layout", scenario.layout)))
     made = attempt("[layout]", complete, layout, areas[0].frame) if areas and layout is not None else ()
@@ -121,7 +130,7 @@ def fresh(out: Path, force: bool) -> Path:
     """
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            if not (out / "run.json").exists() or any(not path.name.startswith(RUN_FILES) for path in out.iterdir()):
+            if not (out / "run.json").exists() or any(not RUN_FILE.fullmatch(path.name) for path in out.iterdir()):
                 raise config.ConfigError("--out", [f"{out} is not empty and holds no run; name a new or empty folder"])
             if not force:
                 raise config.ConfigError("--out", [f"{out} holds a run; name a new folder, or --force to replace it"])

@@ -3,7 +3,7 @@
 import json
 import re
 import tomllib
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +20,7 @@ from simulator.population import PopulationSettings
 from simulator.traffic import GRADES
 
 COMPASS = ("East", "North-east", "North", "North-west", "West", "South-west", "South", "South-east")
-SETTING = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*=.*")
+SETTING = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_@]+)*=.*")
 ON_A_QUARTER = needs(lambda at: not (at.tzinfo or at.minute % 15 or at.second or at.microsecond),
                      'needs a local time on a quarter of an hour, such as "2026-05-12T00:00"')
 DIVIDES_A_SLOT = needs(lambda step_s: 900 % step_s == 0,
@@ -28,13 +28,17 @@ DIVIDES_A_SLOT = needs(lambda step_s: 900 % step_s == 0,
 
 
 class WorldSettings(Settings):
-    """When and how much.  handsets = 0: as many as the residents and the share say."""
+    """When and how much.  handsets = 0: as many as the residents and the share say.
+
+    days : local days, of 23 to 25 hours; 0 = as long as `hours` says
+    """
 
     seed: Annotated[int, Field(ge=0, lt=1 << 62)] = 1
     handsets: Annotated[int, Field(ge=0, le=100_000_000)] = 0
     start: Annotated[datetime, ON_A_QUARTER] = datetime(2026, 5, 12)  # a Tuesday, local time
     zone: Annotated[str, AfterValidator(lambda name: clock.zone(name).key)] = "Europe/Berlin"
     hours: Annotated[float, Field(gt=0, le=24 * 400, multiple_of=0.25)] = 24  # a run ends with a slot
+    days: Annotated[int, Field(ge=0, le=400)] = 0
     step_s: Annotated[int, Field(ge=1, le=900), DIVIDES_A_SLOT] = 300
 
 
@@ -91,7 +95,14 @@ class Scenario(NamedTuple("Scenario", [
     @property
     def end_ms(self) -> int:
         """Return when the world ends, UTC."""
+        if self.world.days:
+            return clock.epoch_ms(self.world.start + timedelta(days=self.world.days), self.world.zone)
         return self.start_ms + round(self.world.hours * clock.HOUR_MS)
+
+    @property
+    def hours(self) -> float:
+        """Return how long the world lasts."""
+        return (self.end_ms - self.start_ms) / clock.HOUR_MS
 
     @cached_property
     def area_texts(self) -> dict[str, tuple[str, str]]:
@@ -189,12 +200,13 @@ def changed(name_or_path: str, sets: list[str], problems: list[str]) -> dict[str
 
 
 def as_toml(text: str) -> str:
-    """Return KEY=VALUE as TOML; words need no quotes."""
+    """Return KEY=VALUE as TOML; words need no quotes, and neither does a key with an @."""
+    key, _, value = text.partition("=")
+    key = ".".join(json.dumps(part) if "@" in part else part for part in key.split("."))
     try:
-        tomllib.loads(text)
-        return text
+        tomllib.loads(f"{key} = {value}")
+        return f"{key} = {value}"
     except tomllib.TOMLDecodeError:
-        key, _, value = text.partition("=")
         return f"{key} = {json.dumps(value)}"
 
 

@@ -91,6 +91,8 @@ class Work:
         source(0, 0, 1, 1, 1)  # compile before the first slot waits
         self.fresh = not kept.closed  # else the store may hold more than a spool restored from a copy: hear it first
         self._spool, self._tables = kept, {one.number: one for one in config.tables}
+        # Caps are kept in memory: what an earlier start granted of a day is not known, so that day is not told further.
+        self._begun = {(one.table, one.day) for one in kept.charges()}
         self._gather = seal.Gather(config.workers, {one.number: (one.cells, self._due[one.number])
                                                     for one in config.tables})
         names = [one.name for one in config.tables]
@@ -115,17 +117,16 @@ class Work:
             return self.delivery.tally.count("invalid")
         for table, slot, tally in whole:
             if slot > self._spool.closed.get(table, -1):
-                if tally is None:
-                    self._sealer.lose(table, slot, "gap")
+                day = clock.local(slot * self._slots.length_ms, self._zone).date().toordinal()
+                conserved = self._tables[table].value_unit == "person-seconds"
+                why = "gap" if tally is None else "restart" if (table, day) in self._begun and not conserved else ""
+                brief = self._tables[table].span not in ("day", "week")  # every day has its warming hour
+                if why or tally is None:
+                    self._sealer.lose(table, slot, why)
                 else:
-                    self._seal(table, slot, tally)
-                self.delivery.tally.count("lost" if tally is None else "sealed")
+                    self._sealer.seal(table, slot, day, tally, brief and self._slots.warming(slot))
+                self.delivery.tally.count("lost" if why else "sealed")
         self.delivery.watermark_ms = self._last_ms if self.closed else self._gather.watermark_ms
-
-    def _seal(self, table: int, slot: int, tally: np.ndarray) -> None:
-        day = clock.local(slot * self._slots.length_ms, self._zone).date().toordinal()
-        brief = self._tables[table].span not in ("day", "week")  # every day has its warming hour
-        self._sealer.seal(table, slot, day, tally, brief and self._slots.warming(slot))
 
     def report(self) -> dict:
         """Return what became of the slots; the digest over tallies only in a seeded simulation."""

@@ -172,6 +172,26 @@ def test_a_week_is_paid_for_on_its_first_day_and_begins_with_the_run(tmp_path):
     assert (stated.unit, stated.slot_s, stated.warming) == ("subscriber-week", 604_800, False)
 
 
+def test_a_restart_within_a_day_tells_no_more_of_what_caps_bound(tmp_path):
+    """Caps are in memory: after a restart the same person could be granted as much again.  Person-time is conserved."""
+    moves = next(one for one in TABLES if one.name == "moves")
+    config = sealer_config(tmp_path, "tcp://127.0.0.1:1", workers=1, tables=[PRESENCE, moves], judge_path=None)
+
+    def taken(slots):
+        with spool.opened(config.spool_path, INC) as kept:
+            work = sealer.Work(config, kept)
+            for slot in slots:
+                for table in config.tables:
+                    work.take([seal.encode(0, table.number, slot, np.zeros(table.cells, "i8"), slot * SLOT_MS)])
+            return work.report()["sealed"], work.report()["lost"], list(kept.orphans())
+
+    assert taken(range(FIRST, FIRST + 2)) == (4, 0, [])
+    assert taken(range(FIRST + 2, FIRST + 4)) == (2, 2, [])
+    with spool.opened(config.spool_path, INC) as kept:
+        found = [release.decode(kept.frame(seq)) for seq in range(kept.next_seq)]
+    assert [(one.table, one.reason) for one in found if one.reason] == [(moves.number, "restart")] * 2
+
+
 def test_a_seeded_run_gives_the_same_bytes_in_any_order_of_arrival(tmp_path):
     reports = []
     for name, order in (("one", (0, 1)), ("other", (1, 0))):
