@@ -30,7 +30,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One object o
 @sets_option
 @click.option("--handsets", type=click.IntRange(1), help="How many handsets of our network.")
 @click.option("--hours", type=float, help="The first hours of the scenario only.")
-@click.option("--days", type=float, help="How many days.")
+@click.option("--days", type=click.IntRange(1), help="How many local days.")
 @click.option("--seed", type=int, help="Another seed, another world.")
 @click.option("--shards", type=int, default=1, show_default=True, help="World and edge processes; divides 64.")
 @click.option("--speed", type=float, default=0.0, help="Simulated seconds a second; 0 = as fast as possible.")
@@ -49,7 +49,7 @@ def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, 
     if problems := [words for words, broken in rules.items() if broken]:
         raise ConfigError("usage", problems)
     loopback(address)
-    given = {"handsets": handsets, "seed": seed, "hours": hours if days is None else days * 24}
+    given = {"handsets": handsets, "seed": seed, "hours": hours, "days": days if hours is None else 0}
     sets = [*sets, *(f"world.{key}={value}" for key, value in given.items() if value is not None)]
     stage = deployment.checked(scenario, sets)
     begun = report.begun(stage, out)
@@ -141,7 +141,7 @@ def check(name: str, sets: tuple[str, ...]):
 
     one = (stage := checked(name, list(sets))).scenario
     click.echo(f"{one.handsets:,} handsets of {stage.persons:,} people, {one.areas.elsewhere} areas, "
-               f"{one.world.hours:g} h\n{layout_in_words(stage.report)}")
+               f"{one.hours:g} h\n{layout_in_words(stage.report)}")
 
 
 @layout.command("list")

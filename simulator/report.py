@@ -26,7 +26,7 @@ def begun(stage, out: Path) -> dict[str, Any]:
     """Return what run.json says from the first moment on."""
     scenario, world = stage.scenario, stage.scenario.world
     return {"state": "running", "scenario": scenario.name, "seed": world.seed, "version": metadata.version("footfall"),
-            "handsets": scenario.handsets, "persons": stage.persons, "hours": world.hours,
+            "handsets": scenario.handsets, "persons": stage.persons, "hours": scenario.hours,
             "start": clock.local(scenario.start_ms, world.zone).isoformat(), "cells": len(stage.plan),
             "areas": scenario.areas.elsewhere, "extrapolation": stage.extrapolation, "out": str(out),
             "extrapolation_adults": stage.extrapolation * (1 - scenario.population.minor_share)}
