@@ -13,8 +13,10 @@ sign    : 1, or -1: what was told earlier of that instant is taken back
 
 import numpy as np
 
+from collector.edge.kernels import visits
+
 RECORD = np.dtype([("time_ms", "<i8"), ("area", "<u2"), ("origin", "<u2"), ("home", "<u2"), ("klass", "u1"),
                    ("what", "u1"), ("rank", "u1"), ("sign", "i1")])
-ARRIVAL, DEPARTURE = 0, 1
-FIRST_IN_PART, FIRST_IN_HOUR = 1, 2  # of its pair of areas; of its pair of zones
+ARRIVAL, DEPARTURE = visits.ARRIVAL, visits.DEPARTURE
+FIRST_IN_PART, FIRST_IN_HOUR = visits.FIRST_IN_PART, visits.FIRST_IN_HOUR  # of its pair of areas; of its pair of zones
 CLASSES = 21

@@ -9,6 +9,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from collector.edge.crowd import WEEK
+from collector.edge.kernels.visits import EACH_MAX, ENTRIES, LEVELS_MS
 from probe.base.config import Settings
 from probe.wire.areas import ELSEWHERE
 from probe.wire.cells import HOME_ABROAD
@@ -17,8 +19,8 @@ from probe.wire.observations import NO_HOME
 TALLY_UNITS = {"person-seconds": 64_000}  # in one value, else 1: person-ms, and a fix has 64 parts
 # What the people stage grants one person at most: areas a local day, arrivals (and as many departures) a day, and
 # of a week areas.  Origins are counted of the first visits only.
-ENTRIES_MAX, MOVES_MAX, WEEK_MAX, ORIGINS_MAX = 12, 8, 16, 8
-LEVEL_VISIT, LEVEL_WORK = 1, 5  # of an entry: its longest stay was 2 minutes at least, 4 hours at least
+ENTRIES_MAX, MOVES_MAX, (WEEK_MAX,), ORIGINS_MAX = ENTRIES, EACH_MAX, WEEK["area"].shape, 8
+LEVEL_VISIT, LEVEL_WORK = 1, len(LEVELS_MS)  # of an entry: its longest stay was 2 minutes at least, 4 hours at least
 Rows = list[tuple[str, str]]
 
 
@@ -92,17 +94,12 @@ class Metric(Settings):
     by: ClassVar[tuple[str, ...]] = ("area",)
 
     @property
-    def per(self) -> str:
-        """Return of which time of a subscriber the bound holds: a day, or a week."""
-        return "week" if self.span == "week" else "day"
-
-    @property
     def tally_units(self) -> int:
         """Return how many units of a tally are one of value_unit."""
         return TALLY_UNITS.get(self.value_unit, 1)
 
     def bound_squared(self, slot_s: int) -> int:
-        """Return L2^2 of the most that one person adds in one local day (or week: per), in units of the tally."""
+        """Return L2^2 of the most that one person adds in one local day (by weeks: a week), in units of the tally."""
         raise NotImplementedError
 
     def axes(self, places: Places) -> dict[str, Rows]:

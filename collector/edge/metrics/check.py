@@ -171,7 +171,7 @@ def played(metrics: Sequence[Metric], rows: tuple[np.ndarray, np.ndarray], until
            begin_ms: int = BEGIN_MS, zone: str = ZONE, slot_s: int = SLOT_S) -> list[np.ndarray]:
     """Return the i8[spans, cells] of each metric, of rows (OBSERVATION[n], FIX[n]) in order of time, `cut` a batch."""
     slots, pieces = Slots(SlotSettings(zone=zone, slot_s=slot_s), begin_ms), [np.arange(AREA_COUNT).astype("u2")]
-    crowd = Crowd(slots, pieces, [PLACES.zone_of], weekly=any(metric.per == "week" for metric in metrics))
+    crowd = Crowd(slots, pieces, [PLACES.zone_of], weekly=any(metric.source == "weeks" for metric in metrics))
     tables = [Table(metric, PLACES, metric.name, number, slots, until_ms) for number, metric in enumerate(metrics)]
     both, found = Tables(crowd, pieces, [tables], slots), [np.zeros((0, table.cells), "i8") for table in tables]
     for slot in range(slots.of(begin_ms), slots.of(until_ms)):
@@ -185,7 +185,7 @@ def played(metrics: Sequence[Metric], rows: tuple[np.ndarray, np.ndarray], until
 
 def _witnessed(metric: Metric, slot_s: int) -> tuple[Any, ...]:
     """Return the tallies of a crowd, those of rows one by one, and what each person adds, L2^2."""
-    until_ms = clock.midnights_ms(BEGIN_MS, BEGIN_MS + WEEK_MS, ZONE)[7 if metric.per == "week" else 1]
+    until_ms = clock.midnights_ms(BEGIN_MS, BEGIN_MS + WEEK_MS, ZONE)[7 if metric.source == "weeks" else 1]
     persons = [_person(number, until_ms) for number in range(len(PACES))]
 
     def tallies(*chosen, **cut) -> np.ndarray:
