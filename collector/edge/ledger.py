@@ -4,7 +4,7 @@ The unit is the subscriber-day; of a table by week, which is paid for on top, th
 rho = bound^2 / (2 sigma^2) of everybody who may be in it, whatever is drawn of that day: its bound covers all of it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fractions import Fraction
 from functools import cache
 from math import ceil, isqrt
@@ -117,11 +117,12 @@ class Charge(NamedTuple("Charge", [("table", int), ("slot", int), ("day", int), 
 class Ledger:
     """What has been spent, by table and day.  A day is paid for once, and nothing is drawn twice.
 
-    rho : of one day or week of each table, by number
+    rho : of one day or week of each table, by number;  weekly : which tables are paid by week
     """
 
-    def __init__(self, rho: dict[int, Fraction], charges: Iterable[Charge] = ()):
+    def __init__(self, rho: dict[int, Fraction], charges: Iterable[Charge] = (), weekly: Collection[int] = ()):
         self._rho, self._drawn, self._spent = rho, set[tuple[int, int]](), dict[tuple[int, int], Fraction]()
+        self._weekly, self._day = weekly, sum((one for table, one in rho.items() if table not in weekly), Fraction(0))
         for one in charges:
             self._note(one)
 
@@ -139,6 +140,12 @@ class Ledger:
         if spent not in (0, rho):
             raise RunError(f"table {table}: this day was paid for with rho {float(spent):.6g}, and now "
                            f"{float(rho):.6g} is promised; change no budget within a day")
+        if table in self._weekly and any(of == table and 0 < abs(day - other) < 7 for of, other in self._spent):
+            raise RunError(f"table {table}: a week that overlaps this one was paid for; begin a week after it")
+        of_day = sum(one for (of, on), one in self._spent.items() if on == day and of not in self._weekly)
+        if table not in self._weekly and of_day + rho - spent > self._day:
+            raise RunError(f"table {table}: with it this day costs rho {float(of_day + rho - spent):.6g}, and all tables "
+                           f"together promise {float(self._day):.6g}; change no tables within a day")
         return self._note(Charge(table, slot, day, rho - spent))
 
 

@@ -64,7 +64,8 @@ class Sealer:
     def __init__(self, spool: Spool, tables: Mapping[int, tuple[bytes, release.Statement]], probe: int, source: Source,
                  seeded: bool, witness: Witness | None = None):
         self._spool, self._tables, self._probe = spool, tables, probe
-        self._ledger = Ledger({table: stated.rho for table, (_, stated) in tables.items()}, spool.charges())
+        weekly = [table for table, (_, stated) in tables.items() if stated.span == "week"]
+        self._ledger = Ledger({table: stated.rho for table, (_, stated) in tables.items()}, spool.charges(), weekly)
         assert seeded or witness is None, "a tally before noise is for seeded simulations only"
         self._source, self._flags, self._witness = source, release.Flag.SEEDED if seeded else release.Flag(0), witness
 

@@ -46,6 +46,22 @@ def test_a_day_has_one_price():
         assert ledger.spend(1, 9, 2).rho == STATEMENT.rho
 
 
+def test_tables_that_follow_each_other_on_one_day_cost_together():
+    """Another configuration over the same spool: the people are the same."""
+    charges = [Ledger({1: SHARE}).spend(1, 7, 100)]
+    with pytest.raises(RunError, match="change no tables within a day"):
+        Ledger({2: SHARE}, charges).spend(2, 7, 100)
+    assert Ledger({2: SHARE}, charges).spend(2, 8, 101).rho == SHARE
+    assert Ledger({1: SHARE, 2: SHARE}, charges).spend(2, 7, 100).rho == SHARE
+
+
+def test_weeks_do_not_overlap():
+    charges = [Ledger({9: SHARE}, (), [9]).spend(9, 7, 100)]
+    with pytest.raises(RunError, match="overlaps"):
+        Ledger({9: SHARE}, charges, [9]).spend(9, 8, 106)
+    assert Ledger({9: SHARE}, charges, [9]).spend(9, 8, 107).rho == SHARE
+
+
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 60), st.integers(1, 20)), unique_by=lambda key: key[:2]))
 def test_the_sum_over_tables_and_days_is_that_declared_exactly(keys):
     """Whatever is drawn, over any number of restarts."""
