@@ -105,8 +105,10 @@ def score(run_dir: Path, as_json: bool):
         raise ConfigError(str(run_dir), words) from None
     if state != "done":
         raise ConfigError(str(run_dir), [f"the run is {state}; only a finished one can be judged"])
-    tables = {name: one.errors(found) for name, one in judge.read(run_dir).items()}
-    click.echo(json.dumps({**tables, **told}) if as_json else report.scores(tables, found))
+    tables = judge.read(run_dir)
+    told["bias"] = {name: one.bias for name, one in tables.items()}
+    errors = {name: one.errors(found) for name, one in tables.items()}
+    click.echo(json.dumps({**errors, **told}) if as_json else report.scores(errors, {**found, **told}))
 
 
 scenario = click.Group("scenario", help="Look at scenarios.")

@@ -128,8 +128,8 @@ def outlines(geojson: dict[str, Any]) -> tuple[list[str], str]:
     return paths, f"-4 -4 {(east - west) * shrink / unit + 8:.0f} {(north - south) / unit + 8:.0f}"
 
 
-def percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"
+def percent(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else f"{100 * value:{sign}.1f} %"
 
 
 def layout_in_words(made) -> str:
@@ -152,8 +152,9 @@ def summary(run: dict[str, Any]) -> str:
     account, error, privacy, releases = (run[name] for name in ("account", "presence_error", "privacy", "releases"))
     noise, place, total, published = (percent(error[name]) for name in JUDGED)
     lost = account["late"] + account["invalid"] + account["shed"]
-    others = ", ".join(f"{name} {percent(its['total_median'])} ({its['level']})"
-                       for name, its in run["tables"].items() if name != "presence")
+    others = ", ".join(f"{name} {percent(its['total_median'])} ({its['level']}"
+                       f"{', sparse' * (2 * its['published'] < its['cells'])})" if its["published"] else
+                       f"{name} nothing published" for name, its in run["tables"].items() if name != "presence")
     return f"""{click.style(f"{run['scenario']}, seed {run['seed']}", bold=True)}: \
 {run['handsets']:,} handsets, {run['cells']:,} cells, {run['areas']} areas, {run['hours']:g} h
 events    {run['events']:,} in {run['events'] / run['events_per_s']:.0f} s, {run['wall_s']:.0f} s with the start; \
@@ -168,7 +169,7 @@ look at   {run['out']}/map.html, or ask: footfall ask {run['out']} presence --le
 
 
 def scores(tables: dict[str, dict[str, dict[str, Any]]], run: dict[str, Any]) -> str:
-    """Return the errors of every table by level, what the caps cut, and what was never heard of."""
+    """Return the errors of every table by level, its bias, what the caps cut, and what was never heard of."""
     ends = [f"{error}_{rank}" for error in ("noise", "place", "total") for rank in ("median", "p95")]
     lines = ["Relative error by cell and period, over what is published and not warming up; median and p95 of each.",
              "noise: release - tally before noise; place: tally - truth of the people counted;",
@@ -179,11 +180,15 @@ def scores(tables: dict[str, dict[str, dict[str, Any]]], run: dict[str, Any]) ->
             errors = [*(row[end] for end in ends), row["published_share"]]
             words = "".join(f"{percent(one):>9}" for one in errors) if row["periods"] else "  no whole one in this run"
             lines.append(f"{name:20}{level:6}{words}")
-    caps, gap = run["caps"].items(), run["sensing"]
-    lines.append("refused   by caps: " + ", ".join(f"{percent(one['refused_share'])} of {name}" for name, one in caps))
-    for hour in range(25):  # of the local day, from its midnight
-        shares = [percent(one["by_hour"][hour]) for _, one in caps]
-        lines += [f"  {hour:2}-{hour + 1:<2} h {', '.join(shares)}"] if {*shares} - {"-", "0.0 %"} else []
+    lines.append("bias      tally - truth of the people counted, of the sum over all areas and the run")
+    lines += [f"  {name:18}{axis:10}" + ", ".join(f"{row} {percent(one, '+')}" for row, one in rows.items())
+              for name, axes in run["bias"].items() for axis, rows in axes.items() if {*rows.values()} - {None}]
+    caps, gap = run["caps"], run["sensing"]
+    lines.append(f"{'refused   by caps':20}" + "".join(f"{name:>12}" for name in caps))
+    shares = [[percent(one) for one in (its["refused_share"], *its["by_hour"])] for its in caps.values()]
+    for hour, told in enumerate(zip(*shares, strict=True), -1):  # of the local day, from its midnight; all before it
+        label = "all" if hour < 0 else f"{hour}-{hour + 1} h"
+        lines += [f"  {label:18}" + "".join(f"{one:>12}" for one in told)] if {*told} - {"-", "0.0 %"} else []
     unseen = ", ".join(f"{name} {percent(one['unseen'])}" for name, one in gap["visits"].items())
     lines.append(f"unseen    {percent(gap['presence'])} of person-time; visits by minutes, without any event: {unseen}")
     return "\n".join([*lines, located(run["fix_error_m"])])

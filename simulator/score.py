@@ -4,6 +4,7 @@ noise: release - tally before noise.  place: tally - truth of the people counted
 total: published and extrapolated - truth of everyone.  All relative (of counts: to one at
 least), by cell and period, over what is published (noisy sum at the threshold or above) and not warming up;
 the share that is published is of all that was due.
+bias: the place error with its sign, of the sum over areas (elsewhere left out) and all that is stored.
 fix: the point of a fix - where the handset truly was, in metres.
 sensing gap: what no network could see with these timers and this grade, of person-time and of visits.
 """
@@ -31,6 +32,7 @@ CONTENTS = ("cell", "ta", "ta_levels", "levels")
 STAYS, STAY_MS = ("pass-by", "2-5", "5-15", "15-60", "60+"), visits.LEVEL_MS[:4]  # minutes; where a next one begins
 PERSON_SHIFT = 36  # bits of a time since the start of a run: two years
 CONTENT_OF = np.array([0, 1, 3, 2])  # row of CONTENTS, by timing + 2 * levels
+SIGNED = ("stay", "role", "direction", "age", "gender", "days")  # axes whose rows a bias moves people between
 
 
 class Counts(namedtuple("Counts", "span_ms warming sigma released tally everyone counted averaged")):
@@ -51,8 +53,8 @@ class Counts(namedtuple("Counts", "span_ms warming sigma released tally everyone
         return self.released >= estimate.THRESHOLD_K * self.one + estimate.THRESHOLD_Z * self.sigma[:, None]
 
 
-class Judged(namedtuple("Judged", "axes levels")):
-    """A table of a run: names of its axes, {level: Counts}, the finest first."""
+class Judged(namedtuple("Judged", "axes levels bias", defaults=[None])):
+    """A table of a run: names of its axes, {level: Counts}, the finest first, and the bias by row of SIGNED axes."""
 
     @property
     def level(self) -> str:
@@ -105,6 +107,11 @@ def table(store, expected: list, judge: sqlite3.Connection, truth: sqlite3.Conne
     tables = [np.where(slots.stored[:, None], slots.values, np.nan),
               *dense(judge, "tally", TALLY_UNITS.get(first.value_unit, 1)),
               *dense(truth, "everyone, counted", clock.SECOND_MS if first.averaged else 1)]
+    tally, counted = (np.where(kept, of[slots.stored].sum(axis=0).reshape(first.shape), 0) for of in tables[1::2])
+    across = {axis: tuple({*range(kept.ndim)} - {number}) for number, (axis, _) in enumerate(first.axes)}
+    bias = {axis: {row[0]: share(ours - true, true) for row, ours, true in
+                   zip(rows, tally.sum(axis=across[axis]), counted.sum(axis=across[axis]), strict=True)}
+            for axis, rows in first.axes if axis in SIGNED}
     columns = np.concatenate(tables, axis=1)[:, np.tile(kept.ravel(), 4)]
     begin_ms, end_ms = (slot * first.slot_s * clock.SECOND_MS for slot in (first.first_slot, first.until_slot))
 
@@ -122,14 +129,15 @@ def table(store, expected: list, judge: sqlite3.Connection, truth: sqlite3.Conne
                       first.averaged)
 
     levels = questions.LEVELS[questions.LEVELS.index(first.span) :]
-    return Judged([axis for axis, _ in first.axes], {level: at(level) for level in levels})
+    return Judged([axis for axis, _ in first.axes], {level: at(level) for level in levels}, bias)
 
 
 def errors(counts: Counts, extrapolation: float) -> dict[str, Any]:
     """Return median and p95 of the three relative errors at a level, and how much was published."""
     settled, tally = ~counts.warming[:, None], counts.tally
     shown = settled & counts.shown()
-    found: dict[str, Any] = {"periods": len(shown), "published": int(shown.sum())}
+    found: dict[str, Any] = {"periods": len(shown), "cells": int(settled.sum()) * shown.shape[1],
+                             "published": int(shown.sum())}
     for name, guess, true in (("noise", counts.released, tally), ("place", tally, counts.counted),
                               ("total", counts.released * extrapolation, counts.everyone)):
         least = np.maximum(true, counts.one)  # where nobody was: against one person

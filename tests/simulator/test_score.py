@@ -117,6 +117,25 @@ def test_levels_begin_with_what_a_table_is_counted_over(run):
     assert found["repeat"].errors(RUN)["week"]["periods"] == 0  # no whole one in a day, and that is no error
 
 
+def test_a_bias_has_its_sign_by_row_over_all_areas_but_elsewhere(run, monkeypatch):
+    """A tally of 9 tenths of the counted; women are held against half as many."""
+    genders = ["gender", [["w", "women"], ["m", "men"]]]
+    monkeypatch.setitem(TABLES, "dwell", ("day", "persons", [["area", AREAS], genders]))
+    folder, _ = run()
+    with closing(sqlite3.connect(folder / "truth.db")) as db, db:
+        db.execute("UPDATE dwell SET counted = counted / 2 WHERE cell % 2 = 0")  # women
+        db.execute("UPDATE dwell SET counted = 1 WHERE cell > 3")  # elsewhere
+    found = {name: one.bias for name, one in score.read(folder).items()}
+    assert {name: [*axes] for name, axes in found.items()} == {"presence": [], "dwell": ["gender"], "flows": [],
+                                                               "nights": [], "repeat": ["days"]}  # fmt: skip
+    assert found["dwell"]["gender"] == {"w": pytest.approx(0.8, rel=1e-5), "m": pytest.approx(-0.1, rel=1e-5)}
+    assert found["repeat"]["days"] == {"x": None, "y": None}  # no whole week
+
+
+def test_a_bias_is_of_what_is_stored(run):
+    assert score.read(run(lost={(2, 0)})[0])["dwell"].bias["gender"] == {"x": None, "y": None}
+
+
 def test_what_the_truth_does_not_know_has_no_place_error(run):
     errors = score.read(run()[0])["nights"].errors(RUN)["hour"]
     assert errors["noise_median"] > 0 and errors["place_median"] is None and errors["total_median"] is None
@@ -156,13 +175,37 @@ def test_the_score_in_words_names_every_table_cap_and_gap(run):
     visits = {name: {"visits": 10, "unseen": 0.25} for name in score.STAYS}
     fixes = {"median": 100.0, "by_content": {"cell": {"events": 0}}}
     cut = np.zeros((25, 3, 2), "i8")
-    cut[8] = 9, 1
+    cut[8] = [[9, 1], [8, 2], [7, 3]]
     said = report.scores({name: one.errors(RUN) for name, one in found.items()},
                          {**RUN, "caps": report.caps(cut), "fix_error_m": fixes,
+                          "bias": {name: one.bias for name, one in found.items()},
                           "sensing": {"presence": 0.125, "visits": visits}})  # fmt: skip
     for words in ("presence            hour ", "repeat              week    no whole one", "12.5 % of person-time",
-                  "10.0 % of arrivals", "8-9  h 10.0 %, 10.0 %, 10.0 %", "60+ 25.0 %"):  # fmt: skip
+                  "dwell             gender    x -10.0 %, y -10.0 %", "60+ 25.0 %"):  # fmt: skip
         assert words in said, said
+    (at,) = (row for row, line in enumerate(said.splitlines()) if line.startswith("refused   by caps"))
+    assert [" ".join(line.split()) for line in said.splitlines()[at : at + 3]] == [
+        "refused by caps areas arrivals departures", "all 10.0 % 20.0 % 30.0 %",
+        "8-9 h 10.0 % 20.0 % 30.0 %"]  # fmt: skip
+    assert said.splitlines()[at + 3].startswith("unseen")  # no line of an hour that refused nothing
+
+
+def test_the_summary_says_what_is_sparse_and_what_is_not_published():
+    its = {"level": "day", "total_median": 0.5, "published": 4, "cells": 8}
+    tables = {"presence": its, "dwell": its, "moves": {**its, "published": 3, "total_median": 0.25},
+              "flows": {**its, "published": 0, "total_median": None}}  # fmt: skip
+    figures = ("scenario", "out", "seed", "handsets", "cells", "areas", "hours", "events", "events_per_s", "wall_s")
+    run = {**dict.fromkeys(figures, 1), "account": dict.fromkeys(report.ACCOUNT, 0), "tables": tables,
+           "privacy": {"rho": 0.1, "unit": "subscriber-day", "epsilon_at_1e_6": 2.0}, "fix_error_m": {"by_content": {}},
+           "releases": {"stored": 1, "due": 1, "lost": 0}, "core_ns_per_event": {"total": 1.0},
+           "presence_error": dict.fromkeys(report.JUDGED)}  # fmt: skip
+    said = report.summary(run)
+    assert "dwell 50.0 % (day), moves 25.0 % (day, sparse), flows nothing published" in said, said
+
+
+def test_the_cells_of_a_table_are_those_of_settled_periods(run):
+    errors = score.read(run()[0])["presence"].errors(RUN)
+    assert errors["hour"]["cells"] == errors["hour"]["published"] and errors["day"]["cells"] == 2
 
 
 VILLAGE = scenario.load("village", [])
