@@ -9,19 +9,21 @@ from pathlib import Path
 import click
 
 COMMANDS = {"ask": ("collector.centre.cli", "ask", "How many people, where and when: a question to a run or store.")}
-FIELDS = ("slot_start", "slot_end", "value", "low", "high", "coverage", "state")  # where there is no row to tell more
-DIGITS = {"value": ",.1f", "low": ",.1f", "high": ",.1f", "coverage": ".2f", "place_error": ".2f"}
+FIELDS = ("slot_start", "slot_end", "value", "low", "high", "coverage", "state", "unit")  # where there is no row
+DIGITS = {"value": 1, "low": 1, "high": 1, "coverage": 3, "place_error": 3}
+ROWS_MAX = 60  # nobody reads more at once
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a name
 
 
 @click.command()
 @click.argument("run_or_store", type=click.Path(path_type=Path))
 @click.argument("table")
-@click.option("--area", help="Id or name of one area (of flows: from it and to it); default all.")
+@click.option("--area", multiple=True, help="Id or name of an area (of flows: from it and to it), or zone; repeatable.")
 @click.option("--from", "begin", metavar="TIME", help="ISO time, local to the areas, e.g. 2026-05-12T08:00.")
 @click.option("--to", "end", metavar="TIME", help="Exclusive.")
 @click.option("--level", help="slot, hour, part (4 hours), day or week; default hour, or that of the table.")
 @click.option("--by", metavar="AXIS[,AXIS]", help="Axes to keep; default all but age and gender.")
+@click.option("--only", metavar="AXIS=ROW[,ROW]", multiple=True, help="Rows of an axis, before its sum; repeatable.")
 @click.option("--extrapolate", is_flag=True, help="People instead of counted devices.")
 @click.option("--partial", is_flag=True, help="Also where slots are missing: of those that are there.")
 @click.option("--format", "style", type=click.Choice(("table", "csv", "json")), default="table", show_default=True)
@@ -34,18 +36,28 @@ def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) 
     the coverage of the period, and a state: published, hidden (below the threshold of 20
     devices and the noise), missing (not every slot is stored: never zero), warming (of up to
     four hours, soon after a start or midnight; of a day that is a small part, and the day is
-    published), unresolved (the area cannot be resolved at this site spacing: most of those
-    who stand in it are located elsewhere).  place_error, where the edge states it, is the
-    share of them who are.  Times are local, with their offset.
+    published), partial (with --partial: of the slots that are stored alone), unresolved (the
+    area cannot be resolved at this site spacing: most of those who stand in it are located
+    elsewhere).  place_error, where the edge states it, is the share of them who are.  unit is
+    what a value counts.  Times are local, with their offset; --from and --to are widened to
+    whole periods.
+
+    --only leaves rows out of an axis before it is added up, by id or name: stopped for two
+    minutes or more, women and men: dwell --only stay=2-5,5-15,15-60,60+ --by gender.
     """
     from collector.centre import questions
 
     store, folder = questions.opened(run_or_store)
     with closing(store):
         factor = questions.extrapolation(folder, store, table) if extrapolate else 1.0
-        rows = questions.answer(store, questions.Question(table, **asked), factor)
+        rows = questions.answer(store, question := questions.Question(table, **asked), factor)
+        remarks = questions.remarks(store, question)
     if any(row["state"] == "unresolved" for row in rows):
-        click.echo("unresolved: these areas cannot be resolved at this site spacing", err=True)
+        remarks.append("unresolved: these areas cannot be resolved at this site spacing")
+    for words in remarks:
+        click.echo(words, err=True)
+    rows = [{key: round(one, DIGITS[key]) if isinstance(one, float) else one for key, one in row.items()}
+            for row in rows]
     as_json = json.JSONEncoder(ensure_ascii=False, indent=1).encode
     click.echo({"table": as_table, "csv": as_csv, "json": as_json}[style](rows))
 
@@ -61,9 +73,15 @@ def as_csv(rows: list[dict]) -> str:
 
 
 def as_table(rows: list[dict]) -> str:
-    """Return aligned columns for reading."""
-    lines = [fields := [*(rows[0] if rows else FIELDS)]]
-    lines += [["-" if one is None else format(one, DIGITS.get(key, "")) for key, one in row.items()] for row in rows]
+    """Return aligned columns for reading, the unit below; of many rows the hidden ones are counted there instead."""
+    shown = [row for row in rows if len(rows) <= ROWS_MAX or row["state"] != "hidden"]
+    lines = [fields := [key for key in (rows[0] if rows else FIELDS) if key != "unit"]]
+    lines += [["-" if row[key] is None else f"{row[key]:,.{DIGITS[key]}f}" if key in DIGITS else row[key]
+               for key in fields] for row in shown]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shape = "  ".join(f"{{:{'>' if key in DIGITS else '<'}{n}}}" for key, n in zip(fields, widths, strict=True))
-    return "\n".join(shape.format(*line).rstrip() for line in lines)
+    below = [f"unit: {row['unit']}" for row in rows[:1]]
+    if hidden := len(rows) - len(shown):
+        below.append(f"{hidden:,} of {len(rows):,} rows are hidden (below the threshold); "
+                     "fewer axes in --by or a longer --level show more")
+    return "\n".join([*(shape.format(*line).rstrip() for line in lines), *below])

@@ -11,8 +11,9 @@ from probe.base.clock import SECOND_MS
 # than that; INTERVAL_Z: 95 %.
 THRESHOLD_K, THRESHOLD_Z, INTERVAL_Z = 20, 3.09, 1.96
 # How a value may be read.  HIDDEN: below the threshold; MISSING: not every slot of it is stored; WARMING: people
-# were still being met; UNRESOLVED: the network cannot tell the area from those around it.
-State = StrEnum("State", "PUBLISHED HIDDEN MISSING WARMING UNRESOLVED")
+# were still being met; PARTIAL: of the slots that are stored alone; UNRESOLVED: the network cannot tell the area from
+# those around it.
+State = StrEnum("State", "PUBLISHED HIDDEN MISSING WARMING PARTIAL UNRESOLVED")
 
 
 class Slots(namedtuple("Slots", "values sigma stored warming span_ms")):
@@ -53,7 +54,8 @@ def estimate(slots: Slots, period_ms: int, averaged: bool, partial: bool, factor
     unit = held_ms / SECOND_MS if averaged else 1
     counted, sigma = slots.values[there].sum(axis=0) / unit, float(np.linalg.norm(slots.sigma[there])) / unit
     low, high = np.maximum(counted - INTERVAL_Z * sigma, 0), counted + INTERVAL_Z * sigma
-    state = State.WARMING if slots.warming[there].any() else State.PUBLISHED
+    whole = State.PUBLISHED if held_ms >= period_ms else State.PARTIAL
+    state = State.WARMING if slots.warming[there].any() else whole
     hidden, limit = Estimate(None, None, None, coverage, State.HIDDEN), THRESHOLD_K + THRESHOLD_Z * sigma
     numbers = (factor * np.stack([counted, low, high], axis=1)).tolist()
     return [Estimate(*(*shown, coverage, state)) if one >= limit else hidden

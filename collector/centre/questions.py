@@ -4,7 +4,7 @@ import json
 from collections import namedtuple
 from contextlib import suppress
 from datetime import datetime
-from itertools import product
+from itertools import chain, product
 from math import prod
 from pathlib import Path
 
@@ -20,9 +20,11 @@ LEVELS, PLACES = [*clock.SPAN_S], ("area", "origin", "destination")
 WHO = ("age", "gender")  # axes that an answer keeps only where they are asked for
 RESOLVED_MIN = 0.5  # where less of a fix lies in the area that the person stands in, a number would be of other areas
 # What is asked: text, but for the flag partial.  level: of LEVELS, None = hour, or what the table is counted over;
-# area: id or name, None = all; begin, end: local times, ISO 8601; a period that overlaps them is answered whole;
-# by: the axes to keep, joined by commas, None = all but those of WHO.
-Question = namedtuple("Question", "table level area begin end by partial", defaults=(*[None] * 5, False))
+# area: ids or names, () = all; begin, end: local times, ISO 8601; a period that overlaps them is answered whole;
+# by: the axes to keep, joined by commas, None = all but those of WHO; only: "axis=row,row" each, ids or names: the
+# other rows of that axis are left out before anything is added up.
+Question = namedtuple("Question", "table level area begin end by partial only",
+                      defaults=(None, (), None, None, None, False, ()))
 
 
 def opened(path: Path) -> tuple[Store, Path]:
@@ -50,31 +52,57 @@ def answer(store: Store, question: Question, factor: float = 1.0) -> list[dict]:
 
     Columns: the axes (names), slot_start and slot_end (local time with its offset), value, low
     and high (persons on average over the period, or how many; None where not shown), coverage,
-    state; and place_error where the edge has stated hits: the share of the people there whose
-    fixes lie elsewhere.
+    state, unit; and place_error where the edge has stated hits: the share of the people there
+    whose fixes lie elsewhere.
     factor multiplies what is shown, after the threshold; 1 = counted devices.
     """
     expected, asked, begin_ms, end_ms = checked(store.registered(), question)
-    first, rows, kept = expected[0], [], asked.by.split(",")
-    cells, slots = cells_of(first, kept, asked.area), summed(load(store, expected), first, kept)
+    first, rows, unit = expected[0], [], unit_of(expected[0], factor)
+    cells, slots = cells_of(first, asked), summed(load(store, expected), first, asked)
     slots = slots._replace(values=slots.values[:, [cell for cell, *_ in cells]])
     if asked.level in ("day", "week"):
         slots.warming[:] = False  # every local day has its warming hour: of a day that is a small part
     for begin, end in periods(first, asked.level, begin_ms, end_ms):
-        span = [clock.local(ms, first.zone).isoformat(timespec="minutes") for ms in (begin, end)]
+        span = in_words(first, begin, end)
         found = estimate(slots.inside(begin, end), end - begin, first.averaged, asked.partial, factor)
         for (_, names, hit), one in zip(cells, found, strict=True):
             if hit is not None and not hit >= RESOLVED_MIN:
                 one = Estimate(None, None, None, one.coverage, State.UNRESOLVED)
             stated = {"place_error": None if hit is None else 1 - hit} if first.hits else {}
-            rows.append({**names, "slot_start": span[0], "slot_end": span[1], **one._asdict(), **stated})
+            rows.append({**names, "slot_start": span[0], "slot_end": span[1], **one._asdict(), "unit": unit,
+                         **stated})
     return rows
 
 
-def checked(registered: list[Registered], question: Question) -> tuple[list[Registered], Question, int, int]:
-    """Return (what is registered under the table asked for, the question with its level and axes, begin_ms, end_ms).
+def unit_of(table: Registered, factor: float) -> str:
+    """Return what one of the values is, in words; factor: as of answer."""
+    of = "" if table.averaged or table.value_unit == "persons" else f"{table.value_unit} of "
+    average, who = " on average" * table.averaged, "adults" if {*WHO} & {*dict(table.axes)} else "people"
+    stands = f"{who}{average} (one counted person stands for {factor:.2f})"
+    return of + (stands if factor != 1 else f"counted persons{average}")
 
-    Or raise every problem.
+
+def remarks(store: Store, question: Question) -> list[str]:
+    """Return what the answer leaves unsaid of its times: what the run covers, if nothing of it; if more than asked."""
+    (first, *_), asked, begin_ms, end_ms = checked(store.registered(), question)
+    if not (found := periods(first, asked.level, begin_ms, end_ms)):
+        run = in_words(first, *(slot * first.slot_s * clock.SECOND_MS for slot in (first.first_slot, first.until_slot)))
+        return [f"nothing to tell of that time: the run covers {' to '.join(run)}"]
+    told = found[0][0], found[-1][1]
+    wider = told[0] < begin_ms or told[1] > end_ms
+    return [f"widened to whole periods ({asked.level}): {' to '.join(in_words(first, *told))}"] * wider
+
+
+def in_words(table: Registered, *times_ms: int) -> list[str]:
+    """Return local times with their offset."""
+    return [clock.local(ms, table.zone).isoformat(timespec="minutes") for ms in times_ms]
+
+
+def checked(registered: list[Registered], question: Question) -> tuple[list[Registered], Question, int, int]:
+    """Return (what is registered under the table asked for, the question made exact, begin_ms, end_ms).
+
+    Of the question level is set, by is a list of axes, area one of [id, name], and only a dict: the numbers of the
+    rows chosen, by axis, of every axis in order.  Or raise every problem.
     """
     problems: list[str] = []
 
@@ -82,6 +110,13 @@ def checked(registered: list[Registered], question: Question) -> tuple[list[Regi
         if name not in known + (unsaid or []):
             there = ", ".join(known[:20] + ["..."] * (len(known) > 20)) or "none"
             problems.append(f'no {what} "{name}"{did_you_mean(name, known)}; there is: {there}')
+
+    def picked(what: str, word: str, rows: list[list[str]]) -> list[int]:
+        """Return which rows have a word as id or name; how it is capitalised counts where both are there."""
+        same = [i for i, row in enumerate(rows) if word in row] or [
+            i for i, row in enumerate(rows) if word.casefold() in map(str.casefold, row)]
+        named(what, word, [*dict.fromkeys(chain(*rows))], [word] * len(same))
+        return same
 
     def moment(text: str | None, otherwise: int) -> int:
         """Return UTC milliseconds of ISO 8601; local time of the areas where it has no offset."""
@@ -98,7 +133,8 @@ def checked(registered: list[Registered], question: Question) -> tuple[list[Regi
     levels = LEVELS[LEVELS.index(expected[0].span) :] if expected else LEVELS
     level = question.level or ("hour" if "hour" in levels else levels[0])
     kept = question.by.split(",") if question.by else [axis for axis in axes if axis not in WHO] or [*axes]
-    if question.area is not None and "area" in axes:
+    area, only = [], dict[str, set[int]]()
+    if question.area and "area" in axes:
         kept.append("area")
     named("table", question.table, sorted({one.name for one in registered}))
     named("level", level, levels)
@@ -106,14 +142,19 @@ def checked(registered: list[Registered], question: Question) -> tuple[list[Regi
         for axis in kept:
             named("axis", axis, [*axes])
         places = [row for axis in kept if axis in PLACES for row in axes.get(axis, [])]
-        if question.area is not None:
-            named("area", question.area, list(dict.fromkeys(row[1] for row in places)), [row[0] for row in places])
+        area = [places[i] for word in question.area for i in picked("area", word, places)]
+        for axis, _, text in (one.partition("=") for one in question.only):
+            named("axis", axis, [*axes])
+            rows = axes.get(axis, [[text]])
+            for word in [text] if any(text in row for row in rows) else text.split(","):  # a name may hold commas
+                only.setdefault(axis, set()).update(picked(axis, word, rows))
     begin_ms, end_ms = moment(question.begin, 0), moment(question.end, 1 << 62)
     if begin_ms >= end_ms:
         problems.append(f"from {question.begin} to {question.end}: nothing lies between")
     if problems:
         raise ConfigError("question", problems)
-    return expected, question._replace(level=level, by=",".join(kept)), begin_ms, end_ms
+    chosen = {axis: sorted(only.get(axis, range(len(rows)))) for axis, rows in axes.items()}
+    return expected, question._replace(level=level, by=kept, area=area, only=chosen), begin_ms, end_ms
 
 
 def periods(expected: Registered, level: str, begin_ms: int, end_ms: int) -> list[tuple[int, int]]:
@@ -127,27 +168,29 @@ def periods(expected: Registered, level: str, begin_ms: int, end_ms: int) -> lis
     return [(a, b) for a, b in found if a < end_ms and b > begin_ms and begin_ms < end_ms]
 
 
-def cells_of(table: Registered, kept: list[str], area: str | None) -> list[tuple[int, dict[str, str], float | None]]:
-    """Return (cell, name by axis, hit) of the cells over the axes kept: all, or those that have the area in them.
+def cells_of(table: Registered, asked: Question) -> list[tuple[int, dict[str, str], float | None]]:
+    """Return (cell, name by axis, hit) of the cells over the axes kept: all, or those that have an area in them.
 
-    hit : that of the worst of the cell's places; None where none is stated
+    hit : that of the worst of the cell's places, and of those chosen that are added up; None where none is stated
     """
-    axes, found = [(axis, rows) for axis, rows in table.axes if axis in kept], []
-    where = [i for i, (axis, _) in enumerate(axes) if axis in PLACES]
-    told = [i for i in where if len(axes[i][1]) == len(table.hits)]  # hits are of areas, not of zones of them
-    for cell, rows in enumerate(product(*(enumerate(rows) for _, rows in axes))):
-        if area is None or any(area in rows[i][1] for i in where):
-            names = {axis: name for (axis, _), (_, (_, name)) in zip(axes, rows, strict=True)}
-            found.append((cell, names, min((table.hits[rows[i][0]] for i in told), default=None)))
+    hits = {axis: table.hits for axis, rows in table.axes if axis in PLACES and len(rows) == len(table.hits)}
+    axes, found = [(axis, rows) for axis, rows in table.axes if axis in asked.by], []
+    worst = [table.hits[i] for axis, rows in table.axes if axis in hits and axis not in asked.by
+             for i in asked.only[axis] if len(asked.only[axis]) < len(rows)]
+    for cell, rows in enumerate(product(*(asked.only[axis] for axis, _ in axes))):
+        named = {axis: its[i] for (axis, its), i in zip(axes, rows, strict=True)}
+        if not asked.area or any(named[axis] in asked.area for axis in PLACES if axis in named):
+            told = [hits[axis][i] for (axis, _), i in zip(axes, rows, strict=True) if axis in hits]
+            found.append((cell, {axis: name for axis, (_, name) in named.items()}, min(told + worst, default=None)))
     return found
 
 
-def summed(slots: Slots, table: Registered, kept: list[str]) -> Slots:
-    """Return the slots with the axes that are not kept added up; the variance of the noise adds up with them."""
-    gone = [i for i, (axis, _) in enumerate(table.axes) if axis not in kept]
-    cells, count = prod(table.shape[i] for i in gone), len(slots.values)
-    values = slots.values.reshape(count, *table.shape).sum(axis=tuple(i + 1 for i in gone))
-    return slots._replace(values=values.reshape(count, prod(table.shape) // cells), sigma=slots.sigma * cells**0.5)
+def summed(slots: Slots, table: Registered, asked: Question) -> Slots:
+    """Return the slots with the axes that are not kept added up, over the rows chosen; and its variance with them."""
+    gone = [i for i, (axis, _) in enumerate(table.axes, 1) if axis not in asked.by]
+    values = slots.values.reshape(-1, *table.shape)[np.ix_(range(len(slots.values)), *asked.only.values())]
+    cells, values = prod(values.shape[i] for i in gone), values.sum(axis=tuple(gone))
+    return slots._replace(values=values.reshape(len(values), prod(values.shape[1:])), sigma=slots.sigma * cells**0.5)
 
 
 def load(store: Store, expected: list[Registered]) -> Slots:

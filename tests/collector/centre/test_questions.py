@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from collector.centre.cli import ask
 from collector.centre.completeness import Cell, account, completeness
 from collector.centre.estimate import Slots, State, estimate
-from collector.centre.questions import Question, answer
+from collector.centre.questions import Question, answer, remarks
 from collector.centre.stores import Beaten
 from collector.centre.stores.check import offered
 from collector.centre.stores.sqlite import SqliteStore
@@ -90,7 +90,7 @@ def test_missing_is_never_zero(stored, partial):
     one = estimated(slots(values, stored), partial)[0]
     assert one.coverage == sum(stored) / len(stored)
     if all(stored) or (partial and any(stored)):
-        assert one.value == 1000
+        assert (one.value, one.state) == (1000, State.PUBLISHED if all(stored) else State.PARTIAL)
     else:
         assert (one.value, one.low, one.high, one.state) == (None, None, None, State.MISSING)
 
@@ -131,11 +131,12 @@ def test_every_area_and_hour_has_a_row(tmp_path):
 
 def test_a_lost_and_a_missing_slot_are_a_hole_in_their_hour_alone(tmp_path):
     store = a_store(tmp_path / "s", lost={5}, missing={9})
-    rows = rows_of(store, area="a")
+    rows = rows_of(store, area=["a"])
     assert [row["state"] for row in rows] == ["warming", "missing", "missing"] + ["published"] * 3
     assert [row["coverage"] for row in rows] == [1, 0.75, 0.75, 1, 1, 1]
-    partial = rows_of(store, area="a", partial=True)
+    partial = rows_of(store, area=["a"], partial=True)
     assert [row["value"] for row in partial] == [PEOPLE] * 6
+    assert [row["state"] for row in partial] == ["warming", "partial", "partial"] + ["published"] * 3
     assert partial[1]["high"] > partial[3]["high"]
 
 
@@ -143,23 +144,23 @@ def test_a_damaged_row_counts_as_missing(tmp_path):
     store = a_store(tmp_path / "s")
     store._db.execute("DROP TRIGGER no_update")
     store._db.execute("UPDATE release SET frame = substr(frame, 1, 100) WHERE slot = ?", (FIRST + 4,))
-    assert rows_of(store, area="a", level="slot")[4]["state"] == "missing"
+    assert rows_of(store, area=["a"], level="slot")[4]["state"] == "missing"
 
 
 def test_levels_and_times(tmp_path):
     store = a_store(tmp_path / "s")
-    assert len(rows_of(store, area="Altstadt", level="slot")) == 24
-    (day,) = rows_of(store, area="Altstadt", level="day")
+    assert len(rows_of(store, area=["Altstadt"], level="slot")) == 24
+    (day,) = rows_of(store, area=["Altstadt"], level="day")
     assert (day["slot_start"], day["slot_end"], day["coverage"]) == (
         "2026-05-12T00:00+02:00",
         "2026-05-13T00:00+02:00",
         0.25,
     )
     assert day["value"] is None
-    some = rows_of(store, area="a", begin="2026-05-12T01:30", end="2026-05-12T03:00")
+    some = rows_of(store, area=["a"], begin="2026-05-12T01:30", end="2026-05-12T03:00")
     assert [row["slot_start"][11:16] for row in some] == ["01:00", "02:00"]
     assert rows_of(store, begin="2026-05-13") == []
-    assert rows_of(store, area="a", begin="2026-05-12T00:00Z") == rows_of(store, area="a", begin="2026-05-12T02:00")
+    assert rows_of(store, area=["a"], begin="2026-05-12T00:00Z") == rows_of(store, area=["a"], begin="2026-05-12T02:00")
 
 
 @pytest.mark.parametrize(("date", "hours"), [((2026, 3, 29), 23), ((2026, 10, 25), 25)])
@@ -167,18 +168,18 @@ def test_a_day_may_have_23_or_25_hours(tmp_path, date, hours):
     first = epoch_ms(datetime(*date), "Europe/Berlin") // 900_000
     one = registered(first_slot=first, until_slot=first + 4 * hours)
     store = a_store(tmp_path / "s", expected=one)
-    (day,) = rows_of(store, area="a", level="day")
+    (day,) = rows_of(store, area=["a"], level="day")
     assert (day["coverage"], day["value"], day["state"]) == (1.0, PEOPLE, "published")
-    assert len(rows_of(store, area="a")) == hours
+    assert len(rows_of(store, area=["a"])) == hours
 
 
 def test_two_probes_add_up_and_both_are_needed(tmp_path):
     store = a_store(tmp_path / "s")
     store.register([registered(probe=2)])
-    assert rows_of(store, area="a")[2]["state"] == "missing"
+    assert rows_of(store, area=["a"])[2]["state"] == "missing"
     other = [a_release(FIRST + i, [900 * PEOPLE, 0, 0], i, probe=2) for i in range(24)]
     store.write([offered(release.encode(one)) for one in other])
-    row = rows_of(store, area="a")[2]
+    row = rows_of(store, area=["a"])[2]
     assert row["value"] == 2 * PEOPLE
     assert row["high"] - row["value"] == pytest.approx(1.96 * STATEMENT.sigma * sqrt(8) / 3_600)
 
@@ -186,7 +187,7 @@ def test_two_probes_add_up_and_both_are_needed(tmp_path):
 def test_every_problem_of_a_question_is_named_at_once(tmp_path):
     store = a_store(tmp_path / "s")
     with pytest.raises(ConfigError) as caught:
-        rows_of(store, area="Altstad", level="hours", by="age", begin="now")
+        rows_of(store, area=["Altstad"], level="hours", by="age", begin="now")
     text = str(caught.value)
     levels = "slot, hour, part, day, week"
     for part in ('"Altstad" (did you mean "Altstadt"?)', '"hours" (did you mean "hour"?)', levels):
@@ -212,11 +213,71 @@ def asked(*words):
 def test_ask_answers_in_three_formats(run):
     table = asked(run, "presence", "--area", "a").output.splitlines()
     assert table[0].split() == ["area", "slot_start", "slot_end", "value", "low", "high", "coverage", "state"]
-    assert len(table) == 7 and "1,000.0" in table[2]
+    assert len(table) == 8 and "1,000.0" in table[2] and table[7] == "unit: counted persons on average"
     text = asked(run, "presence", "--format", "csv").output.splitlines()
     assert len(text) == 19 and text[2].startswith("'=Bahnhof,2026-05-12T00:00+02:00,")
+    assert text[0].endswith(",coverage,state,unit") and text[4].endswith(",1.0,published,counted persons on average")
     rows = json.loads(asked(run / "store.db", "presence", "--format", "json", "--extrapolate").output)
-    assert rows[3]["value"] == 4 * PEOPLE and list(rows[0])[-1] == "state"
+    assert rows[3]["value"] == 4 * PEOPLE and list(rows[0])[-2:] == ["state", "unit"]
+    assert {row["unit"] for row in rows} == {"people on average (one counted person stands for 4.00)"}
+
+
+def test_numbers_in_csv_and_json_have_one_digit_and_shares_three(run):
+    """Half of the interval is 1.96 x 34,017 x 2 / 3,600, a third of a day 0.25."""
+    (row,) = json.loads(asked(run, "presence", "--area", "a", "--level", "hour", "--format", "json",
+                              "--from", "2026-05-12T03:00", "--to", "2026-05-12T04:00").stdout)
+    half = round(1.96 * STATEMENT.sigma * 2 / 3_600, 1)
+    assert (row["low"], row["value"], row["high"]) == (PEOPLE - half, PEOPLE, PEOPLE + half)
+    said = asked(run, "presence", "--level", "week", "--area", "a", "--format", "csv").stdout.splitlines()
+    assert said[1].split(",")[-3:] == ["0.036", "missing", "counted persons on average"]  # 6 of 168 hours
+
+
+def test_of_many_rows_the_hidden_ones_are_counted_and_left_out_of_the_table_alone(run):
+    """72 rows by slot: two of three areas are hidden; 60 rows are told whole."""
+    said = {style: asked(run, "presence", "--level", "slot", "--format", style).stdout for style in ("table", "csv")}
+    table = said["table"].splitlines()
+    assert len(said["csv"].splitlines()) == 1 + 72 and len(table) == 1 + 24 + 2 and "hidden" not in said["table"][:-200]
+    assert table[-1] == ("48 of 72 rows are hidden (below the threshold); "
+                         "fewer axes in --by or a longer --level show more")
+    fewer = asked(run, "presence", "--level", "slot", "--to", "2026-05-12T05:00").stdout.splitlines()
+    assert len(fewer) == 1 + 60 + 1 and fewer[-1].startswith("unit: ")
+
+
+def test_a_time_outside_the_run_is_answered_with_what_the_run_covers(run):
+    said = asked(run, "presence", "--from", "2026-05-13", "--format", "csv")
+    assert said.exit_code == 0 and len(said.stdout.splitlines()) == 1
+    assert "the run covers 2026-05-12T00:00+02:00 to 2026-05-12T06:00+02:00" in said.stderr
+    assert asked(run, "presence", "--from", "2026-05-12", "--to", "2026-05-13").stderr == ""
+
+
+WIDENED = {
+    "a begin": ({"begin": "2026-05-12T01:30"}, ["2026-05-12T01:00+02:00 to 2026-05-12T06:00+02:00"]),
+    "an end": ({"end": "2026-05-12T01:01"}, ["2026-05-12T00:00+02:00 to 2026-05-12T02:00+02:00"]),
+    "a day": ({"level": "day", "begin": "2026-05-12T03:00", "end": "2026-05-12T04:00"},
+              ["2026-05-12T00:00+02:00 to 2026-05-13T00:00+02:00"]),
+    "whole hours": ({"begin": "2026-05-12T01:00", "end": "2026-05-12T02:00"}, []),
+    "more than the run": ({"begin": "2026-05-11T01:30", "end": "2026-05-13"}, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("how", "times"), WIDENED.values(), ids=WIDENED)
+def test_times_that_are_widened_to_whole_periods_are_said(how, times, tmp_path):
+    said = remarks(a_store(tmp_path / "s"), Question("presence", **how))
+    level = how.get("level", "hour")
+    assert said == [f"widened to whole periods ({level}): {time}" for time in times]
+
+
+def test_several_areas_are_asked_for_in_any_case(run):
+    rows = json.loads(asked(run, "presence", "--area", "ALTSTADT", "--area", "b", "--format", "json").stdout)
+    assert {row["area"] for row in rows} == {"Altstadt", "=Bahnhof"}
+    with pytest.raises(ConfigError, match='no area "x"; there is: a, Altstadt, b, =Bahnhof, elsewhere'):
+        rows_of(a_store(run / "s"), area=["a", "x"])
+
+
+def test_how_an_area_is_capitalised_counts_where_both_are_there(tmp_path):
+    store = a_store(tmp_path / "s", expected=registered(axes=[["area", [["a", "x"], ["b", "A"], ["B", "y"]]]]))
+    names = {word: {row["area"] for row in rows_of(store, area=[word])} for word in ("a", "A", "b", "B", "X")}
+    assert names == {"a": {"x"}, "A": {"A"}, "b": {"A"}, "B": {"y"}, "X": {"x"}}
 
 
 def test_ask_refuses_what_is_no_run_and_no_store(tmp_path):

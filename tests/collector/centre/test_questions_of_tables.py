@@ -116,7 +116,7 @@ def test_every_level_and_choice_of_axes_is_the_sum_of_its_cells(name, level):
 def test_an_answer_keeps_all_axes_but_age_and_gender_where_nobody_says_which(name):
     (span, kept), one = TABLES[name][1::2], a_table(name)
     row = asked(one, drawn(one))[0]
-    assert list(row) == [*kept.split(), "slot_start", "slot_end", "value", "low", "high", "coverage", "state"]
+    assert list(row) == [*kept.split(), "slot_start", "slot_end", "value", "low", "high", "coverage", "state", "unit"]
     length_h = (datetime.fromisoformat(row["slot_end"]) - datetime.fromisoformat(row["slot_start"])).total_seconds()
     assert length_h == {"slot": 3_600, "week": 7 * 86_400 - 3_600}.get(span, SPAN_S[span])
 
@@ -132,27 +132,98 @@ def test_nothing_is_told_of_less_time_than_a_table_counts_over(name):
 
 def test_an_area_of_flows_is_where_they_begin_or_end():
     one = a_table("flows")
-    rows = asked(one, drawn(one), area="a", level="day")
+    rows = asked(one, drawn(one), area=["a"], level="day")
     assert {(row["origin"], row["destination"]) for row in rows} == {
         ("Altstadt", other) for _, other in AREAS} | {(other, "Altstadt") for _, other in AREAS}
-    assert {row["destination"] for row in asked(one, drawn(one), area="a", by="destination")} == {"Altstadt"}
+    assert {row["destination"] for row in asked(one, drawn(one), area=["a"], by="destination")} == {"Altstadt"}
 
 
 def test_an_area_is_the_place_and_not_the_home_and_stands_in_the_answer():
     one = a_table("origin")
-    rows = asked(one, drawn(one), area="Altstadt")
+    rows = asked(one, drawn(one), area=["Altstadt"])
     assert {row["area"] for row in rows} == {"Altstadt"} and {row["home"] for row in rows} == {
         name for _, name in ROWS["home"]}
-    assert list(asked(one, drawn(one), area="Altstadt", by="home")[0])[:2] == ["home", "area"]
+    assert list(asked(one, drawn(one), area=["Altstadt"], by="home")[0])[:2] == ["home", "area"]
+
+
+ONLY = {  # table, axes kept, {axis: rows} by id or name
+    "a sum over some rows": ("dwell", "gender", {"stay": ["long"]}),
+    "some rows of what is kept": ("dwell", "area,stay", {"stay": ["short"]}),
+    "two axes": ("profile", "area", {"age": ["young"], "gender": ["women", "MEN"]}),
+    "a place that is added up": ("visitors", "role", {"area": ["b", "Altstadt"]}),
+    "from one to another": ("flows", "origin,destination", {"origin": ["a"], "destination": ["elsewhere", "b"]}),
+    "by name": ("origin", "area", {"home": ["germany", "a"]}),
+    "all of them": ("moves", "area", {"direction": ["departures", "arrivals"]}),
+}
+
+
+@pytest.mark.parametrize(("name", "by", "only"), ONLY.values(), ids=ONLY)
+def test_rows_that_are_left_out_of_an_axis_are_in_no_sum(name, by, only):
+    """As a table in which those cells, and no others, were filled; the noise is of the cells that are added up."""
+    one, kept = a_table(name), by.split(",")
+    values, cells, mask = drawn(one), 1, np.ones(one.shape, bool)
+    for number, (axis, rows) in enumerate(one.axes):
+        its = [not only.get(axis) or bool({word.lower() for word in row} & {word.lower() for word in only[axis]})
+               for row in rows]
+        mask &= np.reshape(its, [-1 if number == k else 1 for k in range(len(one.axes))])
+        cells *= 1 if axis in kept else sum(its)
+    rows = asked(one, values, level="day", by=by, only=[f"{axis}={','.join(words)}" for axis, words in only.items()])
+    whole = asked(one, values * mask, level="day", by=by)
+    wanted = {(*(row[axis] for axis in kept), row["slot_start"]): row["value"] for row in whole if row["value"]}
+    shown = {(*(row[axis] for axis in kept), row["slot_start"]): row["value"] for row in rows if row["value"]}
+    assert shown == wanted and len(rows) == len(shown)
+    again = asked(one, values, level="day", by=",".join(axis for axis, _ in one.axes))[0]
+    wider = (rows[0]["high"] - rows[0]["value"]) / (again["high"] - again["value"])
+    assert wider == pytest.approx(cells**0.5, rel=1e-6)
+
+
+def test_what_is_below_the_threshold_stays_hidden_whatever_is_left_out():
+    one = a_table("visitors")
+    values = np.full((DAYS, *one.shape), 10)
+    few, more = (asked(one, values, by="area", only=[f"role={words}"])
+                 for words in ("worker", "worker,visitor,resident"))
+    assert {row["state"] for row in few} == {"hidden"} and {row["value"] for row in more} == {30}
+
+
+def test_rows_are_given_in_pieces_and_a_name_may_hold_commas():
+    zones = [["z01", "zone 01: Aue, Berg and 1 more"], ["z02", "zone 02: Cul"], ["elsewhere", "elsewhere"]]
+    one = a_table("zone_flows", axes=[["origin", zones], ["destination", zones]])
+    rows = asked(one, drawn(one), level="day", only=["origin=z01", "origin=z02", f"destination={zones[0][1]}"])
+    assert {(row["origin"], row["destination"]) for row in rows} == {(zones[k][1], zones[0][1]) for k in (0, 1)}
+    rows = asked(one, drawn(one), level="day", area=["Z02"])
+    assert all(zones[1][1] in (row["origin"], row["destination"]) for row in rows) and len(rows) == 5 * DAYS
+
+
+def test_a_sum_over_some_areas_is_placed_as_well_as_the_worst_of_them():
+    """An area that cannot be resolved is not told by leaving out all others."""
+    one = a_table("dwell", hits=[0.8, 0.49, 0.95])
+    for area, state, error in (
+            ("b", "unresolved", 0.51), ("a,elsewhere", "published", 0.2), ("a,b", "unresolved", 0.51)):
+        rows = asked(one, drawn(one), by="gender", only=[f"area={area}"])
+        assert {(row["state"], round(row["place_error"], 9)) for row in rows} == {(state, error)}
+
+
+UNITS = {"presence": "{} on average", "profile": "{} on average", "moves": "moves of {}", "visitors": "{}",
+         "dwell": "{}", "flows": "trips of {}", "repeat": "{}"}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_every_value_says_what_it_counts(name):
+    one = a_table(name)._replace(**{"value_unit": "moves"} if name == "moves" else {})
+    store, of = a_store(one, drawn(one)), UNITS[name].format
+    assert {row["unit"] for row in answer(store, Question(name))} == {of("counted persons")}
+    who = "adults" if name in ("profile", "dwell") else "people"
+    assert {row["unit"] for row in answer(store, Question(name), 4.1669)} == {
+        of(who) + " (one counted person stands for 4.17)"}
 
 
 def test_a_day_that_is_missing_leaves_a_hole_in_its_week_alone():
     one = a_table("visitors", until=SPRING + 14 * 96 - 4)
     values = np.full((14, *one.shape), 100)
-    rows = asked(one, values, missing={2}, area="a", by="role", level="week")
+    rows = asked(one, values, missing={2}, area=["a"], by="role", level="week")
     assert [row["state"] for row in rows] == ["missing"] * 4 + ["published"] * 4
     assert [row["value"] for row in rows][4:] == [700] * 4
-    partial = asked(one, values, missing={2}, area="a", by="role", level="week", partial=True)
+    partial = asked(one, values, missing={2}, area=["a"], by="role", level="week", partial=True)
     assert partial[0]["value"] == 600 and partial[0]["coverage"] == pytest.approx(6 * 24 / (7 * 24), abs=0.01)
 
 
@@ -202,7 +273,12 @@ def test_a_sum_over_all_areas_has_no_place_error():
 def test_every_unknown_axis_and_area_is_named_at_once():
     one = a_table("dwell")
     with pytest.raises(ConfigError) as caught:
-        asked(one, drawn(one), by="area,sex,stays", area="Altstad")
+        asked(one, drawn(one), by="area,sex,stays", area=["Altstad"])
+    with pytest.raises(ConfigError) as of_only:
+        asked(one, drawn(one), only=["stays=short", "gender=womn", "stay=shorter,long", "area"])
+    for part in ('no axis "stays" (did you mean "stay"?)', 'no gender "womn" (did you mean "women"?)',
+                 'no stay "shorter" (did you mean "short"?); there is: short, long', 'no area ""; there is: a, Alt'):
+        assert part in str(of_only.value)
     for part in ('no axis "sex"', 'no axis "stays" (did you mean "stay"?); there is: area, stay, gender',
                  'no area "Altstad" (did you mean "Altstadt"?)'):
         assert part in str(caught.value)
@@ -215,8 +291,9 @@ def test_every_kept_axis_is_a_column_in_every_format(tmp_path):
                for style in ("table", "csv", "json")}
     said = {style: one.stdout for style, one in results.items()}
     assert "cannot be resolved at this site spacing" in results["csv"].stderr
-    columns = ["area", "gender", "slot_start", "slot_end", "value", "low", "high", "coverage", "state", "place_error"]
+    columns = [*"area gender slot_start slot_end value low high coverage state unit place_error".split()]
     table, text = said["table"].splitlines(), said["csv"].splitlines()
-    assert table[0].split() == text[0].split(",") == list(json.loads(said["json"])[0]) == columns
-    assert len(table) == len(text) == 1 + 9 * DAYS and "unresolved" in table[4]
-    assert text[4].startswith("'=Bahnhof,women,") and ",unresolved,0.51" in text[4]
+    assert text[0].split(",") == list(json.loads(said["json"])[0]) == columns
+    assert table[0].split() == [column for column in columns if column != "unit"]
+    assert len(table) - 1 == len(text) == 1 + 9 * DAYS and "unresolved" in table[4]
+    assert text[4].startswith("'=Bahnhof,women,") and ",unresolved,counted persons,0.51" in text[4]
