@@ -1,6 +1,7 @@
 """Commands of the edge.  Everything heavy is imported when one runs."""
 
 import json
+from datetime import date
 from pathlib import Path
 
 import click
@@ -18,6 +19,6 @@ def privacy(run_dir: Path, as_json: bool) -> None:
     from collector.edge.privacy import page, read
 
     found = read(run_dir)
-    click.echo(json.dumps(found) if as_json else page(found, run_dir))
+    click.echo(json.dumps(found) if as_json else page(found, run_dir, date.today()))
     if found["problems"]:
         raise RunError("; ".join(found["problems"]))
