@@ -34,13 +34,17 @@ class Places(NamedTuple("Places", [("areas", Rows), ("homes", Rows), ("zones", R
     primary : whether homes are areas of this set, so that its residents can be told
     """
 
+    @property
+    def abroad(self) -> int:
+        """Return the row of the first country among the homes: the next after elsewhere."""
+        return [home_id for home_id, _ in self.homes].index(ELSEWHERE) + 1
+
 
 def _home(records: np.ndarray, places: Places) -> np.ndarray:
     """Return the row of each home; what is no row of the list is unknown."""
     home, last = records["home"].astype("i8"), len(places.homes) - 1
-    first_abroad = [home_id for home_id, _ in places.homes].index(ELSEWHERE) + 1
-    return np.select([home < first_abroad, (home >= HOME_ABROAD) & (home < NO_HOME)],
-                     [home, np.minimum(home - HOME_ABROAD + first_abroad, last)], last)
+    return np.select([home < places.abroad, (home >= HOME_ABROAD) & (home < NO_HOME)],
+                     [home, np.minimum(home - HOME_ABROAD + places.abroad, last)], last)
 
 
 def _role(records: np.ndarray, places: Places) -> np.ndarray:

@@ -1,24 +1,24 @@
 """The contract of a metric, a stranger's too: a dense table, cells that exist, and a bound that is true.
 
-There are two ways to find a lie.  Every record that people can be granted on a small map is put into its
-cell, and counted how many of one person can meet there.  And persons who move as much as they can are
-played through the crowd and the table, among others and cut into batches.
+There are two ways to find a lie.  Records that people can be granted are put into their cells, and counted
+how many of one person can meet there: all there are on a small map, and on the map of a run all that there
+is ROOM for.  And persons who move as much as they can are played through the crowd and the table, among
+others and cut into batches.
 """
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from collector.edge.crowd import Crowd
 from collector.edge.locators.fixes import FIX, TA, UNITS
-from collector.edge.metrics import ENTRIES_MAX, MOVES_MAX, TALLY_UNITS, WEEK_MAX, Metric, Places
+from collector.edge.metrics import ENTRIES_MAX, LEVEL_WORK, MOVES_MAX, TALLY_UNITS, WEEK_MAX, Metric, Places
 from collector.edge.records import CLASSES, FIRST_IN_HOUR, FIRST_IN_PART, RECORD
 from collector.edge.slots import Slots, SlotSettings
 from collector.edge.tables import Table, Tables
-from probe.base import clock, streams
+from probe.base import clock
 from probe.wire.areas import ELSEWHERE
 from probe.wire.cells import HOME_ABROAD
 from probe.wire.observations import NO_HOME, OBSERVATION
@@ -29,105 +29,125 @@ AREA_COUNT = WEEK_MAX + 1  # one more than anybody is granted
 NAMES = [(str(area), str(area)) for area in range(AREA_COUNT - 1)] + [(ELSEWHERE, ELSEWHERE)]
 PLACES = Places(NAMES, [*NAMES, ("abroad", "abroad"), ("unknown", "unknown")], NAMES[:5],
                 np.arange(AREA_COUNT).astype("u1") % 5, True)
-AREA = range(AREA_COUNT)
-HOMES = [*AREA, HOME_ABROAD, NO_HOME]
-# Of each source how many records a person is granted at most (steps: of either kind), and the fields of all there are.
-CAPS = {"time": DAY_S, "steps": MOVES_MAX, "trips": MOVES_MAX, "visits": ENTRIES_MAX, "weeks": WEEK_MAX}
-FIELDS: dict[str, dict[str, Sequence[int]]] = {
-    "time": {"area": AREA, "klass": range(CLASSES)}, "steps": {"area": AREA, "what": range(2)},
-    "trips": {"area": AREA, "origin": AREA, "what": range(4)}, "weeks": {"area": AREA, "what": range(1, 8)},
-    "visits": {"area": AREA, "home": HOMES, "klass": range(CLASSES), "what": range(6), "rank": range(ENTRIES_MAX)}}
+# Of each source: how many records a person is granted at most (steps: of either kind), what they tell, and by what
+# they differ.
+SOURCES: dict[str, tuple[int, range, tuple[str, ...]]] = {
+    "time": (DAY_S, range(1), ("time_ms", "klass", "area")),
+    "steps": (MOVES_MAX, range(2), ("time_ms", "what", "area")),
+    "trips": (MOVES_MAX, range(4), ("time_ms", "what", "origin", "area")),
+    "visits": (ENTRIES_MAX, range(LEVEL_WORK + 1), ("home", "klass", "what", "rank", "area")),
+    "weeks": (WEEK_MAX, range(1, 8), ("what", "area"))}
+BY_AREA = ("visits", "weeks")  # a person has one record of an area, elsewhere one of a slot
+ROOM = 1 << 19  # records looked at: all there are on the small map
+TURN = 2_654_435_761  # a prime: who goes on by it meets every one of fewer things, none twice
 # How persons move: seconds between two observations, and among how many areas.  One sits, the others are greedy.
 PACES = (((1_800,), 1), ((130,), AREA_COUNT), ((650,), 2), ((1_000,), 3), ((30, 130, 650, 1_800), 5))
 
 
-def broken(metric: Metric, slot_s: int = SLOT_S) -> list[str]:
-    """Return the promises that a metric breaks, in words."""
+def broken(metric: Metric, slot_s: int = SLOT_S, places: Places | None = None) -> list[str]:
+    """Return the promises that a metric breaks, in words: on the small map, and on that of a run when it is given.
+
+    Of a large map all is tried in which one person differs from another, but not together with everything else.
+    """
     try:
-        return next((found for found in _faults(metric, slot_s) if found), [])
+        maps = [PLACES] if places is None else [PLACES, places]
+        return next((found for found in _faults(metric, slot_s, maps) if found), [])
     except Exception as error:
         return [f"it does not work: {type(error).__name__}: {error}"]
 
 
-def _faults(metric: Metric, slot_s: int) -> Iterator[list[str]]:
+def _faults(metric: Metric, slot_s: int, maps: Sequence[Places]) -> Iterator[list[str]]:
     """Yield what is wrong with what a metric says of itself, with its cells, and with its bound."""
-    bound, size = metric.bound_squared(slot_s), prod(len(rows) for rows in metric.axes(PLACES).values())
+    bound, most = metric.bound_squared(slot_s), []
     yield [words for words, kept in (
         (f"table = {metric.table}: needs a number from 1 to 255", metric.table in range(1, 256)),
-        (f"source = {metric.source!r}: needs one of {', '.join(CAPS)}", metric.source in CAPS),
+        (f"source = {metric.source!r}: needs one of {', '.join(SOURCES)}", metric.source in SOURCES),
         (f"span = {metric.span!r}: needs one of {', '.join(clock.SPAN_S)}", metric.span in clock.SPAN_S),
         ('source "weeks" and span "week" go together', (metric.source == "weeks") == (metric.span == "week")),
         ("time is counted in person-seconds, and nothing else is",
          (metric.source == "time") == (metric.value_unit in TALLY_UNITS)),
-        ("axes: needs one at least, and none without rows", size > 0 and len(metric.axes(PLACES))),
         (f"bound_squared = {bound!r}: needs a whole number above 0", type(bound) is int and bound > 0)) if not kept]
-    records = possible(metric.source, slot_s)
-    cells, turned = metric.cells(records, PLACES), records.copy()
-    turned["sign"], turned["time_ms"] = -1, records["time_ms"] + slot_s * clock.SECOND_MS - 1
-    yield [words for words, kept in (
-        ("cells are i8[n]", cells.dtype == np.int64 and cells.shape == records.shape),
-        (f"a cell lies outside -1 to {size - 1}", np.all((cells >= -1) & (cells < size))),
-        ("the cell of a record depends on other records",
-         np.array_equal(metric.cells(records[::-3], PLACES), cells[::-3])),
-        ("the cell of a record depends on its sign, or on the instant in a slot",
-         np.array_equal(metric.cells(turned, PLACES), cells))) if not kept]
-    whole, cut_up, *added = _witnessed(metric, slot_s)
-    yield [] if np.array_equal(whole, cut_up) else ["tallies depend on how rows are cut into batches"]
-    most = max(most_squared(metric, records, cells, slot_s), *added)
-    yield [] if most <= bound else [f"one person can add L2^2 = {most:,}; bound_squared says {bound:,}"]
+    for places in maps:
+        axes, records = metric.axes(places), possible(metric.source, places, slot_s)
+        size, cells, turned = prod(map(len, axes.values())), metric.cells(records, places), records.copy()
+        turned["sign"], turned["time_ms"] = -1, records["time_ms"] + slot_s * clock.SECOND_MS - 1
+        yield [words for words, kept in (
+            ("axes: needs one at least, and none without rows", size > 0 and len(axes)),
+            ("cells are i8[n]", cells.dtype == np.int64 and cells.shape == records.shape),
+            (f"a cell lies outside -1 to {size - 1}", np.all((cells >= -1) & (cells < size))),
+            ("the cell of a record depends on other records",
+             np.array_equal(metric.cells(records[::-3], places), cells[::-3])),
+            ("the cell of a record depends on its sign, or on the instant in a slot",
+             np.array_equal(metric.cells(turned, places), cells))) if not kept]
+        most.append(most_squared(metric, records, cells, places, slot_s))
+    yield [] if any(most) else ["it counts nothing of what a person can do on the map, so that its bound cannot be "
+                                "checked: check it over the places of a run"]
+    crowd, *alone = _witnessed(metric, slot_s)
+    yield [] if np.array_equal(crowd, sum(alone)) else ["tallies depend on who else is there, or on how rows are cut"]
+    added = max(*most, *map(squared, alone))
+    yield [] if added <= bound else [f"one person can add L2^2 = {added:,}; bound_squared says {bound:,}"]
 
 
-def possible(source: str, slot_s: int = SLOT_S) -> np.ndarray:
-    """Return every RECORD[n] of a source that somebody can be granted on the small map, in one day or week."""
-    slots = range(DAY_S // slot_s if source in ("time", "steps", "trips") else 1)
-    slot, *columns = (axis.ravel() for axis in np.meshgrid(slots, *FIELDS[source].values(), indexing="ij"))
-    records = np.zeros(len(slot), RECORD)
-    records["sign"], records["time_ms"] = 1, BEGIN_MS + slot * slot_s * clock.SECOND_MS
-    for name, column in zip(FIELDS[source], columns, strict=True):
-        records[name] = column
+def possible(source: str, places: Places = PLACES, slot_s: int = SLOT_S) -> np.ndarray:
+    """Return the RECORD[n] of a source that somebody can be granted in one day or week: all, or ROOM of them in turn.
+
+    What one person can be granted of many areas together is there for all areas or for none, of each area with a
+    rank of its own: one person's ranks differ.
+    """
+    (_, what, names), areas = SOURCES[source], np.arange(len(places.areas))
+    every = {"time_ms": BEGIN_MS + np.arange(DAY_S // slot_s) * slot_s * clock.SECOND_MS, "what": np.array(what),
+             "home": np.array([*range(places.abroad), *HOME_ABROAD + np.arange(len(places.homes) - places.abroad - 1),
+                               NO_HOME]), "klass": np.arange(CLASSES), "rank": np.arange(ENTRIES_MAX),
+             "origin": areas, "area": areas}
+    sizes, together = [len(every[name]) for name in names], len(areas) if source in BY_AREA else 1
+    apart = prod(sizes) // together
+    taken = np.arange(min(apart, ROOM // together)) * TURN % apart
+    index = np.add.outer(taken * together, np.arange(together)).ravel()
+    records = np.zeros(len(index), RECORD)
+    records["sign"], records["time_ms"] = 1, BEGIN_MS
+    for name, row in zip(names, np.unravel_index(index, sizes), strict=True):
+        records[name] = every[name][row]
+    records["rank"] = (records["rank"] + records["area"].astype("i8") * TURN // ROOM) % ENTRIES_MAX
     return records
 
 
-def most_squared(metric: Metric, records: np.ndarray, cells: np.ndarray, slot_s: int = SLOT_S) -> int:
-    """Return an L2^2 that one person cannot pass: how many of theirs can meet in a cell, times how many are counted.
+def most_squared(metric: Metric, records: np.ndarray, cells: np.ndarray, places: Places = PLACES,
+                 slot_s: int = SLOT_S) -> int:
+    """Return an L2^2 that one person cannot pass: cells are filled with as many records as can meet, the fullest first.
 
     A person is granted one record of an area (visits, weeks) or of a slot (the rest), up to a cap.
     """
-    records, cells, source = records[cells >= 0], cells[cells >= 0], metric.source
+    records, cells, source, cap = records[cells >= 0], cells[cells >= 0], metric.source, SOURCES[metric.source][0]
     if not len(cells):
         return 0
     area, origin, what, rank, home, klass = (
         records[name].astype("i8") for name in ("area", "origin", "what", "rank", "home", "klass"))
     slots, spans, parts, hours = (
         _spans(span, records["time_ms"], slot_s) for span in ("slot", metric.span, "part", "hour"))
-    if source == "time":  # all of a span can lie in one cell, and all spans of a day can
-        within = [(_ranked(cells[these]), slots[these]) for these in (spans == span for span in np.unique(spans))]
-        return sum(int(_distinct(*one).max()) * len(np.unique(one[1])) for one in within) * (
-            slot_s * clock.SECOND_MS * UNITS) ** 2
-    apart, whose = area if source in ("visits", "weeks") else slots, _packed(home, klass) * (source == "visits")
-    place = _packed(whose, spans, cells)
-    meet, counted = np.zeros(place.max() + 1, "i8"), 0
-    for kind in (0, 1):  # arrivals and departures have a cap each
-        these = what == kind if source == "steps" else np.full(len(what), kind == 0)
-        meet += np.minimum(_distinct(place[these], apart[these], len(meet)), CAPS[source])
-        counted += min(len(np.unique(apart[these])), CAPS[source])
-    if source == "visits" and what.min() > 0:  # a rank is had once
-        counted = min(counted, len(np.unique(rank)))
-    if source == "trips":  # one of a pair is the first in a period
-        zone = PLACES.zone_of.astype("i8")
-        for bit, first in ((FIRST_IN_PART, _packed(origin, area, parts)),
-                           (FIRST_IN_HOUR, _packed(zone[origin], zone[area], hours))):
-            only = np.bincount(place, what & bit == 0) == 0
-            meet = np.where(only, np.minimum(meet, _distinct(place, first)), meet)
-    return counted * min(int(meet.max()), counted)
+    zone, apart = places.zone_of.astype("i8"), area if source in BY_AREA else slots
+    # Of these a person has one only: a rank of visits; the first trip of a pair in a period.
+    single = {"visits": [(what > 0, rank)], "trips": [
+        (what & FIRST_IN_PART > 0, (origin * len(zone) + area) * DAY_S + parts),
+        (what & FIRST_IN_HOUR > 0, (zone[origin] * 256 + zone[area]) * DAY_S + hours)]}.get(source, [])
 
+    def meeting(place: np.ndarray) -> np.ndarray:
+        """Return how many records of one person can meet in each place 0, 1, 2 ..."""
+        found = np.zeros(place.max() + 1, "i8")
+        for these in (what == 0, what == 1) if source == "steps" else (what >= 0,):  # a cap for each kind
+            found += np.minimum(_distinct(place[these], apart[these], len(found)), cap)
+        for which, one in single:
+            only = np.bincount(place, ~which) == 0
+            found[only] = np.minimum(found, _distinct(place, one))[only]
+        return found
 
-def _packed(*columns: np.ndarray) -> np.ndarray:
-    """Return one number for each row of columns, equal where the rows are."""
-    found = columns[0]
-    for column in columns[1:]:
-        found = _ranked(found * (column.max() + 1) + column)
-    return found
+    whose, together = (home * CLASSES + klass) * (source == "visits"), _ranked(spans * (source == "time"))
+    place, most = _ranked((whose * (spans.max() + 1) + spans) * (cells.max() + 1) + cells), 0
+    counts, within = meeting(place), np.zeros(place.max() + 1, "i8")
+    within[place] = together
+    for number, count in enumerate(meeting(together)):  # of time a whole span is counted, of the rest a whole day
+        filled = np.minimum(np.cumsum(-np.sort(-counts[within == number])), count)
+        most += squared(np.diff(filled, prepend=0))
+    return most * ((slot_s * clock.SECOND_MS * UNITS) ** 2 if source == "time" else 1)
 
 
 def _ranked(keys: np.ndarray) -> np.ndarray:
@@ -149,15 +169,14 @@ def _spans(span: str, time_ms: np.ndarray, slot_s: int) -> np.ndarray:
 
 def _person(number: int, until_ms: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (OBSERVATION[n], FIX[n]) of one of the persons that are played."""
-    (steps_s, reach), times_ms, areas = PACES[number], [BEGIN_MS + number], [0]
-    while times_ms[-1] < until_ms:
-        drawn = int(streams.bits(0, 1, number, len(areas)) >> np.uint64(1))
-        times_ms.append(times_ms[-1] + clock.SECOND_MS * steps_s[drawn % len(steps_s)])
-        areas.append((drawn if len(steps_s) > 1 else len(areas)) % reach)
-    return seen(times_ms[:-1], areas[:-1], 1 + number, number, number)
+    pace_s, reach = PACES[number]
+    seconds = np.cumsum(np.resize(pace_s, (until_ms - BEGIN_MS) // (clock.SECOND_MS * min(pace_s))))
+    times_ms = BEGIN_MS + number + clock.SECOND_MS * np.append(0, seconds)
+    times_ms = times_ms[times_ms < until_ms]
+    return seen(times_ms, np.arange(len(times_ms)) % reach, 1 + number, number, number)
 
 
-def seen(times_ms: Sequence[int], areas: Sequence[int] | np.ndarray, pseudonym: int = 7, klass: int = 0,
+def seen(times_ms: Sequence[int] | np.ndarray, areas: Sequence[int] | np.ndarray, pseudonym: int = 7, klass: int = 0,
          home: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return (OBSERVATION[n], FIX[n]) of a person who is seen in areas, wholly."""
     observations, fixes = np.zeros(len(times_ms), OBSERVATION), np.zeros(len(times_ms), FIX)
@@ -183,19 +202,14 @@ def played(metrics: Sequence[Metric], rows: tuple[np.ndarray, np.ndarray], until
     return found
 
 
-def _witnessed(metric: Metric, slot_s: int) -> tuple[Any, ...]:
-    """Return the tallies of a crowd, those of rows one by one, and what each person adds, L2^2."""
+def _witnessed(metric: Metric, slot_s: int) -> tuple[np.ndarray, ...]:
+    """Return the tallies of all persons together, their rows one by one, and those of each alone."""
     until_ms = clock.midnights_ms(BEGIN_MS, BEGIN_MS + WEEK_MS, ZONE)[7 if metric.source == "weeks" else 1]
     persons = [_person(number, until_ms) for number in range(len(PACES))]
-
-    def tallies(*chosen, **cut) -> np.ndarray:
-        rows = [np.concatenate(column) for column in zip(*chosen, strict=True)]
-        order = np.argsort(rows[0]["time_ms"], kind="stable")
-        return played([metric], (rows[0][order], rows[1][order]), until_ms, slot_s=slot_s, **cut)[0]
-
-    whole, cut_up = tallies(*persons), tallies(*persons, cut=1)
-    others = [tallies(*persons[:one], *persons[one + 1 :]) for one in range(len(persons))]
-    return whole, cut_up, *(squared(whole - rest) for rest in others)
+    observations, fixes = (np.concatenate(column) for column in zip(*persons, strict=True))
+    order = np.argsort(observations["time_ms"], kind="stable")
+    ways = [((observations[order], fixes[order]), 1), *((person, len(order)) for person in persons)]
+    return tuple(played([metric], rows, until_ms, cut, slot_s=slot_s)[0] for rows, cut in ways)
 
 
 def squared(tally: np.ndarray) -> int:

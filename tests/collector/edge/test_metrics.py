@@ -22,6 +22,11 @@ areas = [("a", "A"), ("b", "B"), ("c", "C"), (ELSEWHERE, ELSEWHERE)]
 homes = [*areas, ("fr", "France"), ("other", "other country"), ("unknown", "unknown")]
 PLACES = Places(areas, homes, [("z0", "A, C"), ("z1", "B, elsewhere")], np.array([0, 1, 0, 1], "u1"), True)
 HOME_FRANCE = 0xFF00
+# A map like that of a run: 101 areas, 12 of them halls of an airport, and more homes than the check has areas.
+halls = [*range(20, 100, 7)]
+town = [(f"airport-{row}" if row in halls else f"a{row}", str(row)) for row in range(100)] + [areas[-1]]
+TOWN = Places(town, [*town, *homes[4:]], [(f"z{zone}", str(zone)) for zone in range(33)],
+              np.arange(101).astype("u1") % 33, True)
 
 
 def at(*local):
@@ -208,9 +213,26 @@ def test_every_table_keeps_the_contract(metric):
 
 @pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
 def test_no_smaller_bound_would_be_true(metric):
-    """What one person can add, on the paper, is just what is declared."""
-    found = check.possible(metric.source)
-    assert check.most_squared(metric, found, metric.cells(found, check.PLACES)) == metric.bound_squared(900)
+    """What one person can add, on the paper, is just what is declared; on a map of a run it is the same."""
+    for places in (check.PLACES, TOWN):
+        found = check.possible(metric.source, places)
+        assert check.most_squared(metric, found, metric.cells(found, places), places) == metric.bound_squared(900)
+
+
+@pytest.mark.parametrize("source", check.SOURCES)
+def test_all_that_can_be_granted_is_tried_on_the_small_map_and_all_of_each_kind_on_a_large_one(source):
+    small, large = check.possible(source), check.possible(source, TOWN)
+    for found, places in ((small, check.PLACES), (large, TOWN)):
+        assert len(found) <= check.ROOM
+        sizes = {"area": len(places.areas), "origin": len(places.areas), "home": len(places.homes), "klass": CLASSES,
+                 "rank": 12, "time_ms": 100, "what": len(check.SOURCES[source][1])}
+        of = {name: sizes[name] for name in check.SOURCES[source][2]}
+        assert {name: len(np.unique(found[name])) for name in of} == of
+        index = np.ravel_multi_index([np.unique(found[name], return_inverse=True)[1] for name in of], [*of.values()])
+        assert len(np.unique(index)) == len(found) and (found is large or len(found) == np.prod([*of.values()]))
+    if source == "visits":  # of whom anything is tried, all areas are
+        whose = (large["home"].astype("i8") * CLASSES + large["klass"]) * 6 + large["what"]
+        assert np.all(np.unique(whose, return_counts=True)[1] % len(TOWN.areas) == 0)
 
 
 class Anywhere(Dwell):
@@ -279,6 +301,13 @@ class Fails(Dwell):
         raise KeyError("gender")
 
 
+class Lonely(Flows):
+    """One record is put elsewhere than many are."""
+
+    def cells(self, records, places):
+        return super().cells(records, places) * (len(records) > 1)
+
+
 class Numberless(Dwell):
     table = 256
 
@@ -286,10 +315,64 @@ class Numberless(Dwell):
 LIARS = {Anywhere: "can add L2^2 = 144", Anytime: "can add L2^2 = 128", AllDay: "can add L2^2", EveryTrip: "= 64",
          Grows: "depends on other records", OneWay: "on its sign", Outside: "outside -1 to 254", Narrow: "cells are i8",
          Half: "= 12",
-         Floats: "needs a whole number", Weekly: "go together", Fails: "KeyError", Numberless: "1 to 255"}
+         Lonely: "who else is there", Floats: "needs a whole number", Weekly: "go together", Fails: "KeyError",
+         Numberless: "1 to 255"}
 
 
 @pytest.mark.parametrize("liar", LIARS, ids=lambda liar: liar.__name__)
 def test_a_table_that_lies_is_told_so(liar):
     (words,) = check.broken(liar())
     assert LIARS[liar] in words
+
+
+class Far(Visitors):
+    """Counts nothing on a small map, and twelve of one person on a large one."""
+
+    def bound_squared(self, slot_s):
+        return 1
+
+    def counts(self, records):
+        return records["area"] >= 20
+
+
+def airport(base, bound, counts=lambda records: True):
+    """A table of what happens in the halls of the airport, all in one cell."""
+
+    class Airport(base):
+        by = ()
+
+        def axes(self, places):
+            return {"place": [("airport", "airport")]}
+
+        def bound_squared(self, slot_s):
+            return bound
+
+        def cells(self, records, places):
+            there = [row for row, (area_id, _) in enumerate(places.areas) if area_id.startswith("airport")]
+            return np.where(np.isin(records["area"], there) & counts(records), 0, -1)
+
+    return Airport()
+
+
+ELSEWHERE_LIARS = {
+    "far": (Far(), "L2^2 = 12"), "visits": (airport(Visitors, 1), "L2^2 = 144"),
+    "longer visits": (airport(Dwell, 12, lambda records: records["what"] > 0), "L2^2 = 104"),
+    "first two visits": (airport(Dwell, 1, lambda records: (records["what"] > 0) & (records["rank"] < 2)), "L2^2 = 4"),
+    "men": (airport(Dwell, 12, lambda records: records["klass"] == 4), "L2^2 = 144"),
+    "from France": (airport(Origin, 8, lambda records: records["home"] == HOME_FRANCE), "L2^2 = 144"),
+    "moves": (airport(Moves, 16), "L2^2 = 32"), "flows": (airport(Flows, 8), "L2^2 = 64"),
+    "first flows": (airport(Flows, 8, lambda records: records["what"] & 1 > 0), "L2^2 = 64"),
+    "weeks": (airport(Repeat, 16), "L2^2 = 144"), "time": (airport(Profile, 1), "L2^2 = ")}
+
+
+@pytest.mark.parametrize("liar", ELSEWHERE_LIARS)
+def test_a_table_that_lies_on_the_map_of_a_run_only_is_told_so(liar):
+    metric, words = ELSEWHERE_LIARS[liar]
+    assert "counts nothing" in check.broken(metric)[0]
+    (found,) = check.broken(metric, places=TOWN)
+    assert words in found
+
+
+def test_a_table_of_what_the_small_map_lacks_passes_on_the_map_of_a_run_when_its_bound_is_true():
+    assert check.broken(airport(Visitors, 144), places=TOWN) == []
+    assert "counts nothing" in check.broken(airport(Visitors, 144), places=PLACES)[0]
