@@ -170,8 +170,12 @@ def check_layout(what: str, sets: tuple[str, ...], as_json: bool):
     from simulator.layouts import check as contract
     from simulator.scenario import as_toml
 
-    kind = what if what in plugins.installed("footfall.layouts") else "table"
+    there = plugins.installed("footfall.layouts")
+    kind = what if what in there else "table"
     file = {} if kind == what else {"path": what, "drop_bad_rows": True}
+    if file and not Path(what).expanduser().exists():
+        raise ConfigError("layout", [f'no plugin "{what}"{did_you_mean(what, there)}, and no such file; installed: '
+                                     f"{', '.join(sorted(there))}, or a CSV file"])
     try:
         values = tomllib.loads("\n".join(map(as_toml, sets)))
     except tomllib.TOMLDecodeError:
