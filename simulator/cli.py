@@ -54,18 +54,30 @@ def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, 
     stage = deployment.checked(scenario, sets)
     begun = report.begun(stage, out)
     report.write_json(deployment.fresh(out, force), begun)
-    click.echo("\n".join([report.layout_in_words(stage.report), *stage.costs()]), err=True)
-    click.echo("starting; the first run compiles, a minute or two", err=True)
+    click.echo("\n".join([report.layout_in_words(stage.report), *stage.costs(), starting()]), err=True)
     for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: what was sealed arrives, nothing private stays
         signal.signal(number, signal.default_int_handler)
     try:
         with progress(stage.scenario.end_ms - stage.scenario.start_ms, begun["scenario"]) as tell:
             reports = deployment.Deployment(stage, out, shards, address, speed).run(tell)
         found = report.judged(stage, out, begun, reports)
-    except BaseException as error:
-        report.write_json(out, {**begun, "state": "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"})
+    except KeyboardInterrupt:
+        report.write_json(out, {**begun, "state": "interrupted"})
+        click.echo(report.interrupted(out, stage.scenario.start_ms), err=True)
+        raise click.exceptions.Exit(130) from None
+    except BaseException:
+        report.write_json(out, {**begun, "state": "failed"})
         raise
     click.echo(json.dumps(found) if as_json else report.summary(found))
+
+
+def starting() -> str:
+    """Return what is said at the start: that kernels will be compiled, where none are kept of these sources."""
+    from probe.base import jit
+
+    rooms = (Path(jit.__file__).parents[2] / room / "kernels" for room in ("simulator", "collector/edge"))
+    kept = all(any(jit.cache_dir(room).rglob("*.nbc")) for room in rooms)
+    return "starting" if kept else "starting; the first run compiles, a minute or two"
 
 
 @contextmanager

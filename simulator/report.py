@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import json
+import sqlite3
+from contextlib import closing
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -138,6 +140,22 @@ def layout_in_words(made) -> str:
     unasked = f", columns left alone: {', '.join(made.unasked)}" if made.unasked else ""
     imputed = ", ".join(made.imputed) or "nothing"
     return f"layout: {made.cells:,} cells on {made.sites:,} sites{dropped}{unasked}; imputed: {imputed}"
+
+
+def interrupted(out: Path, start_ms: int) -> str:
+    """Return in words what an interrupted run holds, and what can be done with it."""
+    def held(name: str) -> tuple[int, int]:
+        try:
+            with closing(sqlite3.connect(f"{(out / name).absolute().as_uri()}?mode=ro", uri=True)) as db:
+                return db.execute("SELECT count(*), coalesce(max(slot), 0) FROM release").fetchone()
+        except sqlite3.Error:  # not there yet
+            return 0, 0
+
+    (sealed, last), (stored, _) = held("spool.db"), held("store.db")
+    hour = max(0, (last + 1) / 4 - start_ms / clock.HOUR_MS)  # slots of a quarter of an hour: to the end of the last
+    others = f", the others stay sealed in {out}/spool.db" if stored < sealed else ""
+    return (f"interrupted at simulated hour {hour:g}: {stored:,} releases stored of {sealed:,} sealed{others}\n"
+            f"{'footfall ask and footfall privacy work on it; ' * (stored > 0)}footfall run --force replaces it")
 
 
 def located(fixes: dict[str, Any]) -> str:

@@ -115,6 +115,8 @@ def test_an_end_from_outside_leaves_a_readable_run_and_nothing_running(tmp_path,
     assert list(private.iterdir())  # the subscribers, while the edge may need them
     (os.killpg if word == signal.SIGINT else os.kill)(process.pid, word)
     assert process.wait(10) == 130
+    said = process.stderr.read().decode()
+    assert "interrupted at simulated hour" in said and "footfall ask and footfall privacy work on it" in said
     while subprocess.run(["pgrep", "-g", str(process.pid)], capture_output=True).stdout:
         time.sleep(0.1)
         assert time.monotonic() - began_s < 10, "something is still running"
