@@ -54,7 +54,9 @@ def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, 
     stage = deployment.checked(scenario, sets)
     begun = report.begun(stage, out)
     report.write_json(deployment.fresh(out, force), begun)
-    click.echo("\n".join([report.layout_in_words(stage.report), *stage.costs(), starting()]), err=True)
+    click.echo(f"{report.layout_in_words(stage.report)}\n{starting()}", err=True)
+    for words in report.foreseen(stage):
+        click.echo(words, err=True)
     for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: what was sealed arrives, nothing private stays
         signal.signal(number, signal.default_int_handler)
     try:
@@ -151,11 +153,11 @@ def show(name: str):
 def check(name: str, sets: tuple[str, ...]):
     """Say everything that is wrong with a scenario, or what it would run."""
     from simulator.deployment import checked
-    from simulator.report import layout_in_words
+    from simulator.report import foreseen, layout_in_words
 
     one = (stage := checked(name, list(sets))).scenario
-    click.echo(f"{one.handsets:,} handsets of {stage.persons:,} people, {one.areas.elsewhere} areas, "
-               f"{one.hours:g} h\n{layout_in_words(stage.report)}")
+    click.echo("\n".join([f"{one.handsets:,} handsets of {stage.persons:,} people, {one.areas.elsewhere} areas, "
+                          f"{one.hours:g} h", layout_in_words(stage.report), *foreseen(stage)]))
 
 
 @layout.command("list")

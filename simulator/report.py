@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from importlib import metadata, resources
 from pathlib import Path
@@ -17,6 +18,7 @@ from probe.base import clock, plane
 from simulator import score, truth
 
 ACCOUNT = ("offered", "binned", "late", "invalid", "refused", "shed")
+NAMED_MAX = 10  # areas in a line
 STAGES = ("world", "ship", "tap", "triangulate", "count", "seal", "store")
 JUDGED = ("noise_median", "place_median", "total_median", "published_share")
 WORDS = {"hidden": "below the publishing threshold", "missing": "missing", "published": "published",
@@ -140,6 +142,20 @@ def layout_in_words(made) -> str:
     unasked = f", columns left alone: {', '.join(made.unasked)}" if made.unasked else ""
     imputed = ", ".join(made.imputed) or "nothing"
     return f"layout: {made.cells:,} cells on {made.sites:,} sites{dropped}{unasked}; imputed: {imputed}"
+
+
+def foreseen(stage) -> list[str]:
+    """Return in words what a second area set costs, which areas will be unresolved with it, and names given twice."""
+    lines, sets = stage.costs(), stage.scenario.sets
+    for name, own in sets.items():
+        poor = score.unresolved(own, stage.hits[name]) if len(sets) > 1 else []
+        of = f'area set "{name}"' if name else "areas"
+        twice = [one for one, count in Counter(own.name).items() if count > 1]
+        for words, which in (("unresolved, less than half of a fix would lie in it", poor),
+                             ("more than one has this name, ask by area_id", twice)):
+            more = f" and {len(which) - NAMED_MAX} more" if len(which) > NAMED_MAX else ""
+            lines += [f"{of}: {words}: {', '.join(which[:NAMED_MAX])}{more}"] if which else []
+    return lines
 
 
 def interrupted(out: Path, start_ms: int) -> str:

@@ -21,7 +21,7 @@ from collector.centre import estimate, questions
 from collector.edge.locators.fixes import FIX, NONE
 from collector.edge.metrics import TALLY_UNITS
 from probe.base import clock, plugins
-from probe.wire.areas import ELSEWHERE
+from probe.wire.areas import ELSEWHERE, AreaSet
 from probe.wire.observations import NO_RSRP, NO_TA, OBSERVATION
 from simulator import population, truth
 from simulator.kernels import visits
@@ -207,6 +207,11 @@ def relived(stage) -> tuple[dict[str, Any], np.ndarray]:
                   for name, of in zip(CONTENTS, content == np.arange(4)[:, None], strict=True)}
     return {"median": quantile(error_m, 0.5), "p80": quantile(error_m, 0.8), "p95": quantile(error_m, 0.95),
             "by_content": by_content}, np.concatenate(said)
+
+
+def unresolved(areas: AreaSet, hits: list[float]) -> list[str]:
+    """Return the names of areas that a question refuses as unresolved, by how much of a fix lies in each."""
+    return [name for name, hit in zip(areas.name[:-1], hits, strict=False) if not hit >= questions.RESOLVED_MIN]
 
 
 def share(part: float, whole: float) -> float | None:

@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 from probe.base import jit
 from probe.base.clock import HOUR_MS
 from probe.base.config import ConfigError
-from simulator import cli, report
+from simulator import cli, report, scenario
 
 FIRST = 1_976_152  # slot of 2026-05-12T00:00+02:00
 
@@ -43,6 +44,35 @@ def test_a_layout_that_is_neither_installed_nor_a_file_is_told_so(what, near):
     (words,) = found.exception.problems
     assert words.startswith(f'no plugin "{what}"{near}, and no such file; installed: hexagonal, table')
     assert words.endswith("or a CSV file")
+
+
+def stage(**sets):
+    """A stage of area sets by name: {area: hit}, elsewhere last."""
+    named = {name.replace("first", ""): SimpleNamespace(name=[*areas]) for name, areas in sets.items()}
+    hits = {name.replace("first", ""): [*areas.values()] for name, areas in sets.items()}
+    return SimpleNamespace(costs=lambda: ["a cost"], scenario=SimpleNamespace(sets=named), hits=hits)
+
+
+def test_what_is_foreseen_names_the_areas_that_will_be_unresolved():
+    said = report.foreseen(stage(first={"a": 0.9, "elsewhere": 0.1}, shops={"b": 0.5, "c": 0.49, "elsewhere": 0.1}))
+    assert said == ["a cost", 'area set "shops": unresolved, less than half of a fix would lie in it: c']
+    many = {str(number): 0.2 for number in range(13)}
+    assert report.foreseen(stage(first={"a": 1.0}, shops=many))[1].endswith(": 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more")
+
+
+def test_two_areas_of_one_name_are_told():
+    one = stage(first={"a": 1.0, "elsewhere": 1.0})
+    one.scenario.sets[""].name = ["Kiosk", "Markt", "Kiosk", "elsewhere"]
+    assert report.foreseen(one)[1:] == ["areas: more than one has this name, ask by area_id: Kiosk"]
+
+
+def test_a_check_says_what_a_second_set_costs(tmp_path):
+    (path := tmp_path / "shops.geojson").write_text(scenario.load("village", []).area_texts[""][0])
+    sets = (f'areas.second={{name="shops", path="{path}"}}', 'collector.tables=["presence", "dwell@shops"]',
+            'privacy.shares={"dwell@shops"=0.1}')  # fmt: skip
+    said = CliRunner().invoke(cli.scenario, ["check", "village", *(word for one in sets for word in ("--set", one))])
+    assert said.exit_code == 0, said.exception
+    assert 'area set "shops": 9 areas' in said.output and "0.1 of the daily budget" in said.output
 
 
 @pytest.fixture
