@@ -144,8 +144,8 @@ class Ledger:
             raise RunError(f"table {table}: a week that overlaps this one was paid for; begin a week after it")
         of_day = sum(one for (of, on), one in self._spent.items() if on == day and of not in self._weekly)
         if table not in self._weekly and of_day + rho - spent > self._day:
-            raise RunError(f"table {table}: with it this day costs rho {float(of_day + rho - spent):.6g}, and all tables "
-                           f"together promise {float(self._day):.6g}; change no tables within a day")
+            raise RunError(f"table {table}: with it this day costs rho {float(of_day + rho - spent):.6g}, and all "
+                           f"tables together promise {float(self._day):.6g}; change no tables within a day")
         return self._note(Charge(table, slot, day, rho - spent))
 
 
