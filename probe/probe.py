@@ -53,7 +53,9 @@ class Probe:
         if self._weeks:
             self._weeks.hold(0, latest_ms)
             week = np.searchsorted(self._weeks.midnights_ms, observations["time_ms"][:passed], "right") - 1
-            observations["week"][:passed] *= identity.pseudonyms(person[:passed], week, self._weeks.keys)
+            weekly = identity.pseudonyms(person[:passed], week, self._weeks.keys)
+            weekly *= observations["week"][:passed]  # not the other way round: numpy would copy pseudonyms to a buffer
+            observations["week"][:passed] = weekly
             self._weeks.hold(self.watermark_ms, latest_ms)
         self._keys.hold(self.watermark_ms, latest_ms)
         self.counts += Tally(offered=count, invalid=invalid, late=late, refused=refused)
