@@ -108,6 +108,7 @@ def possible(source: str, places: Places = PLACES, slot_s: int = SLOT_S) -> np.n
     for name, row in zip(names, np.unravel_index(index, sizes), strict=True):
         records[name] = every[name][row]
     records["rank"] = (records["rank"] + records["area"].astype("i8") * TURN // ROOM) % ENTRIES_MAX
+    records.flags.writeable = False  # other tables count the same records
     return records
 
 

@@ -308,15 +308,22 @@ class Lonely(Flows):
         return super().cells(records, places) * (len(records) > 1)
 
 
+class Scribbles(Dwell):
+    """Changes what other tables count as well."""
+
+    def counts(self, records):
+        records["area"] = 0
+        return super().counts(records)
+
+
 class Numberless(Dwell):
     table = 256
 
 
 LIARS = {Anywhere: "can add L2^2 = 144", Anytime: "can add L2^2 = 128", AllDay: "can add L2^2", EveryTrip: "= 64",
          Grows: "depends on other records", OneWay: "on its sign", Outside: "outside -1 to 254", Narrow: "cells are i8",
-         Half: "= 12",
-         Lonely: "who else is there", Floats: "needs a whole number", Weekly: "go together", Fails: "KeyError",
-         Numberless: "1 to 255"}
+         Half: "= 12", Lonely: "who else is there", Floats: "needs a whole number", Weekly: "go together",
+         Fails: "KeyError", Scribbles: "read-only", Numberless: "1 to 255"}
 
 
 @pytest.mark.parametrize("liar", LIARS, ids=lambda liar: liar.__name__)
