@@ -6,7 +6,7 @@ import numpy as np
 
 from collector.edge.kernels import tallies as kernels
 from collector.edge.kernels.visits import AREAS_MAX, DAY, STOP_MS
-from collector.edge.merge import wipe
+from collector.edge.merge import pages, wipe
 from collector.edge.records import CLASSES, RECORD
 from collector.edge.slots import Slots
 from probe.base.clock import midnights_ms, spans
@@ -14,9 +14,9 @@ from probe.base.clock import midnights_ms, spans
 UNITS = 64  # what one person holds at any instant
 LOAD, ROWS_MIN = 0.85, 1 << 10  # of the table
 WEEK = np.dtype([("lower", "<u4"), ("area", "<u2", 16), ("days", "u1", 16)])  # area + 1, 0 = unused; a bit a day
-# persons, days: PERSON[r], DAY[sets, r]; week: u8[0 or 1, r] their pseudonym of the week; wheel: i4[b];
-# sums: i8[pieces, classes, 2] units x ms and occupancy in units; areas: u2[sets, pieces] the area of each piece
-People = namedtuple("People", "persons days week wheel sums areas")
+# of a row: lower u4[r], half of the key, persons PERSON[r], days DAY[r, sets]; week: u8[0 or 1, r] their pseudonym of
+# the week; wheel: i4[b]; sums: i8[pieces, classes, 2] units x ms and occupancy in units; areas: u2[sets, pieces]
+People = namedtuple("People", "lower persons days week wheel sums areas")
 # clock: (day_ms, begin_ms, length_ms, expiry_ms): UTC of the local day, the open slot in it, length of a slot, silence;
 # hours, parts: u1[slots of the day]; zones: u1[sets, areas]; records: RECORD[sets, 2, room] of STEPS and TRIPS, of
 # which counts i8[sets, 2] are written; cut: i8[25, 3, 2] by hour, (AREAS, ARRIVALS, DEPARTURES), granted or refused
@@ -24,7 +24,7 @@ Diary = namedtuple("Diary", "clock hours parts zones records counts cut")
 
 
 class Rows:
-    """Rows of several arrays side by side, found by a key of 64 bits; the first array begins with the key's half."""
+    """Rows of several arrays side by side, found by a key of 64 bits; the first array keeps half of it, "lower"."""
 
     def __init__(self, *kinds: tuple[tuple[int, ...], np.dtype]):
         self._kinds, self._table, self.used = kinds, np.zeros(0, "u8"), 0
@@ -47,16 +47,13 @@ class Rows:
         return [array[..., : self.used] for array in self.arrays]
 
     def _make_room(self, table_size: int) -> None:
-        """Grow the table to a power of two, and the rows to what it holds when it is full enough.
-
-        Rows that nobody uses yet cost no memory, unless malloc writes to all that it gives, as in an edge process.
-        """
-        held, table, self._table = self._held(), self._table, np.zeros(table_size, "u8")
-        self.arrays = [np.zeros((*shape, int(LOAD * table_size)), dtype) for shape, dtype in self._kinds]
+        """Grow the table to a power of two, and the rows to what it holds when it is full enough."""
+        held, table, self._table = self._held(), self._table, pages((table_size,), np.dtype("u8"))
+        self.arrays = [pages((*shape, int(LOAD * table_size)), dtype) for shape, dtype in self._kinds]
         for new, old in zip(self._held(), held, strict=True):
             new[:] = old
         if self.used:
-            kernels.rehash(table, self.arrays[0], self._table)
+            kernels.rehash(table, self.arrays[0]["lower"], self._table)
         wipe(*held, table)
 
 
@@ -79,7 +76,8 @@ class Crowd:
             row[: len(zone)] = zone
         self._sums = np.zeros((self._areas.shape[1], CLASSES, 2), "i8")
         self._wheel = np.empty(slots.expiry_ms // slots.length_ms + 2, "i4")
-        self._persons = Rows(((), kernels.PERSON), ((len(sets),), DAY), ((int(weekly),), np.dtype("u8")))
+        person = np.dtype([("lower", "<u4"), ("now", kernels.PERSON), ("days", DAY, len(sets))])
+        self._persons = Rows(((), person), ((int(weekly),), np.dtype("u8")))
         self._weeks = [Rows(((), WEEK)) for _ in sets] if weekly else []
         self.cut = np.zeros((25, 3, 2), "i8")
         self._granted = [([np.empty(0, RECORD)], [np.empty(0, RECORD)]) for _ in sets]
@@ -115,11 +113,12 @@ class Crowd:
 
     def end_day(self) -> list[np.ndarray]:
         """Return for each set the RECORD[n] of visits, a person's entries one after the other; forget everyone."""
-        persons, days, week = (array[..., : self._persons.used] for array in self._persons.arrays)
-        found = [self._visits(persons, entry) for entry in days["entry"]]
+        persons, week = (array[..., : self._persons.used] for array in self._persons.arrays)
+        days = persons["days"].T
+        found = [self._visits(persons["now"], entry) for entry in days["entry"]]
         for one, weeks in zip(days, self._weeks, strict=bool(self._weeks)):
             table, rows = weeks.room_for(len(one)), np.empty(len(one), "i4")
-            weeks.used = kernels.find_rows(week[0], rows, table, weeks.arrays[0], weeks.used)
+            weeks.used = kernels.find_rows(week[0], rows, table, weeks.arrays[0]["lower"], weeks.used)
             kernels.mark(one, week[0], rows, weeks.arrays[0], 1 << self._week_day)
         self._persons.forget()
         self._begin_day()
@@ -169,7 +168,8 @@ class Crowd:
         if room > self._room.shape[2]:
             self._room = np.empty((len(self._areas), 2, room), RECORD)
         counts = np.zeros((len(self._areas), 2), "i8")
-        people = People(*[*self._persons.arrays, self._wheel, self._sums, self._areas])
+        persons, week = self._persons.arrays
+        people = People(persons["lower"], persons["now"], persons["days"], week, self._wheel, self._sums, self._areas)
         diary = Diary(clock, self._hours, self._parts, self._zones, self._room, counts, self.cut)
         found = kernel(*given, people, diary)
         for kept, written, count in zip(self._granted, self._room, counts, strict=True):

@@ -1,11 +1,15 @@
 """The lateness buffer: rows come in as they arrive and leave in the order in which they happened."""
 
+import math
+import mmap
+from contextlib import suppress
+
 import numpy as np
 
 from probe.wire.observations import OBSERVATION
 
 RAW = np.dtype((np.void, OBSERVATION.itemsize))  # numpy moves rows as bytes 20 times faster than as records
-BATCH_MIN = 1 << 14
+BATCH_MIN, PAGES = 1 << 14, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 
 
 class Merge:
@@ -44,6 +48,17 @@ class Merge:
         rows[: self.waiting] = kept
         wipe(rows[self.waiting :], kept)
         return ripened.view(OBSERVATION)
+
+
+def pages(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return zeros in pages of their own, large ones; those that nobody uses yet cost no memory.
+
+    Not from malloc: in an edge process it writes to all that it gives, small page by small page.
+    """
+    block = mmap.mmap(-1, max(1, math.prod(shape) * dtype.itemsize), PAGES)
+    with suppress(AttributeError, OSError):  # a system without large pages
+        block.madvise(mmap.MADV_HUGEPAGE)
+    return np.ndarray(shape, dtype, block)
 
 
 def wipe(*arrays: np.ndarray) -> None:

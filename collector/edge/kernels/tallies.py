@@ -5,7 +5,9 @@ Entering a piece at t (ms since the slot began) takes t times the units from its
 the units to its occupancy; leaving does the reverse.  At the end of the slot the tally is
 sum + occupancy * length: nobody is looked at who did not move.
 
-One row a person, found by pseudonym, beside one DAY for each area set; times are milliseconds of the local day:
+One row a person, found by pseudonym: 96 bytes with the DAY of one area set, so an event touches two lines of the cache
+at most.  Times are milliseconds of the local day:
+lower   : u4[r]      lower half of the pseudonym
 persons : PERSON[r]  where they are, and the next row + 1 in the same bucket of the wheel; weight 0 = nowhere
 table   : u8[2^k]    open addressing: upper half of the pseudonym, and row + 1; 0 = empty
 wheel   : i4[b]      first row + 1 in the bucket of a slot (slot mod b): who may fall silent in it
@@ -19,37 +21,37 @@ from collector.edge.kernels.visits import arrive, enter, leave
 from probe.base.jit import bare, kernel
 
 AREAS_MAX, CELL_ONLY, DETACH, END, BLOCK = 6, 1, 2, -1, 256
-PERSON = np.dtype([("lower", "<u4"), ("last_ms", "<i4"), ("link", "<i4"), ("cell", "<u4"), ("area", "<u2", AREAS_MAX),
+PERSON = np.dtype([("last_ms", "<i4"), ("link", "<i4"), ("cell", "<u4"), ("area", "<u2", AREAS_MAX),
                    ("weight", "u1", AREAS_MAX), ("home", "<u2"), ("klass", "u1")])  # link 0: in no bucket
 U8, LOWER, UPPER = np.uint64, np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF00000000)
 
 
 @bare
-def find_rows(keys, rows, table, held, used):
+def find_rows(keys, rows, table, lower, used):
     """Write to i4[n] the row of each u8 key; return how many rows are used when who is new has one.
 
-    held : rows that begin with the lower half of their key; there is room for n more
+    lower : u4[r], the lower half of the key of each row; there is room for n more
     """
     mask = U8(len(table) - 1)
     for i in range(len(keys)):
         key, at = U8(keys[i]), keys[i] & mask
         while table[at] != U8(0) and ((table[at] ^ key) & UPPER != U8(0) or
-                                      held[np.int64(table[at] & LOWER) - 1].lower != key & LOWER):
+                                      lower[np.int64(table[at] & LOWER) - 1] != key & LOWER):
             at = (at + U8(1)) & mask
         if table[at] == U8(0):
-            held[used].lower, used = key & LOWER, used + 1
+            lower[used], used = key & LOWER, used + 1
             table[at] = (key & UPPER) | U8(used)
         rows[i] = np.int64(table[at] & LOWER) - 1
     return used
 
 
 @bare
-def rehash(smaller, held, table):
+def rehash(smaller, lower, table):
     """Enter the rows of a smaller table into one that is empty."""
     mask = U8(len(table) - 1)
     for entry in smaller:
         if entry != U8(0):
-            at = U8(held[np.int64(entry & LOWER) - 1].lower) & mask
+            at = U8(lower[np.int64(entry & LOWER) - 1]) & mask
             while table[at] != U8(0):
                 at = (at + U8(1)) & mask
             table[at] = entry
@@ -82,12 +84,12 @@ def count(observations, fixes, keys, rows, table, used, people, diary):
         for key in keys[block]:
             touched ^= np.int64(table[key & mask] & LOWER)
         for key in keys[block]:
-            touched ^= people.persons[max(np.int64(table[key & mask] & LOWER), 1) - 1].lower
-        earlier, used = used, find_rows(keys[block], rows[block], table, people.persons, used)
+            touched ^= people.lower[max(np.int64(table[key & mask] & LOWER), 1) - 1]
+        earlier, used = used, find_rows(keys[block], rows[block], table, people.lower, used)
         for row in rows[block]:
             touched ^= people.persons[row].klass
             for s in range(len(people.areas)):
-                touched ^= people.days[s, row].area
+                touched ^= people.days[row, s].area
         move(observations[block], fixes[block], rows[block], earlier, people, diary)
     return used, touched
 
@@ -125,7 +127,7 @@ def move(observations, fixes, rows, used, people, diary):
         if person.link == 0:
             hang(row, (time_ms + expiry_ms) // length_ms, people)
         for s in range(len(people.areas)):
-            day, area = people.days[s, row], main_area(person, people.areas[s])
+            day, area = people.days[row, s], main_area(person, people.areas[s])
             if still and day.area == area:
                 continue
             if still and holds(person, people.areas[s], day.area):
@@ -189,7 +191,7 @@ def end(row, at_ms, people, diary):
     if people.persons[row].weight[0] > 0:
         people.persons[row].weight[0] = 0
         for s in range(len(people.areas)):
-            leave(people.days[s, row], s, at_ms, False, diary)
+            leave(people.days[row, s], s, at_ms, False, diary)
 
 
 @bare

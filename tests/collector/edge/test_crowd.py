@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from collector.edge import metrics, records
 from collector.edge.crowd import WEEK, Crowd
 from collector.edge.kernels import visits
-from collector.edge.kernels.tallies import PERSON
 from collector.edge.locators.fixes import FIX, NO_AREA
 from collector.edge.records import ARRIVAL, CLASSES, DEPARTURE
 from collector.edge.slots import STOP_S, Slots, SlotSettings
@@ -258,7 +257,8 @@ def test_two_handsets_are_one_person_of_the_first_class_and_home():
 
 
 def test_a_person_takes_at_most_96_bytes():
-    assert PERSON.itemsize + visits.DAY.itemsize <= 96
+    row, _ = crowd()._persons.arrays
+    assert row.itemsize == 96 + visits.DAY.itemsize and row.ctypes.data % 64 == 0, "two lines of the cache, and a set"
 
 
 def test_ten_thousand_persons_are_told_apart_while_the_table_grows():
@@ -277,7 +277,7 @@ def test_the_end_of_a_day_zeroes_the_memory_and_the_end_of_a_week_the_rest():
     for _ in range(100):
         into.close()
     held = [*into._persons.arrays, into._persons._table, into._sums]
-    assert all(array.view("u1").any() for array in held[:2])
+    assert all(array.view("u1").any() for array in held[:3])
     into.end_day()
     assert not any(array.view("u1").any() for array in held) and not into.close().any()
     held = [into._weeks[0].arrays[0], into._weeks[0]._table]

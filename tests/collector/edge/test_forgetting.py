@@ -36,6 +36,7 @@ LATENESS_MS, MINUTE_MS, DAY_MS, SIDE = 60_000, 60_000, 86_400_000, 4
 FIRST, CANARIES, CROWD, BLOCK = 262_030_000_000_001, 2, 3_000, 1 << 20
 SOCKETS, ARENA = "of the thread behind the sockets", 64 << 20  # glibc: where malloc puts blocks of another thread
 HAND_OVER, END = b"hand over", b"end"
+ROW = np.dtype([("lower", "<u4"), ("now", PERSON), ("days", DAY)])
 CUTS = 0, 1, 3, 9, 20, 60, 300, 1_500  # of the events of an hour, into batches
 NOTHING, FREED, SMALL = "nothing", "what is freed", "small blocks"  # that a mutant leaves as it is
 
@@ -70,7 +71,7 @@ def hand_over(memory, work):
     """Write to stdout where things are, which mappings there are, and their bytes; leave no copy of them behind."""
     crowd, weeks = work._crowd._persons, work._crowd._weeks[0]
     arrays = {"keys": work._probe._keys.keys, "week keys": work._probe._weeks.keys, "persons": crowd.arrays[0],
-              "days": crowd.arrays[1], "table": crowd._table, "weeks": weeks.arrays[0], "week table": weeks._table}
+              "table": crowd._table, "weeks": weeks.arrays[0], "week table": weeks._table}
     where = {name: (array.ctypes.data, array.nbytes) for name, array in arrays.items()}
     block = mmap.mmap(-1, BLOCK)
     through, mine = memoryview(block), np.frombuffer(block, "u1").ctypes.data
@@ -183,8 +184,8 @@ def entry_of(table, pseudonym, row):
 def of_the_day(memory):
     """What there is of each canary on the day that memory was taken: its bytes by name."""
     wanted = spelled_key("key of the day", key := memory.array("keys", "u1")[:16].tobytes())
-    persons = memory.array("persons", PERSON)[: memory.used]
-    days, table = memory.array("days", DAY)[: memory.used], memory.array("table", "u8")
+    persons, table = memory.array("persons", ROW)[: memory.used], memory.array("table", "u8")
+    now, days = persons["now"], persons["days"]
     for canary in range(CANARIES):
         pseudonym, name = siphash_2_4(key, canary.to_bytes(8, "little")), f"canary {canary}"
         row = np.flatnonzero(persons["lower"] == pseudonym & 0xFFFFFFFF).item()
@@ -192,7 +193,7 @@ def of_the_day(memory):
         wanted |= spelled(name, pseudonym) | {
             f"{name}, where now": persons[row].tobytes()[:8], f"{name}, row": entry_of(table, pseudonym, row),
             f"{name}, entries": days[row]["entry"].tobytes(), f"{name}, caps": days[row]["slot"].tobytes()
-            + days[row]["pair"].tobytes(), f"{name}, visits": visits(persons[row], days[row]["entry"])}
+            + days[row]["pair"].tobytes(), f"{name}, visits": visits(now[row], days[row]["entry"])}
     heard = {f"small batch, event {k}": day(0, 23)[k] for k in CUTS[:5]} | {
         f"large batch, event {k}": day(0, 23)[k] for k in (900, CANARIES * 30 + CROWD)}
     return wanted | {what: event.tobytes()[:16] for what, event in heard.items()}  # when and who
