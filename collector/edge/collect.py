@@ -6,7 +6,7 @@ import numpy as np
 
 from collector.edge.crowd import Crowd
 from collector.edge.locators.fixes import FIX
-from collector.edge.merge import Merge
+from collector.edge.merge import Merge, room, wipe
 from collector.edge.scheme import Scheme
 from collector.edge.slots import Slots
 from collector.edge.tables import Tables
@@ -39,6 +39,7 @@ class Collector:
         self._slots, self._locate, self._crowd, self._counts = slots, locate, crowd, Tally()
         self._tables = Tables(crowd, counted.rows, counted.tables, slots)
         self._merge, self._slot = Merge(slots.start_ms, slots.lateness_ms), slots.of(slots.start_ms)
+        self._fixes = np.zeros(0, FIX)
 
     @property
     def counts(self) -> Tally:
@@ -60,10 +61,11 @@ class Collector:
     def drain(self, end_ms: int | None = None) -> None:
         """Count what happened before end_ms, or all that cannot become late any more."""
         observations = self._merge.before(end_ms or self._merge.bound_ms)
-        fixes = np.zeros(len(observations), FIX)
+        self._fixes = room(self._fixes, len(observations))
+        fixes = self._fixes[: len(observations)]
         self._locate(observations, fixes)
         placed = self._crowd.takes(fixes) | (observations["kind"] == DETACH)
-        if not placed.all():
-            observations, fixes = observations[placed], fixes[placed]  # of cells that serve
-        self._counts += Tally(binned=len(observations), invalid=len(placed) - len(observations))
-        self._crowd.count(observations, fixes)
+        both = (observations, fixes) if placed.all() else (observations[placed], fixes[placed])  # of cells that serve
+        self._counts += Tally(binned=len(both[0]), invalid=len(placed) - len(both[0]))
+        self._crowd.count(*both)
+        wipe(observations, fixes)

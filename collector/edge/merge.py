@@ -17,11 +17,12 @@ class Merge:
 
     Rows leave at the latest when the collector asks for all before an instant; before that
     only when `enough` are waiting: they have doubled, so that each row is moved about twice however many wait.
-    What has left is zeroed at once.
+    What has left is zeroed at once.  Rooms are kept: memory that is freed is overwritten, and again when it is given.
     """
 
     def __init__(self, start_ms: int, lateness_ms: int):
-        self._lateness_ms, self.enough, self._rows = lateness_ms, BATCH_MIN, np.zeros(BATCH_MIN, RAW)
+        self._lateness_ms, self.enough = lateness_ms, BATCH_MIN
+        self._rows, self._spare, self._ripe = (np.zeros(0, RAW) for _ in range(3))
         self.bound_ms, self.waiting, self.late = start_ms, 0, 0  # rows before the bound are late
 
     def take(self, observations: np.ndarray, watermark_ms: int) -> None:
@@ -29,7 +30,7 @@ class Merge:
         timely = np.flatnonzero(observations["time_ms"] >= self.bound_ms)
         first, self.waiting = self.waiting, self.waiting + len(timely)
         if self.waiting > len(self._rows):
-            held, self._rows = self._rows, np.zeros(2 * self.waiting, RAW)
+            held, self._rows = self._rows, room(self._rows, self.waiting)
             self._rows[:first] = held[:first]
             wipe(held)
         raw = np.ascontiguousarray(observations).view(RAW)
@@ -38,16 +39,26 @@ class Merge:
         self.bound_ms = max(self.bound_ms, watermark_ms - self._lateness_ms)
 
     def before(self, time_ms: int) -> np.ndarray:
-        """Return the OBSERVATION[m] before time_ms, in order of time; ties by content, not by arrival."""
+        """Return the OBSERVATION[m] before time_ms, in order of time; ties by content, not by arrival.
+
+        They lie in a room that is used again: to be wiped when they are done with.
+        """
         assert time_ms <= self.bound_ms, "what is let go can no longer be joined"
         rows = self._rows[: self.waiting]
         ripe = rows.view(OBSERVATION)["time_ms"] < time_ms
-        at, kept = np.flatnonzero(ripe), rows[~ripe]
-        ripened = rows[at[in_order(rows.view(OBSERVATION), at)]]
+        at, kept = np.flatnonzero(ripe), np.flatnonzero(~ripe)
+        self._ripe, self._spare = room(self._ripe, len(at)), room(self._spare, len(kept))
+        rows.take(at[in_order(rows.view(OBSERVATION), at)], out=self._ripe[: len(at)], mode="clip")
+        rows.take(kept, out=self._spare[: len(kept)], mode="clip")
+        wipe(rows)
+        self._rows, self._spare = self._spare, self._rows
         self.waiting, self.enough = len(kept), 2 * len(kept) + BATCH_MIN
-        rows[: self.waiting] = kept
-        wipe(rows[self.waiting :], kept)
-        return ripened.view(OBSERVATION)
+        return self._ripe[: len(at)].view(OBSERVATION)
+
+
+def room(held: np.ndarray, count: int) -> np.ndarray:
+    """Return an array for so many rows: the one that is held, or zeros."""
+    return held if count <= len(held) else pages((2 * count,), held.dtype)
 
 
 def pages(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
