@@ -220,7 +220,7 @@ def bench(names: tuple[str, ...], small: bool, as_json: bool):
     if unknown := [name for name in names if name not in BENCHMARKS]:
         raise ConfigError("bench", [f'no benchmark "{name}"{did_you_mean(name, BENCHMARKS)}; there is: '
                                     f"{', '.join(BENCHMARKS)}" for name in unknown])
-    found = {name: BENCHMARKS[name](small) for name in names or BENCHMARKS}
+    found = {name: BENCHMARKS[name](small) for name in BENCHMARKS if name in (names or BENCHMARKS)}
     words = (f"{name}\n" + "\n".join(f"  {key}: {json.dumps(value)}" for key, value in one.items())
              for name, one in found.items())
     click.echo(json.dumps(found) if as_json else "\n".join(words))

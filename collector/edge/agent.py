@@ -129,12 +129,16 @@ def read_subscribers(path: str) -> subscribers.Subscribers:
 
 
 def keep_memory_private() -> None:
-    """Let nobody look into this process, no core dump, no debugger, no reader of its memory; overwrite what is freed.
+    """Let nobody look into this process, no core dump, no debugger, no reader of memory; overwrite what it frees."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+    overwrite_freed()
+
+
+def overwrite_freed() -> None:
+    """Let malloc overwrite what is freed, and what it gives; from now on, in all of this process.
 
     Small blocks are overwritten by Work at the end of a day.  Without glibc (musl) larger ones stay as they were.
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    system = ctypes.CDLL(None)
-    system.prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
-    if hasattr(system, "mallopt"):
+    if hasattr(system := ctypes.CDLL(None), "mallopt"):
         system.mallopt(-6, 0x5A)  # M_PERTURB
