@@ -13,6 +13,7 @@ from typing import Any
 from collector.centre import receiver, stores
 from collector.edge import agent, collect, crowd, ledger, resolve, scheme, sealer, slots
 from collector.edge.metrics.presence import DAY_MAX_S
+from collector.edge.tables import Table
 from probe.base import clock, config, plugins
 from probe.probe import ProbeSettings
 from probe.wire import cells, release, subscribers
@@ -54,14 +55,20 @@ class Stage(namedtuple("Stage", "scenario persons collector slots privacy scheme
 
 
     @cached_property
-    def hits(self) -> dict[str, list[float]]:
-        """Return what share of a fix lies in the area where a person stands, by area set and area."""
+    def hits(self) -> dict[str, list[list[float]]]:
+        """Return what share of a fix lies where a person stands, by area set: in the area, and in its zone."""
         counted, names = self.scheme, list(self.scenario.sets)
         locator = plugins.settings("footfall.locators", "collector", {"kind": self.collector.locator})
         locator = locator.build(self.plan, counted.pieces)
         grade = self.scenario.probe.get("grade", "trace")
-        return {name: resolve.hits(self.plan, counted.pieces, rows, locator, grade).round(3).tolist()
-                for name, rows in zip(names, counted.rows, strict=True)}
+        return {name: [resolve.hits(self.plan, counted.pieces, of, locator, grade).round(3).tolist()
+                       for of in (rows, zone_of[rows])]
+                for name, rows, zone_of in zip(names, counted.rows, counted.zones, strict=True)}
+
+    def hits_of(self, table: Table) -> list[float]:
+        """Return those of a table: by zone where it tells no areas."""
+        by_area, by_zone = self.hits[table.name.partition("@")[2]]
+        return by_area if len(by_area) in map(len, table.axes.values()) else by_zone
 
     def costs(self) -> list[str]:
         """Return in words what each second area set costs, for before the run."""
@@ -232,7 +239,7 @@ class Deployment:
         expected = [stores.Registered(
             1, table.number, table.name, its.span, its.value_unit, grid.slot_s, first, until,
             grid.lateness_s + grid.slot_s * (table.metric.source in ("steps", "trips")), zone, its.axes,
-            list(table.axes.items()), self.stage.hits.get(table.name.partition("@")[2], []))
+            list(table.axes.items()), self.stage.hits_of(table))
             for table, its in zip(counted.every(), tables, strict=True)]
         homes = len(counted.homes)
         views = truth.views(one.sets, [its.name for its in tables], homes)

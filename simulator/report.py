@@ -148,7 +148,7 @@ def foreseen(stage) -> list[str]:
     """Return in words what a second area set costs, which areas will be unresolved with it, and names given twice."""
     lines, sets = stage.costs(), stage.scenario.sets
     for name, own in sets.items():
-        poor = score.unresolved(own, stage.hits[name]) if len(sets) > 1 else []
+        poor = score.unresolved(own, stage.hits[name][0]) if len(sets) > 1 else []
         of = f'area set "{name}"' if name else "areas"
         twice = [one for one, count in Counter(own.name).items() if count > 1]
         for words, which in (("unresolved, less than half of a fix would lie in it", poor),

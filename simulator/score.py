@@ -35,12 +35,13 @@ CONTENT_OF = np.array([0, 1, 3, 2])  # row of CONTENTS, by timing + 2 * levels
 SIGNED = ("stay", "role", "direction", "age", "gender", "days")  # axes whose rows a bias moves people between
 
 
-class Counts(namedtuple("Counts", "span_ms warming sigma released tally everyone counted averaged")):
+class Counts(namedtuple("Counts", "span_ms warming sigma released tally everyone counted averaged times",
+                        defaults=[1])):
     """A table by whole period of a level, and cell (elsewhere left out): person-seconds, or how many.
 
     span_ms : i8[periods, 2], when each begins and ends;  warming : bool[periods];  sigma : f8[periods]
     released, tally, everyone, counted : f8[periods, cells]; the last two are the truth; NaN = not stored, not known
-    averaged : whether it is person-seconds
+    averaged : whether it is person-seconds;  times : how often one person counts in a sum at most, f8[periods] or 1
     """
 
     @property
@@ -50,7 +51,7 @@ class Counts(namedtuple("Counts", "span_ms warming sigma released tally everyone
 
     def shown(self) -> np.ndarray:
         """Return bool[periods, cells]: whether the noisy sum is published, of counted handsets."""
-        return self.released >= estimate.THRESHOLD_K * self.one + estimate.THRESHOLD_Z * self.sigma[:, None]
+        return self.released >= estimate.least(self.one.T * self.times, self.sigma).T
 
 
 class Judged(namedtuple("Judged", "axes levels bias", defaults=[None])):
@@ -125,8 +126,11 @@ def table(store, expected: list, judge: sqlite3.Connection, truth: sqlite3.Conne
         # Every local day has its warming hour: of a day that is a small part, and judged with it.
         warming = total(slots.warming) > 0 if level not in ("day", "week") else np.zeros(len(rows), bool)
         released, tally, everyone, counted = np.split(total(columns), 4, axis=1)
+        most, held_ms = int(slots.most.max(initial=0)), np.diff(spans).ravel()
+        times = [estimate.times_of(row.stop - row.start, 1, most, held)
+                 for row, held in zip(rows, held_ms, strict=True)]
         return Counts(spans, warming, np.sqrt(total(slots.sigma**2)), released, tally, everyone, counted,
-                      first.averaged)
+                      first.averaged, 1 if first.averaged else np.array(times))
 
     levels = questions.LEVELS[questions.LEVELS.index(first.span) :]
     return Judged([axis for axis, _ in first.axes], {level: at(level) for level in levels}, bias)

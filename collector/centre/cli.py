@@ -33,8 +33,8 @@ def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) 
     Presence and profile are told as persons on average, the others as how many came, went or
     stayed; of tables by day (visitors, dwell, origin) a week is the sum of its days, and
     counts a person once a day.  Each value comes with its 95 % interval (of the noise alone),
-    the coverage of the period, and a state: published, hidden (below the threshold of 20
-    devices and the noise), missing (not every slot is stored: never zero), warming (of up to
+    the coverage of the period, and a state: published, hidden (below what 20
+    persons can make of it, and the noise), missing (not every slot is stored: never zero), warming (of up to
     four hours, soon after a start or midnight; of a day that is a small part, and the day is
     published), partial (with --partial: of the slots that are stored alone), unresolved (the
     area cannot be resolved at this site spacing: most of those who stand in it are located

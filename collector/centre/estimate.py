@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from probe.base.clock import SECOND_MS
+from probe.base.clock import HOUR_MS, SECOND_MS
 
 # THRESHOLD_K: raw devices, before extrapolation; THRESHOLD_Z: one in a thousand of the cells shown stands for fewer
 # than that; INTERVAL_Z: 95 %.
@@ -16,7 +16,7 @@ THRESHOLD_K, THRESHOLD_Z, INTERVAL_Z = 20, 3.09, 1.96
 State = StrEnum("State", "PUBLISHED HIDDEN MISSING WARMING PARTIAL UNRESOLVED")
 
 
-class Slots(namedtuple("Slots", "values sigma stored warming span_ms")):
+class Slots(namedtuple("Slots", "values sigma stored warming span_ms most")):
     """Slots of one table, in order.
 
     values  : i8[slots, cells]  value units, zero where not stored
@@ -24,6 +24,7 @@ class Slots(namedtuple("Slots", "values sigma stored warming span_ms")):
     stored  : bool[slots]       whether all of the slot is there
     warming : bool[slots]
     span_ms : i8[slots, 2]      when each begins and ends
+    most    : i8[slots]         how many cells one person counts in at most in a day (week), as stated
     """
 
     def inside(self, begin_ms: int, end_ms: int) -> "Slots":
@@ -39,12 +40,26 @@ class Estimate(namedtuple("Estimate", "value low high coverage state")):
     """
 
 
-def estimate(slots: Slots, period_ms: int, averaged: bool, partial: bool, factor: float) -> list[Estimate]:
+def least(times, sigma):
+    """Return what a noisy sum must reach: of 20 persons, if each counts in it so many times at most, and the noise."""
+    return THRESHOLD_K * times + THRESHOLD_Z * sigma
+
+
+def times_of(spans: int, places: int, most: int, held_ms: int) -> int:
+    """Return how often one person counts at most in a sum over spans and places of a table that counts by heads.
+
+    Once in each cell, and in no more cells than the bound of a day says.
+    """
+    return min(spans * places, most * max(1, round(held_ms / (24 * HOUR_MS))))
+
+
+def estimate(slots: Slots, period_ms: int, averaged: bool, partial: bool, factor: float, places=1) -> list[Estimate]:
     """Return one estimate a cell, of the slots inside a period: their sum, or the mean of persons over their time.
 
     The noise of a sum of slots is exact: its variance is the sum of theirs.  The threshold
     is held against the noisy sum at this level, on counted devices; then `factor` is applied.
     Half of a period says nothing of the whole; partial sums are of the stored slots alone.
+    places : how many areas (pairs of areas, directions) are summed in one value
     """
     there = slots.stored
     held_ms = int(np.diff(slots.span_ms[there]).sum())
@@ -56,7 +71,8 @@ def estimate(slots: Slots, period_ms: int, averaged: bool, partial: bool, factor
     low, high = np.maximum(counted - INTERVAL_Z * sigma, 0), counted + INTERVAL_Z * sigma
     whole = State.PUBLISHED if held_ms >= period_ms else State.PARTIAL
     state = State.WARMING if slots.warming[there].any() else whole
-    hidden, limit = Estimate(None, None, None, coverage, State.HIDDEN), THRESHOLD_K + THRESHOLD_Z * sigma
+    times = 1 if averaged else times_of(int(there.sum()), places, int(slots.most[there].max()), held_ms)
+    hidden, limit = Estimate(None, None, None, coverage, State.HIDDEN), least(times, sigma)
     numbers = (factor * np.stack([counted, low, high], axis=1)).tolist()
     return [Estimate(*(*shown, coverage, state)) if one >= limit else hidden
             for one, shown in zip(counted, numbers, strict=True)]

@@ -60,11 +60,13 @@ def answer(store: Store, question: Question, factor: float = 1.0) -> list[dict]:
     first, rows, unit = expected[0], [], unit_of(expected[0], factor)
     cells, slots = cells_of(first, asked), summed(load(store, expected), first, asked)
     slots = slots._replace(values=slots.values[:, [cell for cell, *_ in cells]])
+    summed_over = {*PLACES, "direction"} - {*asked.by}
+    places = prod(len(rows) for axis, rows in asked.only.items() if axis in summed_over)
     if asked.level in ("day", "week"):
         slots.warming[:] = False  # every local day has its warming hour: of a day that is a small part
     for begin, end in periods(first, asked.level, begin_ms, end_ms):
         span = in_words(first, begin, end)
-        found = estimate(slots.inside(begin, end), end - begin, first.averaged, asked.partial, factor)
+        found = estimate(slots.inside(begin, end), end - begin, first.averaged, asked.partial, factor, places)
         for (_, names, hit), one in zip(cells, found, strict=True):
             if hit is not None and not hit >= RESOLVED_MIN:
                 one = Estimate(None, None, None, one.coverage, State.UNRESOLVED)
@@ -197,13 +199,14 @@ def load(store: Store, expected: list[Registered]) -> Slots:
     """Return every registered slot of a table, added over its probes."""
     first, count = expected[0], len(expected[0].spans)
     values, warming = np.zeros((count, prod(first.shape)), np.int64), np.zeros(count, bool)
-    variance, parts = sums = np.zeros((2, count))
+    variance, parts, most = sums = np.zeros((3, count))
     row_of = {slot: row for row, slot in enumerate(first.spans)}
     for one in whole(store, first.table):
         if one.statement is not None:
             row = row_of[one.slot]
             values[row] += one.values
-            sums[:, row] += one.statement.sigma**2, 1
+            sums[:2, row] += one.statement.sigma**2, 1
+            most[row] = one.statement.bound_squared
             warming[row] |= one.statement.warming
     span_ms = np.array(list(first.spans.values()), "i8").reshape(-1, 2)
-    return Slots(values, np.sqrt(variance), parts == len(expected), warming, span_ms)
+    return Slots(values, np.sqrt(variance), parts == len(expected), warming, span_ms, most)

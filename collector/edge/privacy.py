@@ -46,7 +46,8 @@ def read(run: Path) -> dict[str, Any]:
     paid = defaultdict[tuple[int, int], Fraction](Fraction)
     for charge in charges:
         paid[charge.table, charge.day] += charge.rho
-    due = {key: promised[key[0]].rho if key[0] in promised else rho for key, rho in paid.items()}
+    silent = sum((paid.pop(key) for key in [*paid] if key[0] not in promised), Fraction(0))
+    due = {key: promised[key[0]].rho for key in paid}
     charged, declared = (sum(rho.values(), Fraction(0)) for rho in (paid, due))
     keys = {one[:2] for one in charges}
     uncharged, unreleased = len(drawn.keys() - keys), len(keys - drawn.keys())
@@ -66,6 +67,7 @@ def read(run: Path) -> dict[str, Any]:
             "seeded": any(flags & release.Flag.SEEDED for flags in drawn.values()), "releases": len(drawn),
             **{name: getattr(its, name) for name in ("basis", "purpose", "consent_epoch", "code")},
             "code_is_installed": its.code == ledger.code(), "unreleased": unreleased,
+            "silent_rho": float(silent),
             "tables": [{**described(one), "number": number, "releases": stated[number].total(),
                         "share": float(one.rho / alone[one.unit])} for number, one in promised.items()],
             "spent": {name: {"rho": float(rho), "rho_exact": str(rho), "e_to_epsilon": exp(

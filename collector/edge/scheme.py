@@ -61,17 +61,17 @@ def read(sets: Mapping[str, AreaSet], chosen: Sequence[str], slots: Slots, until
     tables: list[list[Table]] = [[] for _ in sets]
     for name in dict.fromkeys(chosen):
         family, _, where = name.partition("@")
-        if family not in known or where not in sets:
+        if family not in known or where not in sets or name.endswith("@"):
             there = [f"{one}@{at}" if at else one for at in sets for one in ({family} & {*known} or known)]
             problems.append(f'tables: no table "{name}"{did_you_mean(name, there)}; there is: {", ".join(there)}')
             continue
         number, areas = list(sets).index(where), sets[where]
         metric = plugins.settings("footfall.metrics", "collector", {"kind": family})
-        strange = not type(metric).__module__.startswith(metrics.__name__)  # then what it says of itself must hold
-        if wrong := strange and check.broken(metric, slots.length_ms // SECOND_MS):
+        places = Places(named(areas), homes, split[number][1], split[number][0], number == 0)
+        strange = type(metric).__module__.rpartition(".")[0] != metrics.__name__  # then its word must be held to it
+        if wrong := strange and check.broken(metric, slots.length_ms // SECOND_MS, places):
             problems += [f'tables: "{name}": {words}' for words in wrong]
             continue
-        places = Places(named(areas), homes, split[number][1], split[number][0], number == 0)
         tables[number].append(Table(metric, places, name, SECOND * number + metric.table, slots, until_ms))
     if problems:
         raise ConfigError("[collector]", problems)

@@ -49,7 +49,7 @@ def test_a_layout_that_is_neither_installed_nor_a_file_is_told_so(what, near):
 def stage(**sets):
     """A stage of area sets by name: {area: hit}, elsewhere last."""
     named = {name.replace("first", ""): SimpleNamespace(name=[*areas]) for name, areas in sets.items()}
-    hits = {name.replace("first", ""): [*areas.values()] for name, areas in sets.items()}
+    hits = {name.replace("first", ""): [[*areas.values()], []] for name, areas in sets.items()}
     return SimpleNamespace(costs=lambda: ["a cost"], scenario=SimpleNamespace(sets=named), hits=hits)
 
 

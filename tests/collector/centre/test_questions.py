@@ -57,7 +57,7 @@ def slots(values, stored=None, warming=None):
     stored = np.ones(len(values), bool) if stored is None else np.array(stored)
     warming = np.zeros(len(values), bool) if warming is None else np.array(warming)
     span_ms = 900_000 * np.arange(len(values))[:, None] + [0, 900_000]
-    return Slots(values, np.where(stored, SIGMA, 0.0), stored, warming, span_ms)
+    return Slots(values, np.where(stored, SIGMA, 0.0), stored, warming, span_ms, np.full(len(values), 12))
 
 
 def estimated(some, partial=False, factor=1.0, averaged=True):
@@ -75,6 +75,15 @@ def test_the_threshold_of_an_hour_is_78_devices():
     """20 + 3.09 x 34,017 x 2 / 3,600 = 78.4."""
     for persons, state in ((78, State.HIDDEN), (79, State.PUBLISHED)):
         assert estimated(slots([[900 * persons]] * 4))[0].state == state
+
+
+def test_few_persons_who_count_often_are_not_shown():
+    """19 persons in 9 areas on 7 days are 1,197 visits: less than what 20 persons can make, who count in 12 a day."""
+    few = Slots(np.full((7, 1), 19 * 9), np.ones(7), np.ones(7, bool), np.zeros(7, bool),
+                np.arange(14).reshape(7, 2) // 2 * 86_400_000 + [0, 86_400_000], np.full(7, 12))  # fmt: skip
+    week_ms = 7 * 86_400_000
+    assert estimate(few, week_ms, False, False, 1.0, places=9)[0].state == State.HIDDEN
+    assert estimate(few._replace(values=few.values * 2), week_ms, False, False, 1.0, places=9)[0].value == 2 * 1_197
 
 
 def test_the_threshold_stands_before_extrapolation():
