@@ -88,6 +88,7 @@ class Metric(Settings):
     span        : slot, hour, part, day, week (probe.base.clock.spans)
     value_unit  : "person-seconds" of time, else what is counted: "persons", "trips"
     by          : axes, of AXES; a plugin with axes of its own replaces the methods axes and cells
+    most        : records of one person in a local day (by weeks: a week), where no two can meet in one cell
     """
 
     name: ClassVar[str]
@@ -96,6 +97,7 @@ class Metric(Settings):
     span: ClassVar[str]
     value_unit: ClassVar[str] = "persons"
     by: ClassVar[tuple[str, ...]] = ("area",)
+    most: ClassVar[int]
 
     @property
     def tally_units(self) -> int:
@@ -104,7 +106,7 @@ class Metric(Settings):
 
     def bound_squared(self, slot_s: int) -> int:
         """Return L2^2 of the most that one person adds in one local day (by weeks: a week), in units of the tally."""
-        raise NotImplementedError
+        return self.most
 
     def axes(self, places: Places) -> dict[str, Rows]:
         """Return (id, name) of the rows of each axis; a dense index is in C order over them."""

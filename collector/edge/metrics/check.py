@@ -50,42 +50,45 @@ def broken(metric: Metric, slot_s: int = SLOT_S, places: Places | None = None) -
     Of a large map all is tried in which one person differs from another, but not together with everything else.
     """
     try:
-        maps = [PLACES] if places is None else [PLACES, places]
-        return next((found for found in _faults(metric, slot_s, maps) if found), [])
+        return next(filter(None, _faults(metric, slot_s, [PLACES, places] if places else [PLACES])), [])
     except Exception as error:
         return [f"it does not work: {type(error).__name__}: {error}"]
+
+
+def _lies(*claims: tuple[str, object]) -> list[str]:
+    return [words for words, kept in claims if not kept]
 
 
 def _faults(metric: Metric, slot_s: int, maps: Sequence[Places]) -> Iterator[list[str]]:
     """Yield what is wrong with what a metric says of itself, with its cells, and with its bound."""
     bound, most = metric.bound_squared(slot_s), []
-    yield [words for words, kept in (
+    yield _lies(
         (f"table = {metric.table}: needs a number from 1 to 255", metric.table in range(1, 256)),
         (f"source = {metric.source!r}: needs one of {', '.join(SOURCES)}", metric.source in SOURCES),
         (f"span = {metric.span!r}: needs one of {', '.join(clock.SPAN_S)}", metric.span in clock.SPAN_S),
         ('source "weeks" and span "week" go together', (metric.source == "weeks") == (metric.span == "week")),
         ("time is counted in person-seconds, and nothing else is",
          (metric.source == "time") == (metric.value_unit in TALLY_UNITS)),
-        (f"bound_squared = {bound!r}: needs a whole number above 0", type(bound) is int and bound > 0)) if not kept]
+        (f"bound_squared = {bound!r}: needs a whole number above 0", type(bound) is int and bound > 0))
     for places in maps:
         axes, records = metric.axes(places), possible(metric.source, places, slot_s)
         size, cells, turned = prod(map(len, axes.values())), metric.cells(records, places), records.copy()
         turned["sign"], turned["time_ms"] = -1, records["time_ms"] + slot_s * clock.SECOND_MS - 1
-        yield [words for words, kept in (
+        yield _lies(
             ("axes: needs one at least, and none without rows", size > 0 and len(axes)),
             ("cells are i8[n]", cells.dtype == np.int64 and cells.shape == records.shape),
             (f"a cell lies outside -1 to {size - 1}", np.all((cells >= -1) & (cells < size))),
             ("the cell of a record depends on other records",
              np.array_equal(metric.cells(records[::-3], places), cells[::-3])),
             ("the cell of a record depends on its sign, or on the instant in a slot",
-             np.array_equal(metric.cells(turned, places), cells))) if not kept]
+             np.array_equal(metric.cells(turned, places), cells)))
         most.append(most_squared(metric, records, cells, places, slot_s))
-    yield [] if any(most) else ["it counts nothing of what a person can do on the map, so that its bound cannot be "
-                                "checked: check it over the places of a run"]
+    yield _lies(("it counts nothing of what a person can do on the map, so that its bound cannot be checked: check it "
+                 "over the places of a run", any(most)))
     crowd, *alone = _witnessed(metric, slot_s)
-    yield [] if np.array_equal(crowd, sum(alone)) else ["tallies depend on who else is there, or on how rows are cut"]
+    yield _lies(("tallies depend on who else is there, or on how rows are cut", np.array_equal(crowd, sum(alone))))
     added = max(*most, *map(squared, alone))
-    yield [] if added <= bound else [f"one person can add L2^2 = {added:,}; bound_squared says {bound:,}"]
+    yield _lies((f"one person can add L2^2 = {added:,}; bound_squared says {bound:,}", added <= bound))
 
 
 def possible(source: str, places: Places = PLACES, slot_s: int = SLOT_S) -> np.ndarray:
@@ -123,8 +126,10 @@ def most_squared(metric: Metric, records: np.ndarray, cells: np.ndarray, places:
         return 0
     area, origin, what, rank, home, klass = (
         records[name].astype("i8") for name in ("area", "origin", "what", "rank", "home", "klass"))
+    grid = BEGIN_MS, BEGIN_MS + WEEK_MS, ZONE, slot_s * clock.SECOND_MS
     slots, spans, parts, hours = (
-        _spans(span, records["time_ms"], slot_s) for span in ("slot", metric.span, "part", "hour"))
+        np.searchsorted([begin_ms for begin_ms, _ in clock.spans(span, *grid)], records["time_ms"], "right")
+        for span in ("slot", metric.span, "part", "hour"))
     zone, apart = places.zone_of.astype("i8"), area if source in BY_AREA else slots
     # Of these a person has one only: a rank of visits; the first trip of a pair in a period.
     single = {"visits": [(what > 0, rank)], "trips": [
@@ -133,48 +138,30 @@ def most_squared(metric: Metric, records: np.ndarray, cells: np.ndarray, places:
 
     def meeting(place: np.ndarray) -> np.ndarray:
         """Return how many records of one person can meet in each place 0, 1, 2 ..."""
-        found = np.zeros(place.max() + 1, "i8")
-        for these in (what == 0, what == 1) if source == "steps" else (what >= 0,):  # a cap for each kind
+        kind, found = what * (source == "steps"), np.zeros(place.max() + 1, "i8")
+        for these in (kind == 0, kind == 1):  # a cap for each kind
             found += np.minimum(_distinct(place[these], apart[these], len(found)), cap)
         for which, one in single:
             only = np.bincount(place, ~which) == 0
             found[only] = np.minimum(found, _distinct(place, one))[only]
         return found
 
-    whose, together = (home * CLASSES + klass) * (source == "visits"), _ranked(spans * (source == "time"))
-    place, most = _ranked((whose * (spans.max() + 1) + spans) * (cells.max() + 1) + cells), 0
-    counts, within = meeting(place), np.zeros(place.max() + 1, "i8")
+    whose = (home * CLASSES + klass) * (source == "visits")
+    # Of time a whole span is counted, of the rest a whole day.
+    together, place = (np.unique(keys, return_inverse=True)[1] for keys in (
+        spans * (source == "time"), (whose * (spans.max() + 1) + spans) * (cells.max() + 1) + cells))
+    counts, within, most = meeting(place), np.zeros(place.max() + 1, "i8"), 0
     within[place] = together
-    for number, count in enumerate(meeting(together)):  # of time a whole span is counted, of the rest a whole day
+    for number, count in enumerate(meeting(together)):
         filled = np.minimum(np.cumsum(-np.sort(-counts[within == number])), count)
         most += squared(np.diff(filled, prepend=0))
     return most * ((slot_s * clock.SECOND_MS * UNITS) ** 2 if source == "time" else 1)
-
-
-def _ranked(keys: np.ndarray) -> np.ndarray:
-    """Return the place of each key among all that there are."""
-    return np.unique(keys, return_inverse=True)[1]
 
 
 def _distinct(within: np.ndarray, of: np.ndarray, count: int = 0) -> np.ndarray:
     """Return how many distinct values `of` there are within each number 0, 1, 2 ... (up to count)."""
     width = of.max(initial=0) + 1
     return np.bincount(np.unique(within * width + of) // width, minlength=count)
-
-
-def _spans(span: str, time_ms: np.ndarray, slot_s: int) -> np.ndarray:
-    """Return the number of the span that each instant lies in."""
-    spans = clock.spans(span, BEGIN_MS, BEGIN_MS + WEEK_MS, ZONE, slot_s * clock.SECOND_MS)
-    return np.searchsorted([begin_ms for begin_ms, _ in spans], time_ms, "right") - 1
-
-
-def _person(number: int, until_ms: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (OBSERVATION[n], FIX[n]) of one of the persons that are played."""
-    pace_s, reach = PACES[number]
-    seconds = np.cumsum(np.resize(pace_s, (until_ms - BEGIN_MS) // (clock.SECOND_MS * min(pace_s))))
-    times_ms = BEGIN_MS + number + clock.SECOND_MS * np.append(0, seconds)
-    times_ms = times_ms[times_ms < until_ms]
-    return seen(times_ms, np.arange(len(times_ms)) % reach, 1 + number, number, number)
 
 
 def seen(times_ms: Sequence[int] | np.ndarray, areas: Sequence[int] | np.ndarray, pseudonym: int = 7, klass: int = 0,
@@ -206,7 +193,12 @@ def played(metrics: Sequence[Metric], rows: tuple[np.ndarray, np.ndarray], until
 def _witnessed(metric: Metric, slot_s: int) -> tuple[np.ndarray, ...]:
     """Return the tallies of all persons together, their rows one by one, and those of each alone."""
     until_ms = clock.midnights_ms(BEGIN_MS, BEGIN_MS + WEEK_MS, ZONE)[7 if metric.source == "weeks" else 1]
-    persons = [_person(number, until_ms) for number in range(len(PACES))]
+    persons = []
+    for number, (pace_s, reach) in enumerate(PACES):
+        seconds = np.cumsum(np.resize(pace_s, (until_ms - BEGIN_MS) // (clock.SECOND_MS * min(pace_s))))
+        times_ms = BEGIN_MS + number + clock.SECOND_MS * np.append(0, seconds)
+        times_ms = times_ms[times_ms < until_ms]
+        persons.append(seen(times_ms, np.arange(len(times_ms)) % reach, 1 + number, number, number))
     observations, fixes = (np.concatenate(column) for column in zip(*persons, strict=True))
     order = np.argsort(observations["time_ms"], kind="stable")
     ways = [((observations[order], fixes[order]), 1), *((person, len(order)) for person in persons)]

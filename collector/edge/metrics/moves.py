@@ -12,10 +12,7 @@ class Moves(Metric):
     """At most 8 arrivals and 8 departures a day, of each at most one a slot: none of a person meets another."""
 
     name, table, source, span, value_unit = "moves", 3, "steps", "slot", "moves"
-    by = ("area", "direction")
-
-    def bound_squared(self, slot_s: int) -> int:
-        return 2 * MOVES_MAX
+    by, most = ("area", "direction"), 2 * MOVES_MAX
 
 
 class Flows(Metric):
@@ -26,10 +23,7 @@ class Flows(Metric):
 
     first: ClassVar[int] = FIRST_IN_PART
     name, table, source, span, value_unit = "flows", 7, "trips", "part", "trips"
-    by = ("origin", "destination")
-
-    def bound_squared(self, slot_s: int) -> int:
-        return MOVES_MAX
+    by, most = ("origin", "destination"), MOVES_MAX
 
     def counts(self, records: np.ndarray) -> np.ndarray:
         return records["what"] & self.first > 0
