@@ -67,8 +67,8 @@ def spans(span: str, begin_ms: int, end_ms: int, zone_name: str, slot_ms: int = 
         case "hour":
             edges = [ms for day in pairwise(days) for ms in range(*day, HOUR_MS)] + days[-1:]
         case "part":
-            dates = [datetime.combine(local(day, zone_name), datetime.min.time()) for day in days]
-            edges = [epoch_ms(date + timedelta(hours=hour), zone_name) for date in dates for hour in range(0, 24, 4)]
+            edges = [epoch_ms(local(day, zone_name).replace(hour=hour, minute=0, tzinfo=None), zone_name)
+                     for day in days for hour in range(0, 24, 4)]
         case _:
             edges = days[:: {"day": 1, "week": 7}[span]]
     return [(a, b) for a, b in pairwise(edges) if begin_ms <= a and b <= end_ms]

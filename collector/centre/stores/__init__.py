@@ -25,14 +25,10 @@ class Registered(namedtuple("Registered", "probe table name span value_unit slot
 
     @cached_property
     def spans(self) -> dict[int, tuple[int, int]]:
-        """Return (begin_ms, end_ms) of every slot expected: of every span that lies wholly inside the run."""
+        """Return (begin_ms, end_ms) of every slot expected, in order: of every span that lies wholly inside the run."""
         slot_ms = self.slot_s * clock.SECOND_MS
         run_ms = self.first_slot * slot_ms, self.until_slot * slot_ms
         return {span[0] // slot_ms: span for span in clock.spans(self.span, *run_ms, self.zone, slot_ms)}
-
-    def slots(self) -> list[tuple[int, int, int]]:
-        """Return (slot, begin_ms, end_ms) of every slot expected, in order."""
-        return [(slot, *span) for slot, span in self.spans.items()]
 
     def due_ms(self, slot: int) -> int:
         """Return the watermark at which a slot is due."""

@@ -64,8 +64,7 @@ class Sqlite:
 
     def register(self, expected: list[Registered]) -> None:
         """Say what is expected; what is registered already stays."""
-        rows = [(one.probe, one.table, json.dumps({**one._asdict(), "axes_digest": one.axes_digest.hex()}))
-                for one in expected]
+        rows = [(one.probe, one.table, json.dumps(one._asdict(), default=bytes.hex)) for one in expected]
         self._db.executemany("INSERT OR IGNORE INTO registry VALUES (?, ?, ?)", rows)
 
     def registered(self) -> list[Registered]:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.centre.cli import ask
-from collector.centre.completeness import Cell, account, completeness
+from collector.centre.completeness import account
 from collector.centre.estimate import Slots, State, estimate
 from collector.centre.questions import Question, answer, remarks
 from collector.centre.stores import Beaten
@@ -24,7 +24,6 @@ from probe.base.config import ConfigError
 from probe.base.main import footfall
 from probe.wire import release
 from probe.wire.envelope import Beat
-from probe.wire.release import Kind
 from tests.builders_seal import FIRST, INC, STATEMENT, a_loss, a_release, registered
 
 SIGMA = 34_017.0
@@ -115,16 +114,16 @@ def test_intervals_do_not_go_below_zero():
     assert estimated(sure)[0].low > 0 and estimated(wide)[0].low >= 0
 
 
-def test_states_of_expected_releases():
-    one, kinds = registered(hours=1), {FIRST: Kind.RELEASE, FIRST + 1: Kind.LOST}
-    found = completeness(one, kinds, one.due_ms(FIRST + 2))
-    assert list(found.values()) == [Cell.STORED, Cell.LOST, Cell.DUE, Cell.NOT_DUE]
-    early = completeness(one, kinds, one.due_ms(FIRST + 2) - 1)
-    assert list(early.values()) == [Cell.STORED, Cell.LOST, Cell.NOT_DUE, Cell.NOT_DUE]
-
-
 def test_the_account_names_due_stored_and_lost(tmp_path):
     assert account(a_store(tmp_path / "s", lost={3}, missing={5})) == {"due": 24, "stored": 22, "lost": 1}
+    one = registered(hours=1)
+    for early_ms, due in ((0, 3), (1, 2)):
+        store = SqliteStore(path=str(tmp_path / f"early {early_ms}")).build()
+        store.register([one])
+        stored = [a_release(FIRST, [900 * PEOPLE, 9_000, 0], 0), a_loss(FIRST + 1, seq=1)]
+        beat = Beat(one.due_ms(FIRST + 2) - early_ms, 1, [], 0)
+        store.write([*(offered(release.encode(its)) for its in stored), Beaten(1, INC, beat)])
+        assert account(store) == {"due": due, "stored": 1, "lost": 1}
 
 
 def test_every_area_and_hour_has_a_row(tmp_path):

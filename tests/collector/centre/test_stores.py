@@ -28,12 +28,12 @@ def test_what_is_expected_are_the_whole_spans_of_a_run():
     """From 02:00 on the day of 25 hours to 02:00 of the second day after: its first part and day are not whole."""
     first = epoch_ms(datetime(2026, 10, 25, 2), "Europe/Berlin") // 900_000
     one = registered(first_slot=first, until_slot=first + 4 * 49, lateness_s=960, span="part")
-    begins = [slot - first for slot, _, _ in one.slots()]
+    begins = [slot - first for slot in one.spans]
     assert begins == [4 * hour for hour in (3, 7, 11, 15, 19, 23, 27, 31, 35, 39, 43)]
-    slot, _, end_ms = one.slots()[0]
+    slot, (_, end_ms) = next(iter(one.spans.items()))
     assert one.due_ms(slot) == end_ms + 960_000 and end_ms == 900_000 * (slot + 16)
     assert [(slot - first) / 4 for slot in one._replace(span="day").spans] == [23]
-    assert one._replace(span="week").slots() == []
+    assert one._replace(span="week").spans == {}
 
 
 class Forgetful(Sqlite):
