@@ -241,8 +241,7 @@ class Deployment:
             grid.lateness_s + grid.slot_s * (table.metric.source in ("steps", "trips")), zone, its.axes,
             list(table.axes.items()), self.stage.hits_of(table))
             for table, its in zip(counted.every(), tables, strict=True)]
-        homes = len(counted.homes)
-        views = truth.views(one.sets, [its.name for its in tables], homes)
+        views = truth.views(one.sets, {its.name: (its.span, its.cells) for its in tables})
         settle_ms = (grid.lateness_s + grid.slot_s) * clock.SECOND_MS  # until the last slot of steps is closed
         edge: dict[str, Any] = {"zone": zone, "start_ms": one.start_ms, "until_ms": one.end_ms,
                                 "seed": one.world.seed, "slots": one.slots, "workers": self.shards}

@@ -43,7 +43,7 @@ def judged(stage, out: Path, begun: dict[str, Any], reports: dict[str, Any]) -> 
     meta = {name: begun[name] for name in ("scenario", "seed", "version")}
     cells, pages = (np.concatenate([world["load"][name] for world in worlds]) for name in ("cells", "pages"))
     truth.write(out / "truth.db", true, meta, cell_load=cells, tracking_load=pages)
-    found = {**begun, "state": "judging", **figures(stage, out, reports, truth.digest(true))}
+    found = {**begun, "state": "judging", **figures(stage, reports, truth.digest(true))}
     write_json(out, found)  # the run stands, whatever the judge says
     judged = score.read(out)
     tables = {name: {"level": one.level, **one.errors(found)[one.level]} for name, one in judged.items()}
@@ -60,9 +60,10 @@ def judged(stage, out: Path, begun: dict[str, Any], reports: dict[str, Any]) -> 
     return found
 
 
-def figures(stage, out: Path, reports: dict[str, Any], truth_digest: str) -> dict[str, Any]:
+def figures(stage, reports: dict[str, Any], truth_digest: str) -> dict[str, Any]:
     """Return what the processes reported, added up."""
     worlds, workers, sealer, store = (reports[name] for name in ("worlds", "workers", "sealer", "store"))
+    due = sum(len(table.span_slots) for table in stage.scheme.every())
     done, events = (*worlds, *workers, sealer, store), sum(world["events"] for world in worlds)
     cost_ns = {name: 1e9 * sum(one["core_s"].get(name, 0.0) for one in done) / max(events, 1) for name in STAGES}
     buckets = sorted(bucket for world in worlds for bucket in world["bucket_digests"].items())
@@ -70,7 +71,7 @@ def figures(stage, out: Path, reports: dict[str, Any], truth_digest: str) -> dic
     groups = {"world": worlds, "edge": [*workers, sealer], "store": [store]}
     return {"events": events, "digest": {"events": events_digest, "tallies": sealer["tallies"], "truth": truth_digest},
             "account": {name: sum(worker["account"][name] for worker in workers) for name in ACCOUNT},
-            "releases": {"due": score.due(out), "stored": store["stored"], "lost": sealer["lost"]},
+            "releases": {"due": due, "stored": store["stored"], "lost": sealer["lost"]},
             "caps": caps(np.sum([worker["cut"] for worker in workers], axis=0)),
             "privacy": stage.privacy_spent(), "core_ns_per_event": {**cost_ns, "total": sum(cost_ns.values())},
             "truth_core_s": sum(world["core_s"]["truth"] for world in worlds),

@@ -69,12 +69,6 @@ class Judged(namedtuple("Judged", "axes levels bias", defaults=[None])):
         return {level: errors(counts, factor) for level, counts in self.levels.items()}
 
 
-def due(run: Path) -> int:
-    """Return how many releases a run directory should hold: of every whole span of every table."""
-    with closing(questions.opened(run)[0]) as store:
-        return sum(len(one.spans) for one in store.registered())
-
-
 def read(run: Path, elsewhere: bool = False) -> dict[str, Judged]:
     """Return what a run directory holds of every table by name, from its store, its judge and its truth."""
     store, folder = questions.opened(run)
@@ -161,7 +155,7 @@ def sensing(run: Path, stage, seen: np.ndarray) -> dict[str, Any]:
     """
     hours = read(run, elsewhere=True)["presence"].levels["hour"]
     there, held = hours.counted.sum(axis=1), np.nan_to_num(hours.tally).sum(axis=1)
-    one, grounds = stage.scenario, truth.views({"": stage.scenario.areas}, [], 0)[0]
+    one, grounds = stage.scenario, truth.views({"": stage.scenario.areas}, {})[0]
     people, seed = population.country(one.areas, one.population), one.world.seed
     known = population.subscribers(people, seed, one.handsets, one.population)
     counted = truth.counted_persons(known, stage.persons, stage.privacy.purpose, stage.privacy.basis)

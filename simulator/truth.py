@@ -18,9 +18,6 @@ from probe.wire.subscribers import MINOR
 from simulator.kernels import move, visits
 from simulator.population import Country
 
-# The tables and their spans; profile and dwell know a class, so their everyone are the adults.
-SPANS = {"presence": "slot", "profile": "part", "moves": "slot", "visitors": "day", "dwell": "day", "origin": "day",
-         "flows": "part", "zone_flows": "hour", "repeat": "week"}
 BEYOND_M = 20_000.0  # no way leads farther from the edge of the map
 DAYS_BIN = np.array([-1, 0, 1, 2, 2, 3, 3, 3])  # row of repeat, by how many days of a week
 LOADS = {"cell_load": "slot, cell, events, connections", "tracking_load": "slot, tac, pages"}
@@ -31,23 +28,22 @@ Kept = namedtuple("Kept", "slots cells")
 # As the kernels add to it.  edges i8[spans + 1], ms since the start: when its spans begin, and the last one ends; a
 # table that is not kept has no spans.
 Table = namedtuple("Table", "edges cells")
+# All that a truth can keep; profile and dwell know a class, so their everyone are the adults.
 Tables = namedtuple("Tables", "presence profile moves visitors dwell origin flows zone_flows repeat")
 # An area set as the kernels see it.  raster: (bins, first_column, first_row, terms); zone_of: u1[areas], of so many
 # zones; primary: whether homes are areas of this set.
 Ground = namedtuple("Ground", "raster zone_of zones primary")
 # An area set and what is kept of it.  name: "" = the first, where people live; areas: AreaSet in the frame of the
-# first; zone_of: u1[areas]; homes: how many rows the homes of `origin` have (areas where people live and elsewhere,
-# countries, unknown); tables: names, of SPANS.
-View = namedtuple("View", "name areas zone_of homes tables")
+# first; zone_of: u1[areas]; tables: {one of Tables: (kind of its spans, number of its cells)}.
+View = namedtuple("View", "name areas zone_of tables")
 
 
-def views(sets: dict[str, wire.AreaSet], tables: list[str], homes: int) -> list[View]:
+def views(sets: dict[str, wire.AreaSet], tables: dict[str, tuple[str, int]]) -> list[View]:
     """Return what to keep of area sets by name, the first is ""; tables by full name: visitors, visitors@shops."""
     pieces, rows = wire.overlay(list(sets.values()))
-    named = [table.partition("@")[::2] for table in tables]
     frame = {"frame": pieces.frame, "first": pieces.first, "terms": pieces.terms}
-    return [View(name, one._replace(bins=row[pieces.bins], **frame), wire.zones(one)[0], homes,
-                 [table for table, of in named if of == name and table in SPANS])
+    return [View(name, one._replace(bins=row[pieces.bins], **frame), wire.zones(one)[0],
+                 {table: tables[full] for table in Tables._fields if (full := f"{table}@{name}".rstrip("@")) in tables})
             for (name, one), row in zip(sets.items(), rows, strict=True)]
 
 
@@ -70,14 +66,12 @@ class Truth:
         self._days = [((clock.local(begins, zone).date() - date(1970, 1, 1)).days, begins - start_ms, ends - begins)
                       for begins, ends in pairwise(clock.midnights_ms(start_ms, end_ms - 1, zone))]
         areas, zones = len(view.areas.area_id), int(view.zone_of.max()) + 1
-        width = {"presence": areas, "profile": areas * visits.CLASSES, "moves": areas * 2, "visitors": areas * 4,
-                 "dwell": areas * 15, "origin": view.homes * areas, "flows": areas**2, "zone_flows": zones**2,
-                 "repeat": areas * 4}
 
         def table(name: str) -> Table:
-            spans = clock.spans(SPANS[name], start_ms, end_ms, zone) if name in view.tables else []
+            kind, cells = view.tables.get(name, ("slot", 0))
+            spans = clock.spans(kind, start_ms, end_ms, zone) if cells else []
             edges = np.array([begin_ms for begin_ms, _ in spans] + [end_ms for _, end_ms in spans[-1:]], "i8")
-            return Table(edges - start_ms, np.zeros((len(spans), width[name], 2), "i8"))
+            return Table(edges - start_ms, np.zeros((len(spans), cells, 2), "i8"))
 
         self._tables = Tables(*map(table, Tables._fields))
         parts = int(2 * (country.reach_m + BEYOND_M) / move.PIECE_M) * move.LEGS_MAX
@@ -114,10 +108,8 @@ class Truth:
 
     def tables(self) -> dict[str, Kept]:
         """Return what is kept, by full name."""
-        at = f"@{self._view.name}" if self._view.name else ""
-        kept = {name: getattr(self._tables, name) for name in self._view.tables}
-        return {name + at: Kept((edges[:-1] + self._start_ms) // move.SLOT_MS, cells)
-                for name, (edges, cells) in kept.items()}
+        kept = {f"{name}@{self._view.name}".rstrip("@"): getattr(self._tables, name) for name in self._view.tables}
+        return {name: Kept((its.edges[:-1] + self._start_ms) // move.SLOT_MS, its.cells) for name, its in kept.items()}
 
 
 def added(parts: list[dict[str, Kept]]) -> dict[str, Kept]:
@@ -140,19 +132,18 @@ def write(path: Path, tables: dict[str, Kept], meta: dict, **loads: np.ndarray) 
     loads : i8[n, columns]  rows of a table of LOADS, of every shard: those of one key are added up
     """
     known = {"digest": digest(tables), **meta}
-    rows = {"meta": ("key, value, PRIMARY KEY (key)", [(key, str(known[key])) for key in sorted(known)])}
+    rows: dict[str, tuple] = {"meta": ("key, value", [(key, str(known[key])) for key in sorted(known)])}
     for name, (slots, cells) in tables.items():
         span, cell = np.nonzero(cells.any(axis=2))
-        lines = np.column_stack([slots[span], cell, cells[span, cell]]).tolist()
-        rows[name] = "slot, cell, everyone, counted, PRIMARY KEY (slot, cell)", lines
+        rows[name] = "slot, cell, everyone, counted", np.column_stack([slots[span], cell, cells[span, cell]]).tolist()
     for name, load in loads.items():
         keys, where = np.unique(load[:, :2], axis=0, return_inverse=True)
         sums = np.zeros((len(keys), load.shape[1] - 2), "i8")
         np.add.at(sums, where.ravel(), load[:, 2:])
-        rows[name] = f"{LOADS[name]}, PRIMARY KEY ({', '.join(LOADS[name].split(', ')[:2])})", \
-            np.column_stack([keys, sums]).tolist()
+        rows[name] = LOADS[name], np.column_stack([keys, sums]).tolist()
     with closing(sqlite3.connect(path)) as db, db:
         for name, (columns, lines) in rows.items():
-            db.execute(f'CREATE TABLE "{name}" ({columns}) WITHOUT ROWID')
-            marks = ", ".join("?" * len(columns.partition(", PRIMARY")[0].split(", ")))
-            db.executemany(f'INSERT INTO "{name}" VALUES ({marks})', lines)
+            first, second, *more = columns.split(", ")
+            key = f"{first}, {second}" if more else first
+            db.execute(f'CREATE TABLE "{name}" ({columns}, PRIMARY KEY ({key})) WITHOUT ROWID')
+            db.executemany(f'INSERT INTO "{name}" VALUES (?, ?{", ?" * len(more)})', lines)

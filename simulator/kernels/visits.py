@@ -12,24 +12,17 @@ import numpy as np
 from probe.base.jit import bare
 from simulator.kernels.move import PIECE_M, area_at, day_plan
 
-STOP_MS, LEVEL_MS = 600_000, (120_000, 300_000, 900_000, 3_600_000, 14_400_000)  # a stop; the least of levels 1-5
+STOP_MS, LEVEL_MS = 600_000, np.array([120_000, 300_000, 900_000, 3_600_000, 14_400_000])  # a stop; least of levels 1-5
 CLASSES, NO_CLASS = 21, 0xFF  # age band * 3 + gender; minors have none
 PASS, STOP, JOINED = range(3)  # JOINED: part of a stop before it, which it prolongs
 PART = np.dtype([("begin_ms", "i4"), ("end_ms", "i4"), ("area", "u2"), ("kind", "u2")], align=True)
 
 
 @bare
-def span_at(edges, at_ms):
-    """Return the row of the span that holds at_ms, -1 = none."""
-    row = np.searchsorted(edges, at_ms, "right") - 1
-    return row if row < len(edges) - 1 else -1
-
-
-@bare
 def add_one(table, at_ms, cell, counted):
-    """Add one to a cell of the span that holds at_ms."""
-    row = span_at(table.edges, at_ms)
-    if row >= 0:
+    """Add one to a cell of the span that holds at_ms, if there is one."""
+    row = np.searchsorted(table.edges, at_ms, "right") - 1
+    if 0 <= row < len(table.cells):
         table.cells[row, cell, 0] += 1
         table.cells[row, cell, 1] += counted
 
@@ -38,7 +31,7 @@ def add_one(table, at_ms, cell, counted):
 def add_time(table, from_ms, until_ms, cell, counted):
     """Add [from_ms, until_ms), as far as the spans hold it, to a cell of theirs."""
     edges, row = table.edges, max(np.searchsorted(table.edges, from_ms, "right") - 1, 0)
-    while row < len(edges) - 1 and edges[row] < until_ms:
+    while row < len(table.cells) and edges[row] < until_ms:
         held_ms = min(until_ms, edges[row + 1]) - max(from_ms, edges[row])
         table.cells[row, cell, 0] += held_ms
         table.cells[row, cell, 1] += held_ms * counted
@@ -86,15 +79,6 @@ def walk(seed, person, date, length_ms, country, raster, legs, way):
 
 
 @bare
-def level_of(part):
-    """Return 0 of a pass-by, 1 to 5 of a longer stay, by how long it was."""
-    level = 0
-    for least_ms in LEVEL_MS:
-        level += part.end_ms - part.begin_ms >= least_ms
-    return level
-
-
-@bare
 def add_moves(way, midnight_ms, length_ms, counted, ground, tables):
     """Add the arrivals, departures and trips of a day; at its ends nobody arrives, nobody leaves."""
     last, areas = -1, len(ground.zone_of)
@@ -119,7 +103,8 @@ def add_visits(way, midnight_ms, home, resident, klass, counted, levels, tables)
     """
     levels[:], areas = 0, len(levels)
     for here in way:
-        levels[here.area] = max(levels[here.area], 1 + level_of(here))
+        level = np.searchsorted(LEVEL_MS, here.end_ms - here.begin_ms, "right")  # 0 of a pass-by
+        levels[here.area] = max(levels[here.area], 1 + level)
     for area in range(areas):
         if levels[area]:
             level = int(levels[area]) - 1

@@ -220,7 +220,7 @@ def test_a_visit_is_seen_when_an_event_fell_into_it(monkeypatch, part, unseen):
     agreed = SimpleNamespace(purpose="market_research", basis="consent")
     stage = SimpleNamespace(scenario=VILLAGE, persons=2_000, privacy=agreed)
     counted = np.flatnonzero(truth.counted_persons(known, 2_000, "market_research", "consent"))
-    of = truth.Truth(1, people, truth.views({"": VILLAGE.areas}, [], 0)[0], VILLAGE.start_ms, VILLAGE.end_ms,
+    of = truth.Truth(1, people, truth.views({"": VILLAGE.areas}, {})[0], VILLAGE.start_ms, VILLAGE.end_ms,
                      VILLAGE.world.zone)  # fmt: skip
     number = dict(zip(known["person"].tolist(), known["subscriber"].tolist(), strict=True))
     spans = [(number[person], *visit) for person in counted.tolist() for visit in of.visits(person)]

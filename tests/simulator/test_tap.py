@@ -22,7 +22,8 @@ class Process:
         self.plan = plan_of(self.scenario)
         path.write_text(cells.to_csv(self.plan), encoding="utf-8")
         self.pipe, theirs = Pipe()
-        views = truth.views({"": self.scenario.areas}, ["presence", "moves"], 14)
+        areas = self.scenario.areas.elsewhere + 1
+        views = truth.views({"": self.scenario.areas}, {"presence": ("slot", areas), "moves": ("slot", 2 * areas)})
         config = WorldConfig(self.scenario, str(path), 0, 1, "market_research", "consent", speed, 60_000, views)
         self.thread = Thread(target=world_main, args=(config, theirs), daemon=True)
         self.thread.start()

@@ -29,9 +29,13 @@ KNOWN = population.subscribers(COUNTRY, 1, PERSONS, PEOPLE)  # of everybody, as 
 KNOWN = KNOWN[np.argsort(KNOWN["person"])]
 KLASS = truth.klasses(*population.classes(1, PERSONS, PEOPLE))
 HOME = population.homes(COUNTRY, 1, PERSONS, PEOPLE)
-HOMES = 10 + 19 + 1  # 9 areas and elsewhere, countries, unknown
 ZONE_OF = (np.arange(10) // 3).astype("u1")
-VIEW = truth.View("", VILLAGE.areas, ZONE_OF, HOMES, list(truth.SPANS))
+HOMES = 10 + 19 + 1  # 9 areas and elsewhere, countries, unknown
+# By kind of spans and number of cells.
+KEPT = {"presence": ("slot", 10), "profile": ("part", 210), "moves": ("slot", 20), "visitors": ("day", 40),
+        "dwell": ("day", 150), "origin": ("day", HOMES * 10), "flows": ("part", 100), "zone_flows": ("hour", 16),
+        "repeat": ("week", 40)}  # fmt: skip
+VIEW = truth.View("", VILLAGE.areas, ZONE_OF, KEPT)
 
 
 def tables_of(persons, start="2026-05-12T00:00", hours=24.0, view=VIEW, zone=VILLAGE.world.zone):
@@ -126,7 +130,7 @@ def test_the_file_holds_tables_without_zeros_and_no_person(tmp_path):
     truth.write(path, TABLES, {"seed": 1}, cell_load=np.array([[1, 2, 3, 4], [1, 2, 5, 6]]))
     with sqlite3.connect(path) as db:
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        assert tables == {*truth.SPANS, "meta", "cell_load"}
+        assert tables == {*KEPT, "meta", "cell_load"}
         meta = dict(db.execute("SELECT key, value FROM meta"))
         assert db.execute("SELECT * FROM cell_load").fetchall() == [(1, 2, 8, 10)]
         for name, (slots, cells) in TABLES.items():
@@ -174,11 +178,11 @@ def test_every_table_equals_a_slow_recount(start, hours, zone):
     start_ms = clock.epoch_ms(datetime.fromisoformat(start), zone)
     end_ms = start_ms + round(hours * clock.HOUR_MS)
     rows = {kind: {span: row for row, span in enumerate(clock.spans(kind, start_ms, end_ms, zone))}
-            for kind in set(truth.SPANS.values())}
+            for kind, _ in KEPT.values()}
     slow = {name: Counter() for name in found}
 
     def add(name, at_ms, cell, person, amount=1):
-        for (begin_ms, until_ms), row in rows[truth.SPANS[name]].items():
+        for (begin_ms, until_ms), row in rows[KEPT[name][0]].items():
             if begin_ms <= at_ms < until_ms:
                 for kind in range(1 + bool(COUNTED[person])):
                     slow[name][row, cell, kind] += amount
@@ -211,7 +215,7 @@ def test_every_table_equals_a_slow_recount(start, hours, zone):
                 if level:
                     add("origin", midnight_ms, home * 10 + area, person)
     for name, (slots, cells) in found.items():
-        assert slots.tolist() == [begin_ms // 900_000 for begin_ms, _ in rows[truth.SPANS[name]]]
+        assert slots.tolist() == [begin_ms // 900_000 for begin_ms, _ in rows[KEPT[name][0]]]
         np.testing.assert_array_equal(slow_table(slow[name], cells.shape), cells, name)
 
 
@@ -279,7 +283,7 @@ def test_stops_of_any_way_equal_a_slow_recount(parts):
 
 
 def test_a_table_that_is_not_asked_for_is_not_kept():
-    found = tables_of(np.arange(50), view=VIEW._replace(tables=["moves"], name="shops"))
+    found = tables_of(np.arange(50), view=VIEW._replace(tables={"moves": KEPT["moves"]}, name="shops"))
     assert list(found) == ["moves@shops"]
     np.testing.assert_array_equal(found["moves@shops"].cells, tables_of(np.arange(50))["moves"].cells)
 
@@ -302,8 +306,9 @@ def test_minors_have_no_class():
 def test_two_sets_are_kept_in_the_frame_of_the_first():
     """The second is the first, moved by one area: its tables are those of the first, area by area."""
     moved = VILLAGE.areas._replace(bins=np.where(VILLAGE.areas.bins < 9, (VILLAGE.areas.bins + 1) % 9, 9).astype("u2"))
-    mine, theirs = truth.views({"": VILLAGE.areas, "moved": moved}, ["moves", "dwell@moved", "night@moved"], HOMES)
-    assert (mine.tables, theirs.tables) == (["moves"], ["dwell"])
+    named = {"moves": KEPT["moves"], "dwell@moved": KEPT["dwell"], "night@moved": ("day", 10)}
+    mine, theirs = truth.views({"": VILLAGE.areas, "moved": moved}, named)
+    assert (mine.tables, theirs.tables) == ({"moves": KEPT["moves"]}, {"dwell": KEPT["dwell"]})
     first, second = TABLES["dwell"].cells, tables_of(np.arange(PERSONS), view=theirs)["dwell@moved"].cells
     first, second = (cells.reshape(1, 10, 15, 2) for cells in (first, second))
     np.testing.assert_array_equal(second[:, [1, 2, 3, 4, 5, 6, 7, 8, 0, 9]], first)
@@ -316,7 +321,7 @@ def test_a_set_of_its_own_frame_is_counted_in_that_of_the_first():
     features["features"] = [features["features"][row] for row in kept]
     few = wire.from_geojson(json.dumps(features), "few")
     assert few.frame != VILLAGE.areas.frame
-    view = truth.views({"": VILLAGE.areas, "few": few}, ["presence@few", "profile@few"], HOMES)[1]
+    view = truth.views({"": VILLAGE.areas, "few": few}, {"presence@few": ("slot", 4), "profile@few": ("part", 84)})[1]
     found = tables_of(np.arange(PERSONS), view=view)
     np.testing.assert_array_equal(found["presence@few"].cells[:, :3], WHOLE[:, kept])
     np.testing.assert_array_equal(found["presence@few"].cells[:, 3], np.delete(WHOLE, kept, axis=1).sum(axis=1))

@@ -11,11 +11,10 @@ from collector.edge import crowd, scheme, slots, tables
 from collector.edge.locators.fixes import FIX, TA, UNITS
 from probe.base import clock
 from probe.wire.observations import OBSERVATION
-from simulator import truth
 from tests import oracles_people
 from tests.simulator import test_truth as world
 
-NAMES = [*truth.SPANS]
+NAMES = [*world.KEPT]
 
 
 def within_caps(way, spans_of):
@@ -77,8 +76,8 @@ def test_an_edge_that_hears_every_border_counts_the_truth(start, days):
         for number, first, tally in adding.close(slot):
             found[number][1].append((first, tally))
     hours = (end_ms - start_ms) / clock.HOUR_MS
-    homes = len(made.tables[0][0].places.homes)
-    true = world.tables_of(np.flatnonzero(counted), start, hours, world.VIEW._replace(homes=homes))
+    kept = {table.name: (table.metric.span, table.cells) for table in made.every()}
+    true = world.tables_of(np.flatnonzero(counted), start, hours, world.VIEW._replace(tables=kept))
     for table, tallies in found.values():
         kept = true[table.name]
         assert [first for first, _ in tallies] == kept.slots.tolist(), table.name
