@@ -66,9 +66,8 @@ def as_csv(rows: list[dict]) -> str:
     """Return CSV; a name that a spreadsheet would take for a formula is quoted with an apostrophe."""
     writer = csv.DictWriter(out := io.StringIO(), rows[0] if rows else FIELDS, lineterminator="\n")
     writer.writeheader()
-    for row in rows:
-        writer.writerow({key: f"'{one}" if isinstance(one, str) and one.startswith(FORMULA) else one
-                         for key, one in row.items()})
+    writer.writerows({key: f"'{one}" if isinstance(one, str) and one.startswith(FORMULA) else one
+                      for key, one in row.items()} for row in rows)
     return out.getvalue().rstrip("\n")
 
 

@@ -69,8 +69,7 @@ def estimate(slots: Slots, period_ms: int, averaged: bool, partial: bool, factor
     unit = held_ms / SECOND_MS if averaged else 1
     counted, sigma = slots.values[there].sum(axis=0) / unit, float(np.linalg.norm(slots.sigma[there])) / unit
     low, high = np.maximum(counted - INTERVAL_Z * sigma, 0), counted + INTERVAL_Z * sigma
-    whole = State.PUBLISHED if held_ms >= period_ms else State.PARTIAL
-    state = State.WARMING if slots.warming[there].any() else whole
+    state = State.WARMING if slots.warming[there].any() else State.PUBLISHED if held_ms >= period_ms else State.PARTIAL
     times = 1 if averaged else times_of(int(there.sum()), places, int(slots.most[there].max()), held_ms)
     hidden, limit = Estimate(None, None, None, coverage, State.HIDDEN), least(times, sigma)
     numbers = (factor * np.stack([counted, low, high], axis=1)).tolist()

@@ -60,8 +60,7 @@ def answer(store: Store, question: Question, factor: float = 1.0) -> list[dict]:
     first, rows, unit = expected[0], [], unit_of(expected[0], factor)
     cells, slots = cells_of(first, asked), summed(load(store, expected), first, asked)
     slots = slots._replace(values=slots.values[:, [cell for cell, *_ in cells]])
-    summed_over = {*PLACES, "direction"} - {*asked.by}
-    places = prod(len(rows) for axis, rows in asked.only.items() if axis in summed_over)
+    places = prod(len(its) for axis, its in asked.only.items() if axis in {*PLACES, "direction"} - {*asked.by})
     if asked.level in ("day", "week"):
         slots.warming[:] = False  # every local day has its warming hour: of a day that is a small part
     for begin, end in periods(first, asked.level, begin_ms, end_ms):
@@ -71,8 +70,7 @@ def answer(store: Store, question: Question, factor: float = 1.0) -> list[dict]:
             if hit is not None and not hit >= RESOLVED_MIN:
                 one = Estimate(None, None, None, one.coverage, State.UNRESOLVED)
             stated = {"place_error": None if hit is None else 1 - hit} if first.hits else {}
-            rows.append({**names, "slot_start": span[0], "slot_end": span[1], **one._asdict(), "unit": unit,
-                         **stated})
+            rows.append({**names, "slot_start": span[0], "slot_end": span[1], **one._asdict(), "unit": unit, **stated})
     return rows
 
 
@@ -163,11 +161,10 @@ def periods(expected: Registered, level: str, begin_ms: int, end_ms: int) -> lis
     """Return (begin_ms, end_ms) of the level's periods that overlap what is registered and asked for, whole or not."""
     slot_ms = expected.slot_s * clock.SECOND_MS
     first_ms, until_ms = expected.first_slot * slot_ms, expected.until_slot * slot_ms
-    begin_ms, end_ms = max(begin_ms, first_ms), min(end_ms, until_ms)
     day_ms = clock.midnights_ms(first_ms, first_ms, expected.zone)[0]
     wide_ms = until_ms + clock.SPAN_S[level] * clock.SECOND_MS + clock.HOUR_MS  # to the end of the last one
     found = clock.spans(level, day_ms, wide_ms, expected.zone, slot_ms)
-    return [(a, b) for a, b in found if a < end_ms and b > begin_ms and begin_ms < end_ms]
+    return [(a, b) for a, b in found if max(a, begin_ms, first_ms) < min(b, end_ms, until_ms)]
 
 
 def cells_of(table: Registered, asked: Question) -> list[tuple[int, dict[str, str], float | None]]:

@@ -66,10 +66,9 @@ def from_geojson(text: str, where: str) -> AreaSet:
     rows, problems = [], []
     for number, feature in enumerate(_features(text, where)):
         given = feature.get("properties") or {}
-        people, (polygon, wrong) = given.get("residents"), _polygon(feature.get("geometry"))
+        people, zone, (polygon, wrong) = given.get("residents"), given.get("zone"), _polygon(feature.get("geometry"))
         known = (given.get("area_id"), given.get("id"), feature.get("id"), number)
         area_id = str(next(value for value in known if value is not None))
-        zone = given.get("zone")
         rows.append((area_id, str(given.get("name") or area_id), people, polygon, "" if zone is None else str(zone)))
         sound = people is None or (type(people) in (int, float) and 0 <= people < 1e9)
         problems += [f'area "{area_id}" ({rows[-1][1]}): {words}' for words in (
@@ -144,8 +143,7 @@ def _burn(ids, names, residents, polygons, where: str) -> AreaSet:
 def _set_of(frame, ids, names, residents, bins, low, terms) -> AreaSet:
     """Return the set with its digest; ids and names end with elsewhere."""
     said = json.dumps([ids[:-1], low.tolist(), bins.shape]).encode() + bins.astype("<u2").tobytes()
-    digest = hashlib.sha256(said).digest()[:8]
-    return AreaSet(frame, ids, names, residents, bins, tuple(low.tolist()), terms, digest)
+    return AreaSet(frame, ids, names, residents, bins, tuple(low.tolist()), terms, hashlib.sha256(said).digest()[:8])
 
 
 def overlay(sets: list[AreaSet]) -> tuple[AreaSet, list[np.ndarray]]:
@@ -157,15 +155,13 @@ def overlay(sets: list[AreaSet]) -> tuple[AreaSet, list[np.ndarray]]:
     if len(sets) == 1:
         return sets[0], [np.arange(len(sets[0].area_id), dtype="u2")]
     ours, sizes = sets[0], [len(one.area_id) for one in sets]
-    low = np.min([one.first for one in sets], axis=0)
-    high = np.max([np.add(one.first, one.bins.shape[::-1]) for one in sets], axis=0)
+    corners = np.array([(one.first, np.add(one.first, one.bins.shape[::-1])) for one in sets])
+    low, high = corners[:, 0].min(axis=0), corners[:, 1].max(axis=0)
     if np.any((high - low) * BIN_M > SPAN_MAX_M):
         raise ConfigError("[areas]", [f"the sets span more than {SPAN_MAX_M / 1000:g} km together; "
                                       "run what lies far apart on its own"])
-    layers = [np.full((high - low)[::-1], one.elsewhere) for one in sets]
-    for layer, one in zip(layers, sets, strict=True):
-        column, row = np.subtract(one.first, low)
-        layer[row : row + one.bins.shape[0], column : column + one.bins.shape[1]] = one.bins
+    layers = [np.pad(one.bins, np.stack([begin - low, high - end], axis=1)[::-1], constant_values=one.elsewhere)
+              for one, (begin, end) in zip(sets, corners, strict=True)]
     pieces, bins, count = np.unique(np.ravel_multi_index(layers, sizes), return_inverse=True, return_counts=True)
     if len(pieces) > AREAS_MAX:
         raise ConfigError("[areas]", [f"the sets cut each other into {len(pieces)} pieces; at most {AREAS_MAX}"])
@@ -192,8 +188,7 @@ def zones(areas: AreaSet) -> tuple[np.ndarray, list[tuple[str, str]]]:
         if len(given) >= ZONES_MAX or {"", ELSEWHERE} & {*given}:
             raise ConfigError("[areas]", [f"zone: {len(given)} of them; needs 1 to {ZONES_MAX - 1}, one for each area "
                                           f'and none called "{ELSEWHERE}"; or leave it out'])
-        return (np.array([*map(given.index, areas.zone), len(given)], "u1"),
-                [(name, name) for name in [*given, ELSEWHERE]])
+        return np.array([*map(given.index, areas.zone), len(given)], "u1"), [(one, one) for one in [*given, ELSEWHERE]]
     bins, parts = areas.bins.ravel(), [np.arange(n)]
     middle = np.stack([np.bincount(bins, at.ravel()) for at in areas.centres()]) / np.bincount(bins)
     for _ in range(HALVINGS):

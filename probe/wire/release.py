@@ -29,9 +29,8 @@ Flag = IntFlag("Flag", "CLOCK_STEP PARTIAL_TAP DEGRADED SEEDED")
 
 
 
-class Statement(namedtuple("Statement", "table axes value_unit span slot_s tally_units unit bound_squared sigma_p "
-                                        "sigma_d rho_numerator rho_denominator basis purpose consent_epoch code "
-                                        "warming")):
+class Statement(namedtuple("Statement", """table axes value_unit span slot_s tally_units unit bound_squared sigma_p
+                           sigma_d rho_numerator rho_denominator basis purpose consent_epoch code warming""")):
     """What a table promises, in the order of the bytes.
 
     axes        : names, joined by ",", of the dense values in C order; the header's axes hash names the lists behind
