@@ -2,10 +2,11 @@
 
 import ctypes
 import resource
+from collections import namedtuple
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import zmq
@@ -21,10 +22,8 @@ SMALL_MAX, PYTHONS_MAX = 1_032, 480  # bytes: malloc keeps up to 7 free blocks o
 SEALER = {zmq.SNDTIMEO: PATIENCE_MS, zmq.LINGER: PATIENCE_MS}
 
 
-class WorkerConfig(NamedTuple("WorkerConfig", [
-        ("plan_path", str), ("area_paths", dict[str, str]), ("subscribers_path", str), ("sealer_endpoint", str),
-        ("purpose", str), ("basis", str), ("zone", str), ("start_ms", int), ("until_ms", int), ("worker", int),
-        ("workers", int), ("seed", int | None), ("probe", dict), ("collector", dict), ("slots", dict)])):
+class WorkerConfig(namedtuple("WorkerConfig", "plan_path area_paths subscribers_path sealer_endpoint purpose basis "
+                                              "zone start_ms until_ms worker workers seed probe collector slots")):
     """What an edge worker is told.
 
     area_paths : of each area set by name, the primary one, "", first;  seed : None draws keys from the operating system

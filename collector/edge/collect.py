@@ -10,14 +10,13 @@ from collector.edge.merge import Merge, room, wipe
 from collector.edge.scheme import Scheme
 from collector.edge.slots import Slots
 from collector.edge.tables import Tables
-from probe.base.config import Settings
-from probe.base.tally import Tally
+from probe.base import config, tally
 from probe.wire.observations import DETACH
 
 DAILY = ("presence", "profile", "moves", "visitors", "dwell", "origin", "flows", "zone_flows")
 
 
-class CollectorSettings(Settings):
+class CollectorSettings(config.Settings):
     """How observations are located: the name of a plugin of footfall.locators; and which tables are counted.
 
     tables : plugins of footfall.metrics; "presence@shops" counts over the area set named shops
@@ -36,15 +35,15 @@ class Collector:
     """
 
     def __init__(self, slots: Slots, locate: Callable[[np.ndarray, np.ndarray], None], crowd: Crowd, counted: Scheme):
-        self._slots, self._locate, self._crowd, self._counts = slots, locate, crowd, Tally()
+        self._slots, self._locate, self._crowd, self._counts = slots, locate, crowd, tally.Tally()
         self._tables = Tables(crowd, counted.rows, counted.tables, slots)
         self._merge, self._slot = Merge(slots.start_ms, slots.lateness_ms), slots.of(slots.start_ms)
         self._fixes = np.zeros(0, FIX)
 
     @property
-    def counts(self) -> Tally:
+    def counts(self) -> tally.Tally:
         """Return what became of every observation, by name."""
-        return Tally({**self._counts, "late": self._merge.late, "waiting": self._merge.waiting})
+        return tally.Tally({**self._counts, "late": self._merge.late, "waiting": self._merge.waiting})
 
     def push(self, observations: np.ndarray, watermark_ms: int) -> list[tuple[int, int, np.ndarray]]:
         """Take OBSERVATION[n]; return (table, slot, i8[cells] tally) of every slot that is now whole, in order."""
@@ -66,6 +65,6 @@ class Collector:
         self._locate(observations, fixes)
         placed = self._crowd.takes(fixes) | (observations["kind"] == DETACH)
         both = (observations, fixes) if placed.all() else (observations[placed], fixes[placed])  # of cells that serve
-        self._counts += Tally(binned=len(both[0]), invalid=len(placed) - len(both[0]))
+        self._counts += tally.Tally(binned=len(both[0]), invalid=len(placed) - len(both[0]))
         self._crowd.count(*both)
         wipe(observations, fixes)

@@ -7,7 +7,7 @@ import numpy as np
 from collector.edge.kernels import tallies as kernels
 from collector.edge.kernels.visits import AREAS_MAX, DAY, STOP_MS
 from collector.edge.merge import pages, wipe
-from collector.edge.records import CLASSES, RECORD
+from collector.edge.records import CLASSES, RECORD, told
 from collector.edge.slots import Slots
 from probe.base.clock import midnights_ms, spans
 
@@ -70,20 +70,19 @@ class Crowd:
         assert slots.expiry_ms > STOP_MS, "nothing is taken back of who falls silent"
         assert slots.length_ms >= STOP_MS, "what is taken back is of this slot or the last"
         self._slots, self._slot, self._areas = slots, slots.of(slots.start_ms), np.array(sets, "u2")
-        self._zones = np.zeros((len(zones), max(map(len, zones))), "u1")
-        assert self._zones.shape[1] <= AREAS_MAX + 1, "areas and elsewhere: an entry holds 13 bits"
-        for row, zone in zip(self._zones, zones, strict=True):
-            row[: len(zone)] = zone
+        most = max(map(len, zones))
+        assert most <= AREAS_MAX + 1, "areas and elsewhere: an entry holds 13 bits"
+        self._zones = np.array([np.resize(zone, most) for zone in zones], "u1")
         self._sums = np.zeros((self._areas.shape[1], CLASSES, 2), "i8")
         self._wheel = np.empty(slots.expiry_ms // slots.length_ms + 2, "i4")
         person = np.dtype([("lower", "<u4"), ("now", kernels.PERSON), ("days", DAY, len(sets))])
         self._persons = Rows(((), person), ((int(weekly),), np.dtype("u8")))
         self._weeks = [Rows(((), WEEK)) for _ in sets] if weekly else []
         self.cut = np.zeros((25, 3, 2), "i8")
-        self._granted = [([np.empty(0, RECORD)], [np.empty(0, RECORD)]) for _ in sets]
+        self._granted = [[np.empty(0, RECORD)] for _ in range(2 * len(sets))]  # steps, trips of each set
         self._room = np.empty((len(sets), 2, 0), RECORD)  # what kernels write to
         self._begin_day()
-        self._begin_week()
+        self._week_ms, self._week_day = self._day_ms, 0
 
     def takes(self, fixes: np.ndarray) -> np.ndarray:
         """Return bool[n]: which of FIX[n] hold what one person holds; a locator may be a stranger's."""
@@ -107,9 +106,9 @@ class Crowd:
 
     def granted(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return for each set the RECORD[n] of steps and of trips since the last call."""
-        taken = [(np.concatenate(steps), np.concatenate(trips)) for steps, trips in self._granted]
-        self._granted = [([steps[:0]], [trips[:0]]) for steps, trips in taken]
-        return taken
+        taken = [np.concatenate(written) for written in self._granted]
+        self._granted = [[written[:0]] for written in taken]
+        return list(zip(taken[::2], taken[1::2], strict=True))
 
     def end_day(self) -> list[np.ndarray]:
         """Return for each set the RECORD[n] of visits, a person's entries one after the other; forget everyone."""
@@ -131,21 +130,18 @@ class Crowd:
         for weeks in self._weeks:
             held = weeks.arrays[0][: weeks.used]
             used = held["days"] > 0
-            found.append(np.zeros(np.count_nonzero(used), RECORD))
-            found[-1]["time_ms"], found[-1]["sign"] = self._week_ms, 1
-            found[-1]["area"], found[-1]["what"] = held["area"][used] - 1, np.bitwise_count(held["days"][used])
+            found.append(told(self._week_ms, held["area"][used] - 1, np.bitwise_count(held["days"][used])))
             weeks.forget()
-        self._begin_week()
+        self._week_ms, self._week_day = self._day_ms, 0
         return found
 
     def _visits(self, persons: np.ndarray, entry: np.ndarray) -> np.ndarray:
         """Return the RECORD[n] of PERSON[m] and their entries u2[m, 12]."""
         used, visit = entry > 0, entry & 7 > 0
-        found, (row, _) = np.zeros(np.count_nonzero(used), RECORD), np.nonzero(used)
-        found["time_ms"], found["sign"] = self._day_ms, 1
-        found["area"], found["what"] = entry[used] // 8 - 1, entry[used] & 7
+        row = np.nonzero(used)[0]
+        found = told(self._day_ms, entry[used] // 8 - 1, entry[used] & 7, persons["klass"][row])
         found["rank"] = (np.cumsum(visit, axis=1, dtype="u1") - visit)[used]
-        found["home"], found["klass"] = persons["home"][row], persons["klass"][row]
+        found["home"] = persons["home"][row]
         return found
 
     def _begin_day(self) -> None:
@@ -158,9 +154,6 @@ class Crowd:
              ).astype("u1") for span in ("hour", "part"))
         self._sums[:], self._wheel[:] = 0, kernels.END
 
-    def _begin_week(self) -> None:
-        self._week_ms, self._week_day = self._day_ms, 0
-
     def _call(self, kernel, room: int, *given):
         """Call a kernel on the crowd that may write `room` records of each source and set, and keep those."""
         clock = (self._day_ms, self._slot * self._slots.length_ms - self._day_ms, self._slots.length_ms,
@@ -172,8 +165,8 @@ class Crowd:
         people = People(persons["lower"], persons["now"], persons["days"], week, self._wheel, self._sums, self._areas)
         diary = Diary(clock, self._hours, self._parts, self._zones, self._room, counts, self.cut)
         found = kernel(*given, people, diary)
-        for kept, written, count in zip(self._granted, self._room, counts, strict=True):
-            for k in (0, 1):
-                kept[k].append(written[k, : count[k]].copy())
-                wipe(written[k, : count[k]])
+        for k, count in enumerate(counts.ravel()):
+            written = self._room[k // 2, k % 2, :count]
+            self._granted[k].append(written.copy())
+            wipe(written)
         return found

@@ -4,6 +4,7 @@ The unit is the subscriber-day; of a table by week, which is paid for on top, th
 rho = bound^2 / (2 sigma^2) of everybody who may be in it, whatever is drawn of that day: its bound covers all of it.
 """
 
+from collections import namedtuple
 from collections.abc import Collection, Iterable
 from fractions import Fraction
 from functools import cache
@@ -14,8 +15,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import BeforeValidator, Field
 
 from collector.edge.kernels.gaussian import LIMIT
-from probe.base import jit
-from probe.base.clock import SPAN_S
+from probe.base import clock, jit
 from probe.base.config import ConfigError, RunError, Settings, did_you_mean
 from probe.wire.release import Statement, unit_of
 
@@ -46,9 +46,8 @@ class PrivacySettings(Settings):
         return self.shares.get(table, SHARES.get(table))
 
 
-class TableConfig(NamedTuple("TableConfig", [
-        ("number", int), ("name", str), ("axes", bytes), ("axis_names", str), ("cells", int), ("span", str),
-        ("value_unit", str), ("tally_units", int), ("bound_squared", int)])):
+class TableConfig(namedtuple("TableConfig", "number name axes axis_names cells span value_unit tally_units "
+                                            "bound_squared")):
     """A table that is counted, as the seal needs to know it.
 
     axes : 8 bytes, digest of the lists behind the axes;  axis_names : joined by ",";  cells : of one slot
@@ -82,13 +81,13 @@ def budget(privacy: PrivacySettings, tables: list[TableConfig]) -> list[Statemen
 
 def promise(privacy: PrivacySettings, table: TableConfig) -> Statement:
     """Return the statement of one table: the least noise that keeps it within its share."""
-    unit, bound_squared = unit_of(table.span), table.bound_squared
-    most = (privacy.share(table.name) or 0) * (privacy.rho_week if table.span == "week" else privacy.rho_day)
+    span, unit, bound_squared = table.span, unit_of(table.span), table.bound_squared
+    most = (privacy.share(table.name) or 0) * (privacy.rho_week if span == "week" else privacy.rho_day)
     p, d = sigma_for(bound_squared, table.tally_units, most)
     rho = Fraction(bound_squared * d**2, 2 * p**2).as_integer_ratio()
     if p + d >= LIMIT or max(bound_squared, *rho) >= 1 << 64:
         raise RunError(f"{table.name}: a budget of {float(most):g} asks for more noise than the exact draw can make")
-    named = table.name, table.axis_names, table.value_unit, table.span, SPAN_S[table.span], table.tally_units, unit
+    named = table.name, table.axis_names, table.value_unit, span, clock.SPAN_S[span], table.tally_units, unit
     return Statement(*named, bound_squared, p, d, *rho, privacy.basis, privacy.purpose, 0, code(), False)
 
 

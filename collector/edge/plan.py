@@ -11,13 +11,12 @@ from probe.base.plane import BIN_M
 from probe.wire.areas import AreaSet
 from probe.wire.cells import Plan
 
-CELL = np.dtype([
-    ("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("east", "f4"), ("north", "f4"),  # azimuth as a unit vector
-    ("level_dbm", "f4"), ("pattern_db", "f4"),  # median level 1 m along the boresight, less pattern_db * off^2 [rad]
-    # nobody beyond the reach is looked for; row of MAST, -1 = never serves; place among the cells by mast
-    ("reach_m", "f4"), ("mast", "i4"), ("slot", "i4"), ("carrier", "i4")])
-MAST = np.dtype(  # what stands within one square of MAST_M on one carrier
-    [("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("first", "i4"), ("end", "i4"), ("carrier", "i4")])
+# CELL: x and y; azimuth as a unit vector; median level 1 m along the boresight, less pattern_db * off^2 [rad]; nobody
+# beyond the reach is looked for; mast: row of MAST, -1 = never serves; slot: place among the cells by mast.
+# MAST: what stands within one square of MAST_M on one carrier, and which of the cells by mast.
+CELL = np.dtype({"formats": ["f4"] * 8 + ["i4"] * 3, "names": (
+    "x_m y_m height_m east north level_dbm pattern_db reach_m mast slot carrier".split())})
+MAST = np.dtype({"formats": ["f4"] * 3 + ["i4"] * 3, "names": "x_m y_m height_m first end carrier".split()})
 PER_HERTZ_DB = 13.54  # TR 38.901 table 7.4.1-1, UMa NLOS, at 1 m and 1 GHz
 MAST_M = 50.0  # a site of the plan may hold radio heads kilometres apart: places count, not names
 REACH_M, MARGIN_M, GRID_BINS_MAX = (1_500.0, 5_000.0), 3_000.0, 4_000_000

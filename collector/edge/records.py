@@ -20,3 +20,10 @@ RECORD = np.dtype([("time_ms", "<i8"), ("area", "<u2"), ("origin", "<u2"), ("hom
 ARRIVAL, DEPARTURE = visits.ARRIVAL, visits.DEPARTURE
 FIRST_IN_PART, FIRST_IN_HOUR = visits.FIRST_IN_PART, visits.FIRST_IN_HOUR  # of its pair of areas; of its pair of zones
 CLASSES = 21
+
+
+def told(time_ms: int, area: np.ndarray, what: np.ndarray | int = 0, klass: np.ndarray | int = 0) -> np.ndarray:
+    """Return RECORD[n] of areas u2[n], all of one instant; the rest of each is 0."""
+    found = np.zeros(len(area), RECORD)
+    found["time_ms"], found["area"], found["what"], found["klass"], found["sign"] = time_ms, area, what, klass, 1
+    return found

@@ -7,15 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from collector.edge import metrics
 from collector.edge.kernels.visits import AREAS_MAX
 from collector.edge.ledger import TableConfig
 from collector.edge.metrics import Metric, Places, Rows, check
 from collector.edge.slots import Slots
 from collector.edge.tables import Table
-from probe.base import plugins
-from probe.base.clock import SECOND_MS
-from probe.base.config import ConfigError, did_you_mean
+from probe.base import clock, config, plugins
 from probe.wire.areas import AreaSet, overlay, zones
 from probe.wire.cells import COUNTRIES
 
@@ -52,8 +49,6 @@ def read(sets: Mapping[str, AreaSet], chosen: Sequence[str], slots: Slots, until
     problems = [f'areas{name and f" {name}"}: {areas.elsewhere:,} areas; what a person did is kept by at most '
                 f"{AREAS_MAX:,}; join small ones, or run a part of the map on its own"
                 for name, areas in sets.items() if areas.elsewhere > AREAS_MAX]
-    if problems:
-        raise ConfigError("[collector]", problems)
     known: dict[str, type[Metric]] = plugins.installed("footfall.metrics")
     pieces, rows = overlay(list(sets.values()))
     first, split = next(iter(sets.values())), [zones(areas) for areas in sets.values()]
@@ -63,19 +58,20 @@ def read(sets: Mapping[str, AreaSet], chosen: Sequence[str], slots: Slots, until
         family, _, where = name.partition("@")
         if family not in known or where not in sets or name.endswith("@"):
             there = [f"{one}@{at}" if at else one for at in sets for one in ({family} & {*known} or known)]
-            problems.append(f'tables: no table "{name}"{did_you_mean(name, there)}; there is: {", ".join(there)}')
+            there_is = f'{config.did_you_mean(name, there)}; there is: {", ".join(there)}'
+            problems.append(f'tables: no table "{name}"{there_is}')
             continue
         number, areas = list(sets).index(where), sets[where]
         metric = plugins.settings("footfall.metrics", "collector", {"kind": family})
         places = Places(named(areas), homes, split[number][1], split[number][0], number == 0)
-        strange = type(metric).__module__.rpartition(".")[0] != metrics.__name__  # then its word must be held to it
-        if wrong := strange and check.broken(metric, slots.length_ms // SECOND_MS, places):
+        strange = type(metric).__module__.rpartition(".")[0] != Metric.__module__  # then its word must be held to it
+        if wrong := strange and check.broken(metric, slots.length_ms // clock.SECOND_MS, places):
             problems += [f'tables: "{name}": {words}' for words in wrong]
             continue
         tables[number].append(Table(metric, places, name, SECOND * number + metric.table, slots, until_ms))
     if problems:
-        raise ConfigError("[collector]", problems)
-    return Scheme(pieces, rows, [zone_of for zone_of, _ in split], homes, tables, slots.length_ms // SECOND_MS)
+        raise config.ConfigError("[collector]", problems)
+    return Scheme(pieces, rows, [zone_of for zone_of, _ in split], homes, tables, slots.length_ms // clock.SECOND_MS)
 
 
 def named(areas: AreaSet) -> Rows:

@@ -3,15 +3,14 @@
 import hashlib
 import os
 import sqlite3
+from collections import namedtuple
 from math import inf
 from multiprocessing.connection import Connection
-from typing import NamedTuple
 
 import numpy as np
 import zmq
 
 from collector.edge import ledger, noise, seal, slots, spool
-from collector.edge.ledger import TableConfig
 from probe.base import clock, packing, process
 from probe.base.config import ConfigError, parse
 
@@ -23,11 +22,9 @@ STORE = {zmq.IMMEDIATE: 1, zmq.SNDHWM: spool.WINDOW, zmq.LINGER: 1_000, zmq.MAXM
          zmq.HEARTBEAT_IVL: 2_000, zmq.HEARTBEAT_TIMEOUT: 6_000, zmq.HEARTBEAT_TTL: 6_000}
 
 
-class SealerConfig(NamedTuple("SealerConfig", [
-        ("spool_path", str), ("store_endpoint", str), ("workers", int), ("tables", list[TableConfig]), ("zone", str),
-        ("start_ms", int), ("until_ms", int), ("slots", dict), ("privacy", dict), ("seed", int | None),
-        ("judge_path", str | None)])):
-    """What a sealing process is told.  seed = None draws from the operating system."""
+class SealerConfig(namedtuple("SealerConfig", "spool_path store_endpoint workers tables zone start_ms until_ms slots "
+                                              "privacy seed judge_path")):
+    """What a sealing process is told: TableConfigs of its tables.  seed = None draws from the operating system."""
 
 
 class Witness:

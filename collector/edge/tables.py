@@ -6,7 +6,7 @@ import numpy as np
 
 from collector.edge.crowd import Crowd
 from collector.edge.metrics import Metric, Places
-from collector.edge.records import CLASSES, RECORD
+from collector.edge.records import CLASSES, RECORD, told
 from collector.edge.slots import Slots
 from probe.base import clock
 
@@ -29,22 +29,12 @@ class Table:
         """Return the number of every span of the run: the slot that it begins with."""
         return [begin_ms // self._slots.length_ms for begin_ms, _ in self._spans]
 
-    def add(self, records: np.ndarray) -> None:
-        """Add RECORD[n] of the metric's source; what is taken back has the sign -1."""
-        self._add(records, records["sign"])
-
-    def add_time(self, slot: int, person_time: np.ndarray) -> None:
-        """Add the i8[areas, CLASSES] person-time of a slot."""
-        records = np.zeros(person_time.size, RECORD)
-        records["time_ms"], records["sign"] = slot * self._slots.length_ms, 1
-        records["area"], records["klass"] = divmod(np.arange(person_time.size), CLASSES)
-        self._add(records, person_time.ravel())
-
-    def _add(self, records: np.ndarray, amounts: np.ndarray) -> None:
-        if not len(records):
-            return
+    def add(self, records: np.ndarray, amounts: np.ndarray | None = None) -> None:
+        """Add RECORD[n] of the metric's source, each so much, or its sign: -1 takes back."""
         cells, time_ms = self.metric.cells(records, self.places), records["time_ms"].copy()
-        first, last = np.searchsorted(self._begins_ms, (time_ms.min(), time_ms.max()), "right").tolist()
+        amounts = records["sign"] if amounts is None else amounts
+        ends_ms = time_ms.min(initial=1 << 62), time_ms.max(initial=0)
+        first, last = np.searchsorted(self._begins_ms, ends_ms, "right").tolist()
         for span in range(max(first - 1, 0), last):  # of one slot few, whatever is added
             begin_ms, end_ms = self._spans[span]
             these = np.flatnonzero((cells >= 0) & (time_ms >= begin_ms) & (time_ms < end_ms))
@@ -52,6 +42,11 @@ class Table:
                 assert span >= self._closed, "a span is given up once"
                 tally = self._open.setdefault(span, np.zeros(self.cells, "i8"))
                 np.add.at(tally, cells[these], amounts[these].astype("i8"))
+
+    def add_time(self, slot: int, person_time: np.ndarray) -> None:
+        """Add the i8[areas, CLASSES] person-time of a slot."""
+        area, klass = divmod(np.arange(person_time.size), CLASSES)
+        self.add(told(slot * self._slots.length_ms, area, klass=klass), person_time.ravel())
 
     def close(self, slot: int) -> list[tuple[int, np.ndarray]]:
         """Return (slot that it begins with, i8[cells]) of every span that is complete when a slot has ended.
