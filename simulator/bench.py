@@ -5,6 +5,7 @@ socket costs is core time of the processes of `footfall run`, and told there.
 """
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,29 @@ BATCH, MOVES_ONE_IN, EVERY_MS = 1 << 14, 25, 450_000  # `count`: events a batch;
 BUSY, HALF_AN_HOUR = "world.start=2026-05-12T15:00", "world.hours=0.5"
 
 
+class Watch(defaultdict[str, float]):
+    """Core seconds spent by stage."""
+
+    def timed(self, name: str, do: Callable, *given) -> Any:
+        """Return what do(*given) returns, its core time added to a stage."""
+        begin_s = clock.WallClock.cpu_s()
+        found = do(*given)
+        self[name] += clock.WallClock.cpu_s() - begin_s
+        return found
+
+
 class Chain:
     """World, edge and store one after the other in this process, each stage on its own stopwatch."""
 
     def __init__(self, name: str, sets: list[str], folder: Path):
-        self.stage, self._clock = deployment.checked(name, sets), clock.WallClock()
-        run, self._spent_s = deployment.Deployment(self.stage, folder), dict.fromkeys(report.STAGES, 0.0)
+        self.stage, self._watch = deployment.checked(name, sets), Watch(float)
+        run = deployment.Deployment(self.stage, folder)
         run.write_inputs(folder)
         place = place_of(self.stage.scenario, self.stage.plan)
         world, worker, self._sealer, store = run.told(folder)
         tap.warm(world, place)
         self._digest, self._world = self.stage.plan.digest(), World(self.stage.scenario, place)
-        self._edge = agent.Work(worker, self._clock)
+        self._edge = agent.Work(worker, clock.WallClock())
         self._store = plugins.settings("footfall.stores", "[store]", store.store).build()
         self._store.register(store.registered)
         self._intake = intake.Intake(store.registered, {1: self._store.known(1)})
@@ -45,35 +57,30 @@ class Chain:
         """Let the hours pass; return core ns an event by stage."""
         with spool.opened(Path(self._sealer.spool_path), bytes(16)) as kept:
             self._seal = sealer.Work(self._sealer._replace(judge_path=None), kept)
-            self._timed("world", self._world.run, self._deliver)
+            self._watch.timed("world", self._world.run, self._deliver)
             self._settle()
         self._store.close()
         found = self._edge.report()
-        spent_s = self._spent_s | found["core_s"]
+        spent_s = {**dict.fromkeys(report.STAGES, 0.0), **self._watch, **found["core_s"]}
         spent_s["world"] = 2 * spent_s["world"] - sum(spent_s.values())  # the stopwatch of the world ran throughout
         self.events = found["account"]["offered"]
         cost = {name: 1e9 * one / max(self.events, 1) for name, one in spent_s.items()}
         return {**cost, "total": sum(cost.values())}
 
-    def _timed(self, name: str, do: Callable, *given) -> Any:
-        begin_s = self._clock.cpu_s()
-        found = do(*given)
-        self._spent_s[name] += self._clock.cpu_s() - begin_s
-        return found
-
     def _deliver(self, batch: Batch) -> None:
         for rows, watermark_ms in tap.frames(batch):
-            frame = self._timed("ship", wire.encode, wire.Batch(self._digest, watermark_ms, 0, rows))
+            frame = self._watch.timed("ship", wire.encode, wire.Batch(self._digest, watermark_ms, 0, rows))
             for partial in self._edge.take([frame]):
-                self._timed("seal", self._seal.take, [partial])
+                self._watch.timed("seal", self._seal.take, [partial])
                 self._settle()
 
     def _settle(self) -> None:
         """Carry frames between edge and store until nothing is under way."""
-        while frames := self._timed("seal", self._seal.delivery.outgoing, self._clock.now_s()):
+        timed = self._watch.timed
+        while frames := timed("seal", self._seal.delivery.outgoing, clock.WallClock.now_s()):
             group = [(b"edge", frame) for frame in frames]
-            for _, answer in self._timed("store", receiver.handle, group, self._intake, self._store, tally.Tally()):
-                self._timed("seal", self._seal.delivery.incoming, answer)
+            for _, answer in timed("store", receiver.handle, group, self._intake, self._store, tally.Tally()):
+                timed("seal", self._seal.delivery.incoming, answer)
 
 
 def measured(*sets: str) -> tuple[dict[str, float], int, int]:
@@ -113,24 +120,19 @@ def count(small: bool) -> dict[str, Any]:
     """
     agent.overwrite_freed()
     persons, hours = (20_000, 1) if small else (1_000_000, 2)
-    stage, watch, spent_s = deployment.checked("city", []), clock.WallClock(), dict.fromkeys(("locate", "push"), 0.0)
+    stage, watch = deployment.checked("city", []), Watch(float)
     grid, made = slots.Slots(stage.slots, stage.scenario.start_ms), stage.scheme
     half = persons * hours * clock.HOUR_MS // EVERY_MS // 2 // BATCH * BATCH
 
-    def timed(name: str, do: Callable, *given) -> None:
-        begin_s = watch.cpu_s()
-        do(*given)
-        spent_s[name] += watch.cpu_s() - begin_s
-
-    collector = collect.Collector(grid, lambda *given: timed("locate", locate, *given),
+    collector = collect.Collector(grid, lambda *given: watch.timed("locate", locate, *given),
                                   crowd.Crowd(grid, made.rows, made.zones, made.weekly), made)
     where = mixed(np.arange(persons)) % len(made.rows[0])
     for first in range(0, 2 * half, BATCH):
         if first == half:
-            spent_s = dict.fromkeys(spent_s, 0.0)
+            watch.clear()
         rows = heard(np.arange(first, first + BATCH), where, grid.start_ms)
-        timed("push", collector.push, rows, int(rows["time_ms"][-1]))
-    return {"core_ns_per_event": 1e9 * (spent_s["push"] - spent_s["locate"]) / half, "events": half, "persons": persons}
+        watch.timed("push", collector.push, rows, int(rows["time_ms"][-1]))
+    return {"core_ns_per_event": 1e9 * (watch["push"] - watch["locate"]) / half, "events": half, "persons": persons}
 
 
 def heard(number: np.ndarray, where: np.ndarray, start_ms: int) -> np.ndarray:

@@ -21,7 +21,6 @@ from simulator import population, processes, tap, traffic, truth
 from simulator.layouts.complete import complete
 from simulator.scenario import load
 
-RUN_FILES = "run.json plan.csv areas.geojson spool.db store.db truth.db judge.db map.html logs".split()
 RUN_FILE = re.compile(r"run\.json(\.new)?|plan\.csv|areas(\.\w+)?\.geojson|map\.html|logs|"
                       r"(spool|store|truth|judge)\.db(-wal|-shm|-journal)?")
 CELLS_MAX = (release.SIZE_MAX - 1_024) // 8  # of a table: what a release holds beside its statement
@@ -233,7 +232,7 @@ class Deployment:
         The run is a seeded simulation, so the judge may see the sealer's tallies.
         """
         one, grid, privacy, counted = self.scenario, self.stage.slots, self.stage.privacy, self.stage.scheme
-        zone, agreed, path = one.world.zone, (privacy.purpose, privacy.basis), {n: str(self.out / n) for n in RUN_FILES}
+        zone, agreed, out = one.world.zone, (privacy.purpose, privacy.basis), str(self.out)
         first, until = (ms // (grid.slot_s * clock.SECOND_MS) for ms in (one.start_ms, one.end_ms))
         tables = scheme.sealed(counted)
         expected = [stores.Registered(
@@ -245,9 +244,9 @@ class Deployment:
         settle_ms = (grid.lateness_s + grid.slot_s) * clock.SECOND_MS  # until the last slot of steps is closed
         edge: dict[str, Any] = {"zone": zone, "start_ms": one.start_ms, "until_ms": one.end_ms,
                                 "seed": one.world.seed, "slots": one.slots, "workers": self.shards}
-        return (tap.WorldConfig(one, path["plan.csv"], 0, self.shards, *agreed, self.speed, settle_ms, views),
-                agent.WorkerConfig(path["plan.csv"], self.area_paths(), str(private / "subscribers"), "", *agreed,
+        return (tap.WorldConfig(one, f"{out}/plan.csv", 0, self.shards, *agreed, self.speed, settle_ms, views),
+                agent.WorkerConfig(f"{out}/plan.csv", self.area_paths(), str(private / "subscribers"), "", *agreed,
                                    worker=0, probe=one.probe, collector=one.collector, **edge),
-                sealer.SealerConfig(path["spool.db"], "", tables=tables, privacy=one.privacy,
-                                    judge_path=path["judge.db"], **edge),
-                receiver.StoreConfig({"kind": "sqlite", "path": path["store.db"]}, expected, self.address))
+                sealer.SealerConfig(f"{out}/spool.db", "", tables=tables, privacy=one.privacy,
+                                    judge_path=f"{out}/judge.db", **edge),
+                receiver.StoreConfig({"kind": "sqlite", "path": f"{out}/store.db"}, expected, self.address))

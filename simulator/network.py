@@ -14,16 +14,8 @@ from simulator.traffic import DAY_MS, TrafficSettings
 
 OUTAGE, SHORTEST_MS = 160, 60 * clock.SECOND_MS  # OUTAGE: purpose, the name of a stream
 KINDS = 16  # of events; more than there are
-# What handsets need of a cell; see simulator.radio.Radio.
-NET = np.dtype([("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("site", "u4"), ("tac", "u2"), ("pci", "u2")])
 # Outages of the whole world in the order of time, i8[failures], ms since its start; the last, of nobody's, NEVER comes.
 Failures = namedtuple("Failures", "time_ms until_ms site")
-
-
-def net_of(radio: Radio) -> np.ndarray:
-    """Return NET[cells]."""
-    columns = radio.cell_x_m, radio.cell_y_m, radio.cell_height_m, radio.cell_site, radio.tac, radio.pci
-    return np.rec.fromarrays(columns, NET).view(NET).view(np.ndarray)
 
 
 def outages(seed: int, site: int, settings: TrafficSettings):

@@ -11,6 +11,8 @@ from simulator.propagation.propagation import PIXEL_M, Propagation
 
 TILE_M, CELL_REACH_M, COVERED_DBM = 200.0, 12_000.0, -112.0  # a carrier expected below is not used at a tile
 SITE_PURPOSE, NEVER_MS = 310, np.int64(1 << 62)
+# What handsets need of a cell.
+NET = np.dtype([("x_m", "f4"), ("y_m", "f4"), ("height_m", "f4"), ("site", "u4"), ("tac", "u2"), ("pci", "u2")])
 MAIN_BEAM = 12.0  # an antenna loses 12 dB at one beamwidth off its main beam (3 dB at half of it)
 
 
@@ -20,7 +22,7 @@ class Radio:
     One object a process; `measure` is all that the time line needs.
 
     carriers    : number of carriers that serve, numbered by rising arfcn
-    cell_site   : u4[cells]; cell_x_m, cell_y_m, cell_height_m: f4[cells]; tac, pci: u2[cells]
+    net         : NET[cells]
     wall_db     : f4[carriers] loss through the wall of a building with low loss
     outage_from_ms, outage_until_ms : i8[sites + 1], the current or next outage of a site, written by
                   the network: while from <= time < until its cells are not heard.  The last row is nobody's.
@@ -28,10 +30,11 @@ class Radio:
 
     def __init__(self, plan: Plan, frame: plane.LocalFrame, reach_m: float, propagation: Propagation, seed: int):
         sites = {name: row for row, name in enumerate(dict.fromkeys(plan["site_id"]))}
-        self.sites, self.cell_site = len(sites), np.array([sites[name] for name in plan["site_id"]], "u4")
-        self.cell_x_m, self.cell_y_m = (a.astype("f4") for a in frame.to_xy(plan["latitude"], plan["longitude"]))
-        self.cell_height_m = plan["height_m"].astype("f4")
-        self.tac, self.pci = plan["tac"].astype("u2"), plan["pci"].astype("u2")
+        self.sites, self.net = len(sites), np.zeros(len(plan), NET)
+        self.net["x_m"], self.net["y_m"] = frame.to_xy(plan["latitude"], plan["longitude"])
+        self.net["site"] = [sites[name] for name in plan["site_id"]]
+        for name in ("height_m", "tac", "pci"):
+            self.net[name] = plan[name]
         self.outage_from_ms, self.outage_until_ms = np.full((2, self.sites + 1), NEVER_MS)
         tiles, arfcn = 2 * int(np.ceil(reach_m / TILE_M)), np.where(plan.serving(), plan["arfcn"], -1)
         self._grid = np.array([*[-tiles / 2 * TILE_M] * 2, 1 / TILE_M, tiles, tiles, 1 / PIXEL_M], "f4")
@@ -54,11 +57,11 @@ class Radio:
 
     def _cell_table(self, plan: Plan, loss_db: np.ndarray, seed: int) -> np.ndarray:
         """Return f4[(cells + 1) * 16], columns as named in kernels.radio; the last row is never heard."""
-        omni, azimuth = np.isnan(plan["azimuth_deg"]), np.radians(plan["azimuth_deg"])
+        net, omni, azimuth = self.net, np.isnan(plan["azimuth_deg"]), np.radians(plan["azimuth_deg"])
         width_h, width_v = (MAIN_BEAM / np.radians(plan[f"beamwidth_{way}_deg"]) ** 2 for way in "hv")
         table = np.zeros((len(plan) + 1, 16), "f4")
         table[:-1, : kernels.SHIFT] = np.column_stack([
-            self.cell_x_m, self.cell_y_m, self.cell_height_m - kernels.HANDSET_M,
+            net["x_m"], net["y_m"], net["height_m"] - kernels.HANDSET_M,
             (plan["power_dbm"] + plan["gain_dbi"])[:, None] - loss_db,
             np.where(omni, 0, [np.sin(azimuth), np.cos(azimuth)]).T,
             np.radians(plan["downtilt_deg"]), np.where(omni, 0, width_h), width_v])
@@ -66,7 +69,7 @@ class Radio:
         name = np.array([streams.bits(seed, SITE_PURPOSE, site, 0) & 0x3FFFF for site in range(self.sites)], "i8")
         # Where in the field a site stands: x in the low, y in the high 16 bits.
         shift, words = name & 511 | name >> 9 << 16, table.view("i4")
-        words[:-1, kernels.SHIFT], words[:, kernels.SITE] = shift[self.cell_site], [*self.cell_site, self.sites]
+        words[:-1, kernels.SHIFT], words[:, kernels.SITE] = shift[net["site"]], [*net["site"], self.sites]
         return table.ravel()
 
     def measure(self, x_m, y_m, time_ms, carrier, indoor_db, cell, level_dbm) -> None:

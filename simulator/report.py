@@ -14,6 +14,7 @@ import click
 import numpy as np
 import shapely
 
+from collector.centre.questions import RESOLVED_MIN
 from probe.base import clock, plane
 from simulator import score, truth
 
@@ -149,7 +150,8 @@ def foreseen(stage) -> list[str]:
     """Return in words what a second area set costs, which areas will be unresolved with it, and names given twice."""
     lines, sets = stage.costs(), stage.scenario.sets
     for name, own in sets.items():
-        poor = score.unresolved(own, stage.hits[name][0]) if len(sets) > 1 else []
+        hits = stage.hits[name][0] if len(sets) > 1 else ()
+        poor = [area for area, hit in zip(own.name[:-1], hits, strict=False) if not hit >= RESOLVED_MIN]
         of = f'area set "{name}"' if name else "areas"
         twice = [one for one, count in Counter(own.name).items() if count > 1]
         for words, which in (("unresolved, less than half of a fix would lie in it", poor),

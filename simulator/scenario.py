@@ -3,11 +3,12 @@
 import json
 import re
 import tomllib
+from collections import namedtuple
 from datetime import datetime, timedelta
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -78,11 +79,9 @@ OURS: dict[str, type[Settings]] = {"world": WorldSettings, "population": Populat
 SECTIONS = (*OURS, "traffic", "layout", "propagation", "probe", "collector", "slots", "privacy")
 
 
-class Scenario(NamedTuple("Scenario", [
-        ("name", str), ("world", WorldSettings), ("population", PopulationSettings), ("area", AreaSettings),
-        ("traffic", dict), ("layout", dict), ("propagation", dict), ("probe", dict), ("collector", dict),
-        ("slots", dict), ("privacy", dict)])):
-    """A checked scenario.  Sections of other rooms are kept as they were given.
+class Scenario(namedtuple("Scenario", "name world population area traffic layout propagation probe collector slots "
+                                      "privacy")):
+    """A checked scenario: world, population and area are settings.  Sections of other rooms are kept as given.
 
     layout and propagation name a plugin as `kind`; see probe.base.plugins.settings.
     """

@@ -12,6 +12,7 @@ sensing gap: what no network could see with these timers and this grade, of pers
 import sqlite3
 from collections import namedtuple
 from contextlib import closing
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from collector.centre import estimate, questions
 from collector.edge.locators.fixes import FIX, NONE
 from collector.edge.metrics import TALLY_UNITS
 from probe.base import clock, plugins
-from probe.wire.areas import ELSEWHERE, AreaSet
+from probe.wire.areas import ELSEWHERE
 from probe.wire.observations import NO_RSRP, NO_TA, OBSERVATION
 from simulator import population, truth
 from simulator.kernels import visits
@@ -74,29 +75,26 @@ def read(run: Path, elsewhere: bool = False) -> dict[str, Judged]:
     store, folder = questions.opened(run)
     with (closing(store), closing(sqlite3.connect(folder / "judge.db")) as judge,
           closing(sqlite3.connect(folder / "truth.db")) as truth):
-        by_name: dict[str, list] = {}
-        for one in store.registered():
-            by_name.setdefault(one.name, []).append(one)
-        return {name: table(store, expected, judge, truth, elsewhere) for name, expected in by_name.items()}
+        every = store.registered()
+        return {name: table(store, [one for one in every if one.name == name], judge, truth, elsewhere)
+                for name in dict.fromkeys(one.name for one in every)}
 
 
 def table(store, expected: list, judge: sqlite3.Connection, truth: sqlite3.Connection, elsewhere: bool) -> Judged:
     """Return one table at every level; a cell with `elsewhere` on an axis is left out unless it is asked for."""
     first, slots = expected[0], questions.load(store, expected)
-    kept, row_of = np.ones(first.shape, bool), {slot: row for row, slot in enumerate(first.spans)}
-    for number, (_, rows) in enumerate(first.axes):
-        its = np.array([elsewhere or row[0] != ELSEWHERE for row in rows])
-        kept &= its.reshape(-1, *[1] * (len(first.axes) - 1 - number))
+    its = [np.array([elsewhere or row[0] != ELSEWHERE for row in rows]) for _, rows in first.axes]
+    kept = reduce(np.logical_and.outer, its)
 
     def dense(db: sqlite3.Connection, columns: str, unit: int) -> np.ndarray:
         """Return f8[columns, spans, cells] of a table without its zeros; NaN where there is no such table."""
-        try:
-            lines = np.array(db.execute(f'SELECT slot, cell, {columns} FROM "{first.name}"').fetchall(), "i8")
-        except sqlite3.OperationalError:  # the truth does not know the tables of strangers
-            return np.full((columns.count(",") + 1, *slots.values.shape), np.nan)
         found = np.zeros((columns.count(",") + 1, *slots.values.shape))
-        if len(lines):
-            found[:, [row_of[slot] for slot in lines[:, 0].tolist()], lines[:, 1]] = lines[:, 2:].T / unit
+        try:
+            lines = db.execute(f'SELECT slot, cell, {columns} FROM "{first.name}"').fetchall()
+        except sqlite3.OperationalError:  # the truth does not know the tables of strangers
+            return found + np.nan
+        slot, cell, *values = np.array(lines, "i8").reshape(-1, 2 + len(found)).T
+        found[:, np.searchsorted([*first.spans], slot), cell] = np.array(values) / unit
         return found
 
     tables = [np.where(slots.stored[:, None], slots.values, np.nan),
@@ -111,20 +109,17 @@ def table(store, expected: list, judge: sqlite3.Connection, truth: sqlite3.Conne
     begin_ms, end_ms = (slot * first.slot_s * clock.SECOND_MS for slot in (first.first_slot, first.until_slot))
 
     def at(level: str) -> Counts:
-        spans = np.array(clock.spans(level, begin_ms, end_ms, first.zone), "i8").reshape(-1, 2)
-        rows = [slice(*row) for row in np.searchsorted(slots.span_ms[:, 0], spans)]
-
-        def total(values: np.ndarray) -> np.ndarray:
-            return np.array([values[row].sum(axis=0) for row in rows]).reshape(len(rows), *values.shape[1:])
-
+        spans = clock.spans(level, begin_ms, end_ms, first.zone)
+        parts = [slots._replace(values=columns).inside(*span) for span in spans]
         # Every local day has its warming hour: of a day that is a small part, and judged with it.
-        warming = total(slots.warming) > 0 if level not in ("day", "week") else np.zeros(len(rows), bool)
-        released, tally, everyone, counted = np.split(total(columns), 4, axis=1)
-        most, held_ms = int(slots.most.max(initial=0)), np.diff(spans).ravel()
-        times = [estimate.times_of(row.stop - row.start, 1, most, held)
-                 for row, held in zip(rows, held_ms, strict=True)]
-        return Counts(spans, warming, np.sqrt(total(slots.sigma**2)), released, tally, everyone, counted,
-                      first.averaged, 1 if first.averaged else np.array(times))
+        warming = [level not in ("day", "week") and part.warming.any() for part in parts]
+        total = np.array([part.values.sum(axis=0) for part in parts]).reshape(len(parts), columns.shape[1])
+        released, tally, everyone, counted = np.split(total, 4, axis=1)
+        sigma = np.array([np.sqrt((part.sigma**2).sum()) for part in parts])
+        times = [1 if first.averaged else estimate.times_of(len(part.sigma), 1, int(slots.most.max()), end - begin)
+                 for part, (begin, end) in zip(parts, spans, strict=True)]
+        return Counts(np.array(spans, "i8").reshape(-1, 2), np.array(warming, bool), sigma,
+                      released, tally, everyone, counted, first.averaged, np.array(times))
 
     levels = questions.LEVELS[questions.LEVELS.index(first.span) :]
     return Judged([axis for axis, _ in first.axes], {level: at(level) for level in levels}, bias)
@@ -205,11 +200,6 @@ def relived(stage) -> tuple[dict[str, Any], np.ndarray]:
                   for name, of in zip(CONTENTS, content == np.arange(4)[:, None], strict=True)}
     return {"median": quantile(error_m, 0.5), "p80": quantile(error_m, 0.8), "p95": quantile(error_m, 0.95),
             "by_content": by_content}, np.concatenate(said)
-
-
-def unresolved(areas: AreaSet, hits: list[float]) -> list[str]:
-    """Return the names of areas that a question refuses as unresolved, by how much of a fix lies in each."""
-    return [name for name, hit in zip(areas.name[:-1], hits, strict=False) if not hit >= questions.RESOLVED_MIN]
 
 
 def share(part: float, whole: float) -> float | None:

@@ -1,11 +1,11 @@
 """The world process: a shard of the country, its events to its edge worker over a loopback socket."""
 
+from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import suppress
 from math import inf
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import zmq
@@ -15,17 +15,14 @@ from probe.base.config import read_text
 from probe.wire import cells, events as wire
 from simulator import population, truth
 from simulator.cohort import Place
-from simulator.scenario import Scenario
 from simulator.world import Batch, World, place_of
 
 FRAMES_WAITING = 4  # a worker that falls behind makes the world wait; nothing is lost
 FRAME_EVENTS, TRUTH_PERSONS, WAIT_MS, FLUSH_MS, PROGRESS_S = 16_384, 10_000, 200, 30_000, 0.3
 
 
-class WorldConfig(NamedTuple("WorldConfig", [
-        ("scenario", Scenario), ("plan_path", str), ("shard", int), ("shards", int), ("purpose", str), ("basis", str),
-        ("speed", float), ("lateness_ms", int), ("views", list)])):
-    """What a world process is told.  speed: simulated seconds a second, 0 = as fast as possible; views of the truth."""
+# What a world process is told.  speed: simulated seconds a second, 0 = as fast as possible; views of the truth.
+WorldConfig = namedtuple("WorldConfig", "scenario plan_path shard shards purpose basis speed lateness_ms views")
 
 
 class Stopped(Exception):
@@ -104,7 +101,10 @@ def warm(config: WorldConfig, place: Place) -> None:
 
 
 def world_main(config: WorldConfig, pipe: Connection) -> None:
-    """Say ("ready", {}); told ("start", {"endpoint": ...}), run one shard; say ("done", report)."""
+    """Say ("ready", {}); told ("start", {"endpoint": ...}), run one shard; say ("done", report).
+
+    The report is the shard's part of digest, truth and load, and core seconds by stage.
+    """
     plan = cells.from_csv(read_text(Path(config.plan_path), "the plan"), config.plan_path)
     place = place_of(config.scenario, plan)
     warm(config, place)
@@ -116,20 +116,16 @@ def world_main(config: WorldConfig, pipe: Connection) -> None:
         tap.stopped = said[0] != "start"
         if not tap.stopped:
             socket.connect(process.loopback(said[1]["endpoint"]))
-        pipe.send(("done", run(config, world, tap)))
-
-
-def run(config: WorldConfig, world: World, tap: Tap) -> dict:
-    """Return the report of a shard: its part of digest, truth and load, and core seconds by stage."""
-    tables, watch = None, clock.WallClock()
-    began_s = watch.cpu_s()
-    with suppress(Stopped):
-        world.run(tap.deliver, config.lateness_ms)
-    world_s = watch.cpu_s() - began_s - tap.ship_s
-    with suppress(Stopped):
-        tap.heed()
-        tables = truth_of(config, world, tap.heed)
-    core_s = {"world": world_s, "ship": tap.ship_s, "truth": watch.cpu_s() - began_s - world_s - tap.ship_s}
-    return {"events": tap.events, "time_ms": tap.now_ms, "stopped": tap.stopped, "core_s": core_s,
-            "bucket_digests": world.bucket_digests(), "truth": tables, "load": world.load.tables(),
-            "peak_rss_mb": process.peak_rss_mb()}
+        began_s, tables = clock.WallClock.cpu_s(), None
+        with suppress(Stopped):
+            world.run(tap.deliver, config.lateness_ms)
+        lived_s = clock.WallClock.cpu_s()
+        with suppress(Stopped):
+            tap.heed()
+            tables = truth_of(config, world, tap.heed)
+        core_s = {"world": lived_s - began_s - tap.ship_s, "ship": tap.ship_s,
+                  "truth": clock.WallClock.cpu_s() - lived_s}
+        pipe.send(("done", {
+            "events": tap.events, "time_ms": tap.now_ms, "stopped": tap.stopped, "core_s": core_s, "truth": tables,
+            "bucket_digests": world.bucket_digests(), "load": world.load.tables(),
+            "peak_rss_mb": process.peak_rss_mb()}))

@@ -19,7 +19,6 @@ from simulator.kernels import move, visits
 from simulator.population import Country
 
 BEYOND_M = 20_000.0  # no way leads farther from the edge of the map
-DAYS_BIN = np.array([-1, 0, 1, 2, 2, 3, 3, 3])  # row of repeat, by how many days of a week
 LOADS = {"cell_load": "slot, cell, events, connections", "tracking_load": "slot, tac, pages"}
 
 # A table: slots i8[spans], the UTC number of the first 900 s of each; cells i8[spans, cells, 2], dense in the order of
@@ -63,8 +62,9 @@ class Truth:
 
     def __init__(self, seed: int, country: Country, view: View, start_ms: int, end_ms: int, zone: str):
         self._view, self._start_ms = view, start_ms
-        self._days = [((clock.local(begins, zone).date() - date(1970, 1, 1)).days, begins - start_ms, ends - begins)
-                      for begins, ends in pairwise(clock.midnights_ms(start_ms, end_ms - 1, zone))]
+        days = pairwise(clock.midnights_ms(start_ms, end_ms - 1, zone))
+        self._days = np.array([((clock.local(begins, zone).date() - date(1970, 1, 1)).days, begins - start_ms,
+                                ends - begins) for begins, ends in days], "i8")
         areas, zones = len(view.areas.area_id), int(view.zone_of.max()) + 1
 
         def table(name: str) -> Table:
@@ -78,29 +78,20 @@ class Truth:
         raster = view.areas.bins, *view.areas.first, view.areas.terms
         self._seed, self._country, self._areas = seed, country, areas
         self._ground = Ground(raster, view.zone_of, zones, not view.name)
-        self._scratch = np.zeros(move.LEGS_MAX, move.LEG), np.zeros(parts, visits.PART), np.zeros(areas, "u1")
+        self._scratch = np.zeros(move.LEGS_MAX, move.LEG), np.zeros(parts, visits.PART), *np.zeros((2, areas), "u1")
 
     def add(self, persons: np.ndarray, counted: np.ndarray, klass: np.ndarray, home: np.ndarray) -> None:
         """Add the whole window of persons, i8[n]; counted is bool[n], klass u1[n], home i8[n], a row of View.homes."""
-        edges, cells = self._tables.repeat
         for first in range(0, len(self._days), 7):
-            visited = np.zeros((len(persons) * bool(len(cells)), self._areas), "u1")
-            for number, day in enumerate(self._days[first : first + 7]):
-                visits.add_day(self._seed, persons, counted, klass, home, (*day, number), self._country, self._ground,
-                               self._scratch, self._tables, visited)
-            row = np.searchsorted(edges, self._days[first][1], "right") - 1
-            if 0 <= row < len(cells):
-                bins = DAYS_BIN[np.bitwise_count(visited)]
-                for number in range(4):
-                    for kind, of in enumerate((bins, bins[counted])):
-                        cells[row, number::4, kind] += (of == number).sum(axis=0)
+            visits.add_week(self._seed, persons, counted, klass, home, self._days[first : first + 7], self._country,
+                            self._ground, self._scratch, self._tables)
 
     def visits(self, person: int) -> Iterator[tuple[int, int]]:
         """Yield (begin_ms, end_ms), since the start, of every stay of a person, however short, but elsewhere."""
-        legs, room, _ = self._scratch
-        for day, midnight_ms, length_ms in self._days:
-            raster = self._ground.raster
-            way = room[: visits.walk(self._seed, person, day, length_ms, self._country, raster, legs, room)]
+        legs, room, *_ = self._scratch
+        for day, midnight_ms, length_ms in self._days.tolist():
+            plan = legs[: move.day_plan(self._seed, person, day, length_ms, self._country, legs)]
+            way = room[: visits.way_of(plan, self._ground.raster, room)]
             visits.find_stops(way)
             told = way[(way["kind"] != visits.JOINED) & (way["area"] < self._areas - 1)]
             begins, ends = (told[name].astype("i8") + midnight_ms for name in ("begin_ms", "end_ms"))

@@ -32,7 +32,7 @@ def place_of(scenario: Scenario, plan: Plan) -> Place:
     begin_ms, end_ms, grade = scenario.start_ms, scenario.end_ms, scenario.probe.get("grade", "trace")
     law, tables = traffic.law_of(settings, seed, begin_ms, end_ms, world.zone, radio.wall_db, grade)
     failures = network.failures_of(radio, seed, settings, end_ms - begin_ms + timeline.LOOK_AHEAD_MS)
-    return Place(law, tables, country, radio, network.net_of(radio), failures)
+    return Place(law, tables, country, radio, radio.net, failures)
 
 
 class World:

@@ -19,20 +19,11 @@ PART = np.dtype([("begin_ms", "i4"), ("end_ms", "i4"), ("area", "u2"), ("kind", 
 
 
 @bare
-def add_one(table, at_ms, cell, counted):
-    """Add one to a cell of the span that holds at_ms, if there is one."""
-    row = np.searchsorted(table.edges, at_ms, "right") - 1
-    if 0 <= row < len(table.cells):
-        table.cells[row, cell, 0] += 1
-        table.cells[row, cell, 1] += counted
-
-
-@bare
-def add_time(table, from_ms, until_ms, cell, counted):
-    """Add [from_ms, until_ms), as far as the spans hold it, to a cell of theirs."""
+def add(table, from_ms, cell, counted, length_ms=1):
+    """Add [from_ms, from_ms + length_ms), as far as the spans hold it, to a cell of theirs; 1 ms counts one."""
     edges, row = table.edges, max(np.searchsorted(table.edges, from_ms, "right") - 1, 0)
-    while row < len(table.cells) and edges[row] < until_ms:
-        held_ms = min(until_ms, edges[row + 1]) - max(from_ms, edges[row])
+    while row < len(table.cells) and edges[row] < from_ms + length_ms:
+        held_ms = min(from_ms + length_ms, edges[row + 1]) - max(from_ms, edges[row])
         table.cells[row, cell, 0] += held_ms
         table.cells[row, cell, 1] += held_ms * counted
         row += 1
@@ -73,12 +64,6 @@ def find_stops(way):
 
 
 @bare
-def walk(seed, person, date, length_ms, country, raster, legs, way):
-    """Write the way of a person on a local day; return how many parts it has.  legs: LEG[LEGS_MAX], scratch."""
-    return way_of(legs[: day_plan(seed, person, date, length_ms, country, legs)], raster, way)
-
-
-@bare
 def add_moves(way, midnight_ms, length_ms, counted, ground, tables):
     """Add the arrivals, departures and trips of a day; at its ends nobody arrives, nobody leaves."""
     last, areas = -1, len(ground.zone_of)
@@ -86,20 +71,21 @@ def add_moves(way, midnight_ms, length_ms, counted, ground, tables):
         if here.kind == STOP:
             begins, area = midnight_ms + here.begin_ms, int(here.area)
             if last >= 0:
-                add_one(tables.moves, begins, 2 * area, counted)
-                add_one(tables.flows, begins, last * areas + area, counted)
+                add(tables.moves, begins, 2 * area, counted)
+                add(tables.flows, begins, last * areas + area, counted)
                 pair = int(ground.zone_of[last]) * ground.zones + ground.zone_of[area]
-                add_one(tables.zone_flows, begins, pair, counted)
+                add(tables.zone_flows, begins, pair, counted)
             if here.end_ms < length_ms:
-                add_one(tables.moves, midnight_ms + here.end_ms, 2 * area + 1, counted)
+                add(tables.moves, midnight_ms + here.end_ms, 2 * area + 1, counted)
             last = area
 
 
 @bare
-def add_visits(way, midnight_ms, home, resident, klass, counted, levels, tables):
+def add_visits(way, midnight_ms, home, resident, klass, counted, levels, days, tables):
     """Add a person to every area of a day, once in each, by the longest stay there.
 
-    levels : u1[areas]  out: 1 + the level of that stay, 0 = not seen there; what it was before is forgotten
+    levels : u1[areas]  scratch: 1 + the level of that stay, 0 = not seen there
+    days   : u1[areas]  in and out: on how many days of the week the area was visited
     """
     levels[:], areas = 0, len(levels)
     for here in way:
@@ -109,16 +95,17 @@ def add_visits(way, midnight_ms, home, resident, klass, counted, levels, tables)
         if levels[area]:
             level = int(levels[area]) - 1
             role = 0 if area == resident else (1 if level == 5 else (2 if level else 3))
-            add_one(tables.visitors, midnight_ms, 4 * area + role, counted)
+            add(tables.visitors, midnight_ms, 4 * area + role, counted)
             if klass != NO_CLASS:
-                add_one(tables.dwell, midnight_ms, (5 * area + min(level, 4)) * 3 + klass % 3, counted)
+                add(tables.dwell, midnight_ms, (5 * area + min(level, 4)) * 3 + klass % 3, counted)
             if level:
-                add_one(tables.origin, midnight_ms, home * areas + area, counted)
+                add(tables.origin, midnight_ms, home * areas + area, counted)
+                days[area] += 1
 
 
 @bare
-def add_day(seed, persons, counted, klasses, homes, day, country, ground, scratch, tables, visited):
-    """Add one local day of many persons, exact to the millisecond.
+def add_week(seed, persons, counted, klasses, homes, week, country, ground, scratch, tables):
+    """Add at most seven local days of many persons, exact to the millisecond.
 
     Parameters
     ----------
@@ -126,28 +113,30 @@ def add_day(seed, persons, counted, klasses, homes, day, country, ground, scratc
     counted : bool[n]  whether each is counted at the edge
     klasses : u1[n]    NO_CLASS = minor
     homes   : i8[n]    rows of `origin`: areas of the primary set first, then what is none
-    day     : (local date, days since 1970-01-01; its midnight, ms since the first slot, may be negative; length_ms;
-              its number in the week)
+    week    : i8[days, 3]  local date, days since 1970-01-01; its midnight, ms since the first slot, may be negative;
+              its length in ms
     country : simulator.population.Country
     ground  : simulator.truth.Ground
-    scratch : (LEG[LEGS_MAX], PART[parts], u1[areas])
+    scratch : (LEG[LEGS_MAX], PART[parts], u1[areas], u1[areas])
     tables  : simulator.truth.Tables  in and out
-    visited : u1[n, areas], or [0, areas] where nobody asks  in and out: a bit for every day of the week
     """
-    date, midnight_ms, length_ms, number = day
-    legs, room, levels = scratch
+    legs, room, levels, days = scratch
     for i in range(len(persons)):
-        klass, agreed = klasses[i], counted[i]
-        way = room[: walk(seed, persons[i], date, length_ms, country, ground.raster, legs, room)]
-        for here in way:
-            begins, ends, area = midnight_ms + here.begin_ms, midnight_ms + here.end_ms, int(here.area)
-            add_time(tables.presence, begins, ends, area, agreed)
-            if klass != NO_CLASS:
-                add_time(tables.profile, begins, ends, area * CLASSES + klass, agreed)
-        find_stops(way)
-        add_moves(way, midnight_ms, length_ms, agreed, ground, tables)
-        home = homes[i]
-        add_visits(way, midnight_ms, home, home if ground.primary else -1, klass, agreed, levels, tables)
-        if len(visited):
-            for area in range(len(levels)):
-                visited[i, area] |= (levels[area] > 1) << number
+        klass, home, agreed = klasses[i], homes[i], counted[i]
+        days[:] = 0
+        for row in range(len(week)):
+            date, midnight_ms, length_ms = week[row, 0], week[row, 1], week[row, 2]
+            plan = legs[: day_plan(seed, persons[i], date, length_ms, country, legs)]
+            way = room[: way_of(plan, ground.raster, room)]
+            for here in way:
+                begins, stays_ms, area = midnight_ms + here.begin_ms, here.end_ms - here.begin_ms, int(here.area)
+                add(tables.presence, begins, area, agreed, stays_ms)
+                if klass != NO_CLASS:
+                    add(tables.profile, begins, area * CLASSES + klass, agreed, stays_ms)
+            find_stops(way)
+            add_moves(way, midnight_ms, length_ms, agreed, ground, tables)
+            add_visits(way, midnight_ms, home, home if ground.primary else -1, klass, agreed, levels, days, tables)
+        for area in range(len(days)):
+            if days[area]:  # of repeat: 1, 2, 3-4, 5-7
+                row = (days[area] > 1) + (days[area] > 2) + (days[area] > 4)
+                add(tables.repeat, week[0, 1], 4 * area + row, agreed)

@@ -10,7 +10,7 @@ from simulator.kernels import procedures
 from simulator.kernels.order import in_time_order
 from simulator.kernels.radio import NO_CELL
 from simulator.kernels.timeline import NEVER
-from simulator.network import NET
+from simulator.radio import NET
 from simulator.traffic import LAW
 from tests import oracles_signalling as oracles
 

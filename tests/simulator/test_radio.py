@@ -58,7 +58,7 @@ def by_the_oracle(plan, radio, uma, x_m, y_m, indoor_db):
             ((int(radio._field[line * 512 + column]) >> 10 * part) & 1023) / 100 - 5.12 for part in range(3)
         )
         cell = {name: plan[name][row] for name in plan.columns if name not in ("cell_id",)}
-        cell |= {"x_m": float(radio.cell_x_m[row]), "y_m": float(radio.cell_y_m[row])}
+        cell |= {"x_m": float(radio.net["x_m"][row]), "y_m": float(radio.net["y_m"][row])}
         along = max(np.hypot(x_m - cell["x_m"], y_m - cell["y_m"]), 10)
         middle = (min(along // 4, 2047) + 0.5) * 4
         sight = phi(seen) < oracles.uma_sight(middle)
@@ -152,10 +152,10 @@ def test_a_site_that_is_out_is_silent_from_its_failure_until_its_repair():
     _, radio = radio_of()
     asked = points(400)
     before, _ = heard(radio, asked)
-    site = radio.cell_site[before[0, 0]]
+    site = radio.net["site"][before[0, 0]]
     radio.outage_from_ms[site], radio.outage_until_ms[site] = 500, 1_001
     during, _ = heard(radio, asked)
-    its = np.flatnonzero(radio.cell_site == site)
+    its = np.flatnonzero(radio.net["site"] == site)
     assert np.isin(before, its).any() and not np.isin(during, its).any()
     others = ~np.isin(before[:, 0], its)
     assert (during[others, 0] == before[others, 0]).all()
@@ -227,7 +227,7 @@ def test_another_seed_moves_the_fields_and_sectors_of_a_mast_share_them(hexagon)
     asked = points(300)
     assert (heard(radio_of(seed=8)[1], asked)[1] != heard(radio, asked)[1]).any()
     words = radio._cells.view("i4").reshape(-1, 16)[:-1, kernels.SHIFT]
-    assert all(len(set(words[radio.cell_site == site])) == 1 for site in range(radio.sites))
+    assert all(len(set(words[radio.net["site"] == site])) == 1 for site in range(radio.sites))
     assert len(set(words)) == radio.sites
 
 
