@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from collector.centre.stores import Registered
+from collector.centre.stores import Offered, Registered
 from collector.edge.ledger import PrivacySettings, TableConfig, promise
 from probe.wire import release
 from probe.wire.release import Flag, Kind, Release
@@ -63,3 +63,8 @@ def forged(frame=None, at=0, content=b"", body=None):
     if not content:
         fixed[-4:] = len(body).to_bytes(4, "big")
     return bytes(fixed) + hashlib.sha256(bytes(fixed) + body).digest() + body
+
+
+def offered(frame):
+    """Return the entry of a frame that is in order."""
+    return Offered(release.decode(frame), frame)

@@ -56,8 +56,7 @@ def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) 
         remarks.append("unresolved: these areas cannot be resolved at this site spacing")
     for words in remarks:
         click.echo(words, err=True)
-    rows = [{key: round(one, DIGITS[key]) if isinstance(one, float) else one for key, one in row.items()}
-            for row in rows]
+    rows = [{key: round(one, DIGITS[key]) if type(one) is float else one for key, one in row.items()} for row in rows]
     as_json = json.JSONEncoder(ensure_ascii=False, indent=1).encode
     click.echo({"table": as_table, "csv": as_csv, "json": as_json}[style](rows))
 

@@ -40,10 +40,7 @@ def extrapolation(folder: Path, store: Store, table: str) -> float:
     """
     adults = any(axis in WHO for one in store.registered() if one.name == table for axis, _ in one.axes)
     with suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        factor = float(known["extrapolation_adults" if adults else "extrapolation"])
-        if 0 < factor < 1e6:
-            return factor
+        return float(json.loads((folder / "run.json").read_text("utf-8"))["extrapolation" + "_adults" * adults])
     raise ConfigError(str(folder), ['no run.json with "extrapolation" beside the store; ask without --extrapolate'])
 
 
@@ -106,8 +103,8 @@ def checked(registered: list[Registered], question: Question) -> tuple[list[Regi
     """
     problems: list[str] = []
 
-    def named(what: str, name: str, known: list[str], unsaid: list[str] | None = None) -> None:
-        if name not in known + (unsaid or []):
+    def named(what: str, name: str, known: list[str]) -> None:
+        if name not in known:
             there = ", ".join(known[:20] + ["..."] * (len(known) > 20)) or "none"
             problems.append(f'no {what} "{name}"{did_you_mean(name, known)}; there is: {there}')
 
@@ -115,7 +112,7 @@ def checked(registered: list[Registered], question: Question) -> tuple[list[Regi
         """Return which rows have a word as id or name; how it is capitalised counts where both are there."""
         same = [i for i, row in enumerate(rows) if word in row] or [
             i for i, row in enumerate(rows) if word.casefold() in map(str.casefold, row)]
-        named(what, word, [*dict.fromkeys(chain(*rows))], [word] * len(same))
+        named(what, word, [*dict.fromkeys(chain(*rows)), *[word] * len(same)])
         return same
 
     def moment(text: str | None, otherwise: int) -> int:

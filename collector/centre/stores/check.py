@@ -8,17 +8,12 @@ from probe.wire import release
 from probe.wire.envelope import Beat
 
 
-def offered(frame: bytes) -> Offered:
-    """Return the entry of a frame that is in order."""
-    return Offered(release.decode(frame), frame)
-
-
 def broken(build: Callable[[], Store], expected: Registered, frames: list[bytes]) -> list[str]:
     """Return the promises that a store breaks; build opens the same, at first empty, store each time.
 
     frames : releases of `expected`, by slot, numbered from 0
     """
-    good = [offered(frame) for frame in frames]
+    good = [Offered(release.decode(frame), frame) for frame in frames]
     probe, table, first, count = expected.probe, expected.table, good[0].release, len(good)
     others = first._replace(seq=first.seq + 99), first._replace(slot=first.slot + 99)
     beats = [Beaten(probe, first.inc, Beat(time_ms, 0, [], 0)) for time_ms in (5_000, 4_000)]

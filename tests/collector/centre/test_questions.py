@@ -17,14 +17,13 @@ from collector.centre.completeness import account
 from collector.centre.estimate import Slots, State, estimate
 from collector.centre.questions import Question, answer, remarks
 from collector.centre.stores import Beaten
-from collector.centre.stores.check import offered
 from collector.centre.stores.sqlite import SqliteStore
 from probe.base.clock import epoch_ms
 from probe.base.config import ConfigError
 from probe.base.main import footfall
 from probe.wire import release
 from probe.wire.envelope import Beat
-from tests.builders_seal import FIRST, INC, STATEMENT, a_loss, a_release, registered
+from tests.builders_seal import FIRST, INC, STATEMENT, a_loss, a_release, registered, offered
 
 SIGMA = 34_017.0
 PEOPLE = 1_000

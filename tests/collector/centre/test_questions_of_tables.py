@@ -13,12 +13,11 @@ from collector.centre.cli import ask
 from collector.centre.estimate import INTERVAL_Z
 from collector.centre.questions import Question, answer
 from collector.centre.stores import Registered
-from collector.centre.stores.check import offered
 from collector.centre.stores.sqlite import SqliteStore
 from probe.base.clock import SPAN_S, epoch_ms
 from probe.base.config import ConfigError
 from probe.wire import release
-from tests.builders_seal import AREAS, STATEMENT, a_release, registered
+from tests.builders_seal import AREAS, STATEMENT, a_release, registered, offered
 
 ROWS = {"area": AREAS, "origin": AREAS, "destination": AREAS, "home": [*AREAS, ["262", "Germany"]],
         **{axis: [[word, word] for word in words.split()] for axis, words in {

@@ -6,14 +6,13 @@ from datetime import datetime
 import pytest
 
 from collector.centre.stores import Offered, Refused, check
-from collector.centre.stores.check import offered
 from collector.centre.stores.sqlite import QUARANTINE_MAX, Sqlite, SqliteStore
 from probe.base import plugins
 from probe.base.clock import epoch_ms
 from probe.base.config import ConfigError
 from probe.base.main import RunError
 from probe.wire import release
-from tests.builders_seal import FIRST, a_loss, a_release, registered
+from tests.builders_seal import FIRST, a_loss, a_release, registered, offered
 
 FRAMES = [release.encode(a_release(FIRST, seq=0)), release.encode(a_loss(FIRST + 1, seq=1))]
 
