@@ -19,7 +19,7 @@ WEEK = np.dtype([("lower", "<u4"), ("area", "<u2", 16), ("days", "u1", 16)])  # 
 People = namedtuple("People", "lower persons days week wheel sums areas")
 # clock: (day_ms, begin_ms, length_ms, expiry_ms): UTC of the local day, the open slot in it, length of a slot, silence;
 # hours, parts: u1[slots of the day]; zones: u1[sets, areas]; records: RECORD[sets, 2, room] of STEPS and TRIPS, of
-# which counts i8[sets, 2] are written; cut: i8[25, 3, 2] by hour, (AREAS, ARRIVALS, DEPARTURES), granted or refused
+# which counts i8[sets, 2] are written; cut: i8[25, 3, 2] by hour, (areas, arrivals, departures), granted or refused
 Diary = namedtuple("Diary", "clock hours parts zones records counts cut")
 
 

@@ -1,7 +1,6 @@
 """The plan as the edge reads it: cells and masts in local metres, the area raster, and a prior of people."""
 
 from collections import namedtuple
-from itertools import pairwise
 
 import numpy as np
 
@@ -71,21 +70,20 @@ def read(plan: Plan, areas: AreaSet) -> Believed:
     masts["end"], masts["first"] = np.cumsum(count), np.cumsum(count) - count
     cells["mast"][serving], cells["slot"][order] = mast.ravel(), np.arange(len(order))
     carrier_first = np.searchsorted(masts["carrier"], np.arange(carrier.max(initial=-1) + 2))
-    cells["reach_m"][order] = reaches(masts, carrier_first)[cells["mast"][order]]
+    cells["reach_m"][order] = reaches(masts)[cells["mast"][order]]
     ground = Ground(areas.bins, areas.first, areas.terms, bins.normal_points())
     return Believed(cells, masts, order.astype("i8"), carrier_first.astype("i8"), np.asarray(plan["pci"], "i8"),
                     ground, people_density(areas))
 
 
-def reaches(masts: np.ndarray, carrier_first: np.ndarray) -> np.ndarray:
+def reaches(masts: np.ndarray) -> np.ndarray:
     """Return f8[m]: 2.5 times the mean distance to the six nearest other masts of the carrier, bounded."""
     reach = np.full(len(masts), REACH_M[1])
-    for first, end in pairwise(carrier_first):
-        x, y = masts["x_m"][first:end].astype("f8"), masts["y_m"][first:end].astype("f8")
-        for m in range(first, end):
-            gap = np.hypot(x - masts["x_m"][m], y - masts["y_m"][m])
-            if len(gap := gap[gap > 100.0]):
-                reach[m] = 2.5 * np.sort(np.partition(gap, min(5, len(gap) - 1))[:6]).mean()
+    for m, mast in enumerate(masts):
+        rivals = masts[masts["carrier"] == mast["carrier"]]
+        gap = np.hypot(*(rivals[axis].astype("f8") - mast[axis] for axis in ("x_m", "y_m")))
+        if len(gap := gap[gap > 100.0]):
+            reach[m] = 2.5 * np.sort(np.partition(gap, min(5, len(gap) - 1))[:6]).mean()
     return np.clip(reach, *REACH_M)
 
 

@@ -16,9 +16,6 @@ from probe.base import clock, config, packing, plugins
 from probe.wire import release
 
 SLOT_MS = clock.SPAN_S["slot"] * clock.SECOND_MS
-EVERY = {"slot": "15 minutes", "part": "4 hours"}  # the other spans say it themselves
-WHO = {"consent": "Adults who said yes. Absent, unknown or conflicting means no.",
-       "anonymous": "Adults who did not object. Conflicting means no."}
 
 
 def read(run: Path) -> dict[str, Any]:
@@ -93,13 +90,13 @@ def page(found: dict[str, Any], run: Path, today: date) -> str:
     plain = dict(line.split(" = ") for line in rules.splitlines())
     tables = (table.format(**{**one, "bound": round(one["bound"], 2),
                               "rule": plain.get(one["table"].partition("@")[0], one["rule"])},
-                           every=EVERY.get(one["span"], one["span"]), per=one["unit"].split("-")[1])
+                           every=plain.get(one["span"], one["span"]), per=one["unit"].split("-")[1])
               for one in found["tables"])
     by_week = any(one["span"] == "week" for one in found["tables"])
     return "".join((
         head.format(**found, run=run, drawn=(seeded if found["seeded"] else system).rstrip(), today=today,
                     lived=(weekly if by_week else daily).rstrip(), count=len(found["tables"]),
-                    who=WHO[found["basis"]]), *tables,
+                    who=plain[found["basis"]]), *tables,
         foot.format(**found, **found["spent"], verdict="equal, exactly" if found["ledger"]["equal"] else "NOT EQUAL",
                     whose="that installed here" if found["code_is_installed"] else "not that installed here",
                     wrong="".join(f"- WRONG: {words}\n" for words in found["problems"])))).rstrip()

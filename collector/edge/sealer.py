@@ -92,8 +92,7 @@ class Work:
         self._begun = {(one.table, one.day) for one in kept.charges()}
         self._gather = seal.Gather(config.workers, {one.number: (one.cells, self._due[one.number])
                                                     for one in config.tables})
-        names = [one.name for one in config.tables]
-        self._witness = Witness(config.judge_path, names) if config.judge_path else None
+        self._witness = Witness(config.judge_path, [one.name for one in config.tables]) if config.judge_path else None
         promised = {one.number: (one.axes, its) for one, its in zip(config.tables, stated, strict=True)}
         self._sealer = seal.Sealer(kept, promised, PROBE, source, seed is not None, self._witness)
         self.delivery = spool.Delivery(kept, PROBE, self._slots.of(config.until_ms) - 1)

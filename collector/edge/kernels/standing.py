@@ -22,13 +22,6 @@ QUIET_DBM = -124.0  # no level is reported from below (3GPP TS 36.133, 9.1.2, by
 
 
 @kernel
-def carrier_at(i, top_dbm):
-    """Return the carrier that point i uses: any that covers it, all alike; top_dbm f8[carriers]."""
-    covered = np.array([0.5 * erfc((NOISE_DBM - dbm) / (SHADOW_DB * sqrt(2.0))) for dbm in top_dbm]) + 1e-9
-    return np.searchsorted(np.cumsum(covered), uniform(0, CARRIER, i, 0) * covered.sum(), "right")
-
-
-@kernel
 def observe(x_m, y_m, side_m, known, grade, observations):
     """Write what handsets are heard to say: the loudest cell of a carrier, and what the grade adds.
 
@@ -48,7 +41,9 @@ def observe(x_m, y_m, side_m, known, grade, observations):
             for c in known.mast_cells[masts[m].first : masts[m].end]:
                 median[c] = level_dbm(cells[c], loss_db, ux, uy)
                 top_dbm[masts[m].carrier] = max(top_dbm[masts[m].carrier], median[c])
-        carrier = carrier_at(i, top_dbm)
+        covered = np.array([0.5 * erfc((NOISE_DBM - level) / (SHADOW_DB * sqrt(2.0))) for level in top_dbm]) + 1e-9
+        # They use any carrier that covers them, all alike.
+        carrier = np.searchsorted(np.cumsum(covered), uniform(0, CARRIER, i, 0) * covered.sum(), "right")
         for m in range(known.carrier_first[carrier], known.carrier_first[carrier + 1]):
             shadow_db = SHADOW_DB * normal(0, MAST, i, m)
             for c in known.mast_cells[masts[m].first : masts[m].end]:

@@ -28,8 +28,7 @@ LEVELS_MS = (120_000, 300_000, 900_000, 3_600_000, 14_400_000)  # the shortest s
 DAY = np.dtype([("begin_ms", "<i4"), ("area", "<u2"), ("fate", "u1"), ("departures", "u1"), ("departed", "u1"),
                 ("stop", "<u2"), ("came_ms", "<i4"), ("left_ms", "<i4"), ("entry", "<u2", ENTRIES),
                 ("slot", "u1", EACH_MAX), ("pair", "u1", EACH_MAX)])
-STEPS, TRIPS, ARRIVAL, DEPARTURE, FIRST_IN_PART, FIRST_IN_HOUR = 0, 1, 0, 1, 1, 2
-AREAS, ARRIVALS, DEPARTURES = 0, 1, 2
+STEPS, TRIPS, ARRIVAL, DEPARTURE, FIRST_IN_PART, FIRST_IN_HOUR, AREAS, STEP = 0, 1, 0, 1, 1, 2, 0, 1
 NO_TRIP, MOVED, CAME, LEFT = 0xFF, 1, 2, 8  # CAME, LEFT: granted; twice as much: refused
 
 
@@ -45,9 +44,9 @@ def leave(day, s, at_ms, moved, diary):
         fate = day.fate // CAME & 3
         if fate == 1:
             k = arrivals(day) - 1
-            arrival(day, s, k, -1, diary)
+            trip(day, s, k, -1, diary)
             day.slot[k] = 0
-        told(ARRIVALS, fate, day.begin_ms, -1, diary)
+        step(s, day.area, ARRIVAL, fate, day.begin_ms, -1, diary)
         day.fate -= fate * CAME
         return
     day.stop, day.came_ms, day.left_ms, day.fate = day.area + 1, day.begin_ms, at_ms, moved * MOVED
@@ -56,8 +55,7 @@ def leave(day, s, at_ms, moved, diary):
         fate = 1 if k < ENTRIES and day.departures < EACH_MAX and day.departed != slot else 2
         if fate == 1:
             day.departures, day.departed = day.departures + 1, slot
-            write(s, STEPS, at_ms, day.area, 0, DEPARTURE, 1, diary)
-        told(DEPARTURES, fate, at_ms, 1, diary)
+        step(s, day.area, DEPARTURE, fate, at_ms, 1, diary)
         day.fate += fate * LEFT
 
 
@@ -68,8 +66,7 @@ def arrive(day, s, area, at_ms, diary):
         fate = day.fate // LEFT & 3
         if fate == 1:
             day.departures, day.departed = day.departures - 1, 0
-            write(s, STEPS, day.left_ms, area, 0, DEPARTURE, -1, diary)
-        told(DEPARTURES, fate, day.left_ms, -1, diary)
+        step(s, area, DEPARTURE, fate, day.left_ms, -1, diary)
         day.area, day.begin_ms = area, day.came_ms
         return
     day.area, day.begin_ms, k = area, at_ms, enter(day, area, at_ms, diary)
@@ -78,8 +75,8 @@ def arrive(day, s, area, at_ms, diary):
         fate = 1 if k < ENTRIES and n < EACH_MAX and (n == 0 or day.slot[n - 1] != slot) else 2
         if fate == 1:
             day.slot[n], day.pair[n] = slot, origin * 16 + k if origin < ENTRIES else NO_TRIP
-            arrival(day, s, n, 1, diary)
-        told(ARRIVALS, fate, at_ms, 1, diary)
+            trip(day, s, n, 1, diary)
+        step(s, area, ARRIVAL, fate, at_ms, 1, diary)
         day.fate += fate * CAME
 
 
@@ -91,14 +88,13 @@ def enter(day, area, at_ms, diary):
         k = entry_of(day, -1)
         if k < ENTRIES:
             day.entry[k] = (area + 1) * 8
-        told(AREAS, 1 if k < ENTRIES else 2, at_ms, 1, diary)
+        diary.cut[diary.hours[at_ms // diary.clock[2]], AREAS, np.int64(k == ENTRIES)] += 1
     return k
 
 
 @bare
-def arrival(day, s, n, sign, diary):
-    """Tell, or take back, the n-th arrival of the day, which began the stay, and the trip that it ended."""
-    write(s, STEPS, day.begin_ms, day.area, 0, ARRIVAL, sign, diary)
+def trip(day, s, n, sign, diary):
+    """Tell, or take back, the trip that ended with the n-th arrival of the day, which began the stay."""
     if day.pair[n] == NO_TRIP:
         return
     first, slot, zones = FIRST_IN_PART + FIRST_IN_HOUR, day.slot[n] - 1, diary.zones[s]
@@ -140,10 +136,12 @@ def arrivals(day):
 
 
 @bare
-def told(what, fate, at_ms, sign, diary):
-    """Count what was granted (fate 1) or refused (2), or take it back; fate 0: nothing was told."""
+def step(s, area, what, fate, at_ms, sign, diary):
+    """Tell, or take back, a step that is granted (fate 1); count it, and one that is refused (2); 0: there is none."""
+    if fate == 1:
+        write(s, STEPS, at_ms, area, 0, what, sign, diary)
     if fate:
-        diary.cut[diary.hours[at_ms // diary.clock[2]], what, fate - 1] += sign
+        diary.cut[diary.hours[at_ms // diary.clock[2]], STEP + what, fate - 1] += sign
 
 
 @bare

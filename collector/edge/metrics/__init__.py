@@ -12,9 +12,7 @@ import numpy as np
 from collector.edge.crowd import WEEK
 from collector.edge.kernels.visits import EACH_MAX, ENTRIES, LEVELS_MS
 from probe.base.config import Settings
-from probe.wire.areas import ELSEWHERE
-from probe.wire.cells import HOME_ABROAD
-from probe.wire.observations import NO_HOME
+from probe.wire import areas, cells, observations
 
 TALLY_UNITS = {"person-seconds": 64_000}  # in one value, else 1: person-ms, and a fix has 64 parts
 # What the people stage grants one person at most: areas a local day, arrivals (and as many departures) a day, and
@@ -37,14 +35,14 @@ class Places(NamedTuple("Places", [("areas", Rows), ("homes", Rows), ("zones", R
     @property
     def abroad(self) -> int:
         """Return the row of the first country among the homes: the next after elsewhere."""
-        return [home_id for home_id, _ in self.homes].index(ELSEWHERE) + 1
+        return [home_id for home_id, _ in self.homes].index(areas.ELSEWHERE) + 1
 
 
 def _home(records: np.ndarray, places: Places) -> np.ndarray:
     """Return the row of each home; what is no row of the list is unknown."""
     home, last = records["home"].astype("i8"), len(places.homes) - 1
-    return np.select([home < places.abroad, (home >= HOME_ABROAD) & (home < NO_HOME)],
-                     [home, np.minimum(home - HOME_ABROAD + places.abroad, last)], last)
+    return np.select([home < places.abroad, (home >= cells.HOME_ABROAD) & (home < observations.NO_HOME)],
+                     [home, np.minimum(home - cells.HOME_ABROAD + places.abroad, last)], last)
 
 
 def _role(records: np.ndarray, places: Places) -> np.ndarray:
