@@ -79,7 +79,6 @@ class Radio:
         out: cell u4[n, 8], NO_CELL (0xFFFFFFFF) where fewer; level_dbm f4[n, 8], true RSRP
         before measurement noise, -200 beside NO_CELL.  Below -125 dBm nothing is heard.
         """
-        assert cell.flags.c_contiguous and level_dbm.flags.c_contiguous
         if not (count := len(x_m)):
             return
         spot, haze = np.empty((2, count), "i4"), np.empty((2, count), "f4")

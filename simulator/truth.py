@@ -32,18 +32,17 @@ Tables = namedtuple("Tables", "presence profile moves visitors dwell origin flow
 # An area set as the kernels see it.  raster: (bins, first_column, first_row, terms); zone_of: u1[areas], of so many
 # zones; primary: whether homes are areas of this set.
 Ground = namedtuple("Ground", "raster zone_of zones primary")
-# An area set and what is kept of it.  name: "" = the first, where people live; areas: AreaSet in the frame of the
-# first; zone_of: u1[areas]; tables: {one of Tables: (kind of its spans, number of its cells)}.
-View = namedtuple("View", "name areas zone_of tables")
+# An area set and what is kept of it.  name: "" = the first, where people live; ground: in the frame of the first;
+# tables: {one of Tables: (kind of its spans, number of its cells)}.
+View = namedtuple("View", "name ground tables")
 
 
 def views(sets: dict[str, wire.AreaSet], tables: dict[str, tuple[str, int]]) -> list[View]:
     """Return what to keep of area sets by name, the first is ""; tables by full name: visitors, visitors@shops."""
-    pieces, rows = wire.overlay(list(sets.values()))
-    frame = {"frame": pieces.frame, "first": pieces.first, "terms": pieces.terms}
-    return [View(name, one._replace(bins=row[pieces.bins], **frame), wire.zones(one)[0],
+    (pieces, rows), zones = wire.overlay(list(sets.values())), [wire.zones(one)[0] for one in sets.values()]
+    return [View(name, Ground((row[pieces.bins], *pieces.first, pieces.terms), of, int(of.max()) + 1, not name),
                  {table: tables[full] for table in Tables._fields if (full := f"{table}@{name}".rstrip("@")) in tables})
-            for (name, one), row in zip(sets.items(), rows, strict=True)]
+            for name, row, of in zip(sets, rows, zones, strict=True)]
 
 
 def counted_persons(subscribers: np.ndarray, persons: int, purpose: str, basis: str) -> np.ndarray:
@@ -65,7 +64,6 @@ class Truth:
         days = pairwise(clock.midnights_ms(start_ms, end_ms - 1, zone))
         self._days = np.array([((clock.local(begins, zone).date() - date(1970, 1, 1)).days, begins - start_ms,
                                 ends - begins) for begins, ends in days], "i8")
-        areas, zones = len(view.areas.area_id), int(view.zone_of.max()) + 1
 
         def table(name: str) -> Table:
             kind, cells = view.tables.get(name, ("slot", 0))
@@ -75,25 +73,23 @@ class Truth:
 
         self._tables = Tables(*map(table, Tables._fields))
         parts = int(2 * (country.reach_m + BEYOND_M) / move.PIECE_M) * move.LEGS_MAX
-        raster = view.areas.bins, *view.areas.first, view.areas.terms
-        self._seed, self._country, self._areas = seed, country, areas
-        self._ground = Ground(raster, view.zone_of, zones, not view.name)
-        self._scratch = np.zeros(move.LEGS_MAX, move.LEG), np.zeros(parts, visits.PART), *np.zeros((2, areas), "u1")
+        self._seed, self._country, levels = seed, country, np.zeros((2, len(view.ground.zone_of)), "u1")
+        self._scratch = np.zeros(move.LEGS_MAX, move.LEG), np.zeros(parts, visits.PART), *levels
 
     def add(self, persons: np.ndarray, counted: np.ndarray, klass: np.ndarray, home: np.ndarray) -> None:
         """Add the whole window of persons, i8[n]; counted is bool[n], klass u1[n], home i8[n], a row of View.homes."""
         for first in range(0, len(self._days), 7):
             visits.add_week(self._seed, persons, counted, klass, home, self._days[first : first + 7], self._country,
-                            self._ground, self._scratch, self._tables)
+                            self._view.ground, self._scratch, self._tables)
 
     def visits(self, person: int) -> Iterator[tuple[int, int]]:
         """Yield (begin_ms, end_ms), since the start, of every stay of a person, however short, but elsewhere."""
-        legs, room, *_ = self._scratch
+        (legs, room, *_), ground = self._scratch, self._view.ground
         for day, midnight_ms, length_ms in self._days.tolist():
             plan = legs[: move.day_plan(self._seed, person, day, length_ms, self._country, legs)]
-            way = room[: visits.way_of(plan, self._ground.raster, room)]
+            way = room[: visits.way_of(plan, ground.raster, room)]
             visits.find_stops(way)
-            told = way[(way["kind"] != visits.JOINED) & (way["area"] < self._areas - 1)]
+            told = way[(way["kind"] != visits.JOINED) & (way["area"] < len(ground.zone_of) - 1)]
             begins, ends = (told[name].astype("i8") + midnight_ms for name in ("begin_ms", "end_ms"))
             yield from zip(begins.tolist(), ends.tolist(), strict=True)
 

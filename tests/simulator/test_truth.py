@@ -35,7 +35,8 @@ HOMES = 10 + 19 + 1  # 9 areas and elsewhere, countries, unknown
 KEPT = {"presence": ("slot", 10), "profile": ("part", 210), "moves": ("slot", 20), "visitors": ("day", 40),
         "dwell": ("day", 150), "origin": ("day", HOMES * 10), "flows": ("part", 100), "zone_flows": ("hour", 16),
         "repeat": ("week", 40)}  # fmt: skip
-VIEW = truth.View("", VILLAGE.areas, ZONE_OF, KEPT)
+RASTER = VILLAGE.areas.bins, *VILLAGE.areas.first, VILLAGE.areas.terms
+VIEW = truth.View("", truth.Ground(RASTER, ZONE_OF, 4, primary=True), KEPT)
 
 
 def tables_of(persons, start="2026-05-12T00:00", hours=24.0, view=VIEW, zone=VILLAGE.world.zone):
@@ -289,7 +290,8 @@ def test_a_table_that_is_not_asked_for_is_not_kept():
 
 
 def test_residents_are_told_apart_in_the_set_where_people_live_only():
-    other = tables_of(np.arange(PERSONS), view=VIEW._replace(name="shops"))
+    second = VIEW._replace(name="shops", ground=VIEW.ground._replace(primary=False))
+    other = tables_of(np.arange(PERSONS), view=second)
     mine, theirs = TABLES["visitors"].cells, other["visitors@shops"].cells
     assert mine[0, 0::4].sum() > 0 and theirs[0, 0::4].sum() == 0
     np.testing.assert_array_equal(other["origin@shops"].cells, TABLES["origin"].cells)
