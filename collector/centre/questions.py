@@ -56,10 +56,9 @@ def answer(store: Store, question: Question, factor: float = 1.0) -> list[dict]:
     expected, asked, begin_ms, end_ms = checked(store.registered(), question)
     first, rows, unit = expected[0], [], unit_of(expected[0], factor)
     cells, slots = cells_of(first, asked), summed(load(store, expected), first, asked)
-    slots = slots._replace(values=slots.values[:, [cell for cell, *_ in cells]])
+    warming = slots.warming & (asked.level not in ("day", "week"))  # every day has its warming hour, a small part of it
+    slots = slots._replace(values=slots.values[:, [cell for cell, *_ in cells]], warming=warming)
     places = prod(len(its) for axis, its in asked.only.items() if axis in {*PLACES, "direction"} - {*asked.by})
-    if asked.level in ("day", "week"):
-        slots.warming[:] = False  # every local day has its warming hour: of a day that is a small part
     for begin, end in periods(first, asked.level, begin_ms, end_ms):
         span = in_words(first, begin, end)
         found = estimate(slots.inside(begin, end), end - begin, first.averaged, asked.partial, factor, places)
@@ -192,15 +191,14 @@ def summed(slots: Slots, table: Registered, asked: Question) -> Slots:
 def load(store: Store, expected: list[Registered]) -> Slots:
     """Return every registered slot of a table, added over its probes."""
     first, count = expected[0], len(expected[0].spans)
-    values, warming = np.zeros((count, prod(first.shape)), np.int64), np.zeros(count, bool)
-    variance, parts, most = sums = np.zeros((3, count))
+    values = np.zeros((count, prod(first.shape)), np.int64)
+    variance, parts, most, warming = sums = np.zeros((4, count))
     row_of = {slot: row for row, slot in enumerate(first.spans)}
     for one in whole(store, first.table):
         if one.statement is not None:
             row = row_of[one.slot]
             values[row] += one.values
             sums[:2, row] += one.statement.sigma**2, 1
-            most[row] = one.statement.bound_squared
-            warming[row] |= one.statement.warming
+            sums[2:, row] = np.maximum(sums[2:, row], (one.statement.bound_squared, one.statement.warming))
     span_ms = np.array(list(first.spans.values()), "i8").reshape(-1, 2)
-    return Slots(values, np.sqrt(variance), parts == len(expected), warming, span_ms, most)
+    return Slots(values, np.sqrt(variance), parts == len(expected), warming > 0, span_ms, most)
