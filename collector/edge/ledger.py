@@ -4,7 +4,7 @@ The unit is the subscriber-day; of a table by week, which is paid for on top, th
 rho = bound^2 / (2 sigma^2) of everybody who may be in it, whatever is drawn of that day: its bound covers all of it.
 """
 
-from collections import namedtuple
+from collections import defaultdict, namedtuple
 from collections.abc import Collection, Iterable
 from fractions import Fraction
 from functools import cache
@@ -120,15 +120,14 @@ class Ledger:
     """
 
     def __init__(self, rho: dict[int, Fraction], charges: Iterable[Charge] = (), weekly: Collection[int] = ()):
-        self._rho, self._drawn, self._spent = rho, set[tuple[int, int]](), dict[tuple[int, int], Fraction]()
+        self._rho, self._drawn, self._spent = rho, set[tuple[int, int]](), defaultdict[tuple, Fraction](Fraction)
         self._weekly, self._day = weekly, sum((one for table, one in rho.items() if table not in weekly), Fraction(0))
         for one in charges:
             self._note(one)
 
     def _note(self, charge: Charge) -> Charge:
-        day = charge.table, charge.day
         self._drawn.add(charge[:2])
-        self._spent[day] = self._spent.get(day, Fraction(0)) + charge.rho
+        self._spent[charge.table, charge.day] += charge.rho
         return charge
 
     def spend(self, table: int, slot: int, day: int) -> Charge:

@@ -15,7 +15,7 @@ import numpy as np
 from collector.edge.crowd import Crowd
 from collector.edge.locators.fixes import FIX, TA, UNITS
 from collector.edge.metrics import ENTRIES_MAX, LEVEL_WORK, MOVES_MAX, TALLY_UNITS, WEEK_MAX, Metric, Places
-from collector.edge.records import CLASSES, FIRST_IN_HOUR, FIRST_IN_PART, RECORD
+from collector.edge.records import CLASSES, FIRST_IN_HOUR, FIRST_IN_PART, told
 from collector.edge.slots import Slots, SlotSettings
 from collector.edge.tables import Table, Tables
 from probe.base import clock
@@ -106,8 +106,7 @@ def possible(source: str, places: Places = PLACES, slot_s: int = SLOT_S) -> np.n
     apart = prod(sizes) // together
     taken = np.arange(min(apart, ROOM // together)) * TURN % apart
     index = np.add.outer(taken * together, np.arange(together)).ravel()
-    records = np.zeros(len(index), RECORD)
-    records["sign"], records["time_ms"] = 1, BEGIN_MS
+    records = told(BEGIN_MS, np.zeros(len(index), "u2"))
     for name, row in zip(names, np.unravel_index(index, sizes), strict=True):
         records[name] = every[name][row]
     records["rank"] = (records["rank"] + records["area"].astype("i8") * TURN // ROOM) % ENTRIES_MAX
