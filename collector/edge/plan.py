@@ -71,9 +71,8 @@ def read(plan: Plan, areas: AreaSet) -> Believed:
     cells["mast"][serving], cells["slot"][order] = mast.ravel(), np.arange(len(order))
     carrier_first = np.searchsorted(masts["carrier"], np.arange(carrier.max(initial=-1) + 2))
     cells["reach_m"][order] = reaches(masts)[cells["mast"][order]]
-    ground = Ground(areas.bins, areas.first, areas.terms, bins.normal_points())
     return Believed(cells, masts, order.astype("i8"), carrier_first.astype("i8"), np.asarray(plan["pci"], "i8"),
-                    ground, people_density(areas))
+                    Ground(areas.bins, areas.first, areas.terms, bins.normal_points()), people_density(areas))
 
 
 def reaches(masts: np.ndarray) -> np.ndarray:

@@ -2,10 +2,8 @@
 
 import hashlib
 import json
+from collections import namedtuple
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
-
-import numpy as np
 
 from collector.edge.kernels.visits import AREAS_MAX
 from collector.edge.ledger import TableConfig
@@ -19,8 +17,7 @@ from probe.wire.cells import COUNTRIES
 SECOND = 256  # of a second set: first number of its tables
 
 
-class Scheme(NamedTuple("Scheme", [("pieces", AreaSet), ("rows", list[np.ndarray]), ("zones", list[np.ndarray]),
-                                   ("homes", Rows), ("tables", list[list[Table]]), ("slot_s", int)])):
+class Scheme(namedtuple("Scheme", "pieces rows zones homes tables slot_s")):
     """What is counted where.  One entry for each area set in the lists.
 
     pieces : the overlay of all sets: fixes speak of pieces

@@ -4,8 +4,9 @@ A metric says which of the records that the people stage grants are counted, in 
 table.  It sees no person: who meets whom, and how often a person is granted something, is decided before.
 """
 
+from collections import namedtuple
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,8 +23,7 @@ LEVEL_VISIT, LEVEL_WORK = 1, len(LEVELS_MS)  # of an entry: its longest stay was
 Rows = list[tuple[str, str]]
 
 
-class Places(NamedTuple("Places", [("areas", Rows), ("homes", Rows), ("zones", Rows), ("zone_of", np.ndarray),
-                                   ("primary", bool)])):
+class Places(namedtuple("Places", "areas homes zones zone_of primary")):
     """Where a table counts: (id, name) of each row.
 
     areas   : of the table's area set, elsewhere last
@@ -51,11 +51,8 @@ def _role(records: np.ndarray, places: Places) -> np.ndarray:
     return np.select([resident, records["what"] >= LEVEL_WORK, records["what"] >= LEVEL_VISIT], [0, 1, 2], 3)
 
 
-class Axis(NamedTuple):
-    """What a table is split by: (id, name) of its rows, and i8[n] the row of each RECORD[n]."""
-
-    rows: Callable[[Places], Rows]
-    row: Callable[[np.ndarray, Places], np.ndarray]
+class Axis(namedtuple("Axis", "rows row")):
+    """What a table is split by: rows(places), (id, name) of each; row(RECORD[n], places), i8[n] that of each record."""
 
 
 def _words(said: str) -> Callable[[Places], Rows]:
