@@ -24,23 +24,23 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a nam
 @click.option("--level", help="slot, hour, part (4 hours), day or week; default hour, or that of the table.")
 @click.option("--by", metavar="AXIS[,AXIS]", help="Axes to keep; default all but age and gender.")
 @click.option("--only", metavar="AXIS=ROW[,ROW]", multiple=True, help="Rows of an axis, before its sum; repeatable.")
-@click.option("--extrapolate", is_flag=True, help="People instead of counted devices.")
+@click.option("--extrapolate", is_flag=True, help="People instead of counted persons.")
 @click.option("--partial", is_flag=True, help="Also where slots are missing: of those that are there.")
 @click.option("--format", "style", type=click.Choice(("table", "csv", "json")), default="table", show_default=True)
 def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) -> None:
     """Print how many people were in each area, on average over each period; or what else TABLE counts.
 
     Presence and profile are told as persons on average, the others as how many came, went or
-    stayed; of tables by day (visitors, dwell, origin) a week is the sum of its days, and
-    counts a person once a day.  Each value comes with its 95 % interval (of the noise alone),
-    the coverage of the period, and a state: published, hidden (below what 20
-    persons can make of it, and the noise), missing (not every slot is stored: never zero), warming (of up to
-    four hours, soon after a start or midnight; of a day that is a small part, and the day is
+    stayed; of tables by day (visitors, dwell, origin) a week is the sum of its days, and counts
+    a person once a day. Each value comes with its 95 % interval (of the noise alone), the
+    coverage of the period, and a state: published, hidden (below what 20 persons can make of
+    it, and the noise), missing (not every slot is stored: never zero), warming (of up to four
+    hours, soon after a start or midnight; of a day that is a small part, and the day is
     published), partial (with --partial: of the slots that are stored alone), unresolved (the
     area cannot be resolved at this site spacing: most of those who stand in it are located
-    elsewhere).  place_error, where the edge states it, is the share of them who are.  unit is
-    what a value counts.  Times are local, with their offset; --from and --to are widened to
-    whole periods.
+    elsewhere). place_error, where the edge states it, is the share of them who are; what no
+    event told is on top of it. unit is what a value counts. Times are local, with their offset;
+    --from and --to are widened to whole periods.
 
     --only leaves rows out of an axis before it is added up, by id or name: stopped for two
     minutes or more, women and men: dwell --only stay=2-5,5-15,15-60,60+ --by gender.
@@ -79,7 +79,7 @@ def as_table(rows: list[dict]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shape = "  ".join(f"{{:{'>' if key in DIGITS else '<'}{n}}}" for key, n in zip(fields, widths, strict=True))
     below = [f"unit: {row['unit']}" for row in rows[:1]]
-    if hidden := len(rows) - len(shown):
+    if hidden := sum(row["state"] == "hidden" for row in rows):
         below.append(f"{hidden:,} of {len(rows):,} rows are hidden (below the threshold); "
                      "fewer axes in --by or a longer --level show more")
     return "\n".join([*(shape.format(*line).rstrip() for line in lines), *below])

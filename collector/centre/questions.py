@@ -79,14 +79,20 @@ def unit_of(table: Registered, factor: float) -> str:
 
 
 def remarks(store: Store, question: Question) -> list[str]:
-    """Return what the answer leaves unsaid of its times: what the run covers, if nothing of it; if more than asked."""
+    """Return what the answer leaves unsaid: what the run covers, if nothing or more of it; errors left out."""
     (first, *_), asked, begin_ms, end_ms = checked(store.registered(), question)
     if not (found := periods(first, asked.level, begin_ms, end_ms)):
         run = in_words(first, *(slot * first.slot_s * clock.SECOND_MS for slot in (first.first_slot, first.until_slot)))
         return [f"nothing to tell of that time: the run covers {' to '.join(run)}"]
     told = found[0][0], found[-1][1]
     wider = told[0] < begin_ms or told[1] > end_ms
-    return [f"widened to whole periods ({asked.level}): {' to '.join(in_words(first, *told))}"] * wider
+    taken_in = [area for (axis, rows), only in zip(first.axes, asked.only.values(), strict=True) for area in only
+                if axis not in asked.by and len(rows) == len(first.hits) and first.hits[area] < RESOLVED_MIN]
+    return [words for words, there in {
+        f"widened to whole periods ({asked.level}): {' to '.join(in_words(first, *told))}": wider,
+        f"the sum takes in {len(taken_in)} areas that cannot be resolved; leave them out with --only": taken_in,
+        "intervals are of the noise alone: what no event told, and who stood elsewhere, is in `footfall score` (bias)":
+            not first.averaged}.items() if there]
 
 
 def in_words(table: Registered, *times_ms: int) -> list[str]:

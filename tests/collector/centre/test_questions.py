@@ -247,7 +247,8 @@ def test_of_many_rows_the_hidden_ones_are_counted_and_left_out_of_the_table_alon
     assert table[-1] == ("48 of 72 rows are hidden (below the threshold); "
                          "fewer axes in --by or a longer --level show more")
     fewer = asked(run, "presence", "--level", "slot", "--to", "2026-05-12T05:00").stdout.splitlines()
-    assert len(fewer) == 1 + 60 + 1 and fewer[-1].startswith("unit: ")
+    assert len(fewer) == 1 + 60 + 2 and fewer[-2].startswith("unit: ")
+    assert fewer[-1].startswith("40 of 60 rows are hidden")
 
 
 def test_a_time_outside_the_run_is_answered_with_what_the_run_covers(run):
