@@ -200,8 +200,7 @@ class Deployment:
             shutil.rmtree(private, ignore_errors=True)
         done = {name: said["done"] for name, said in running.said.items()}
         return {"worlds": [done[name] for name in self.worlds], "workers": [done[name] for name in self.workers],
-                "sealer": done["sealer"], "store": done["store"],
-                "wall_s": end_s - begin_s, "simulated_s": end_s - start_s}
+                **done, "wall_s": end_s - begin_s, "simulated_s": end_s - start_s}
 
     def _start(self, private: Path) -> None:
         """Start everything; a second shard once the first has compiled: nothing is compiled twice."""

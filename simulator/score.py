@@ -133,8 +133,7 @@ def errors(counts: Counts, extrapolation: float) -> dict[str, Any]:
                              "published": int(shown.sum())}
     for name, guess, true in (("noise", counts.released, tally), ("place", tally, counts.counted),
                               ("total", counts.released * extrapolation, counts.everyone)):
-        least = np.maximum(true, counts.one)  # where nobody was: against one person
-        relative = np.abs((guess - true) / least)[shown]
+        relative = np.abs((guess - true) / np.maximum(true, counts.one))[shown]  # where nobody was: against one person
         relative = relative[np.isfinite(relative)]
         found |= {f"{name}_median": quantile(relative, 0.5), f"{name}_p95": quantile(relative, 0.95)}
     due = np.where(np.isfinite(counts.released), tally, np.nan_to_num(counts.counted))  # the lost slots too

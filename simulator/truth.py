@@ -73,18 +73,19 @@ class Truth:
 
         self._tables = Tables(*map(table, Tables._fields))
         parts = int(2 * (country.reach_m + BEYOND_M) / move.PIECE_M) * move.LEGS_MAX
-        self._seed, self._country, levels = seed, country, np.zeros((2, len(view.ground.zone_of)), "u1")
-        self._scratch = np.zeros(move.LEGS_MAX, move.LEG), np.zeros(parts, visits.PART), *levels
+        self._seed, self._country, levels = seed, country, np.zeros(len(view.ground.zone_of), "u1")
+        self._scratch = np.zeros(move.LEGS_MAX, move.LEG), np.zeros(parts, visits.PART), levels
 
     def add(self, persons: np.ndarray, counted: np.ndarray, klass: np.ndarray, home: np.ndarray) -> None:
         """Add the whole window of persons, i8[n]; counted is bool[n], klass u1[n], home i8[n], a row of View.homes."""
         for first in range(0, len(self._days), 7):
+            days = np.zeros((len(persons), len(self._view.ground.zone_of)), "u1")
             visits.add_week(self._seed, persons, counted, klass, home, self._days[first : first + 7], self._country,
-                            self._view.ground, self._scratch, self._tables)
+                            self._view.ground, self._scratch, self._tables, days)
 
     def visits(self, person: int) -> Iterator[tuple[int, int]]:
         """Yield (begin_ms, end_ms), since the start, of every stay of a person, however short, but elsewhere."""
-        (legs, room, *_), ground = self._scratch, self._view.ground
+        (legs, room, _), ground = self._scratch, self._view.ground
         for day, midnight_ms, length_ms in self._days.tolist():
             plan = legs[: move.day_plan(self._seed, person, day, length_ms, self._country, legs)]
             way = room[: visits.way_of(plan, ground.raster, room)]

@@ -104,7 +104,7 @@ def add_visits(way, midnight_ms, home, resident, klass, counted, levels, days, t
 
 
 @bare
-def add_week(seed, persons, counted, klasses, homes, week, country, ground, scratch, tables):
+def add_week(seed, persons, counted, klasses, homes, week, country, ground, scratch, tables, days):
     """Add at most seven local days of many persons, exact to the millisecond.
 
     Parameters
@@ -117,15 +117,15 @@ def add_week(seed, persons, counted, klasses, homes, week, country, ground, scra
               its length in ms
     country : simulator.population.Country
     ground  : simulator.truth.Ground
-    scratch : (LEG[LEGS_MAX], PART[parts], u1[areas], u1[areas])
+    scratch : (LEG[LEGS_MAX], PART[parts], u1[areas])
     tables  : simulator.truth.Tables  in and out
+    days    : u1[n, areas]  scratch, zero: on how many days each area was visited
     """
-    legs, room, levels, days = scratch
-    for i in range(len(persons)):
-        klass, home, agreed = klasses[i], homes[i], counted[i]
-        days[:] = 0
-        for row in range(len(week)):
-            date, midnight_ms, length_ms = week[row, 0], week[row, 1], week[row, 2]
+    legs, room, levels = scratch
+    for row in range(len(week)):
+        date, midnight_ms, length_ms = week[row, 0], week[row, 1], week[row, 2]
+        for i in range(len(persons)):
+            klass, home, agreed = klasses[i], homes[i], counted[i]
             plan = legs[: day_plan(seed, persons[i], date, length_ms, country, legs)]
             way = room[: way_of(plan, ground.raster, room)]
             for here in way:
@@ -135,8 +135,9 @@ def add_week(seed, persons, counted, klasses, homes, week, country, ground, scra
                     add(tables.profile, begins, area * CLASSES + klass, agreed, stays_ms)
             find_stops(way)
             add_moves(way, midnight_ms, length_ms, agreed, ground, tables)
-            add_visits(way, midnight_ms, home, home if ground.primary else -1, klass, agreed, levels, days, tables)
-        for area in range(len(days)):
-            if days[area]:  # of repeat: 1, 2, 3-4, 5-7
-                row = (days[area] > 1) + (days[area] > 2) + (days[area] > 4)
-                add(tables.repeat, week[0, 1], 4 * area + row, agreed)
+            add_visits(way, midnight_ms, home, home if ground.primary else -1, klass, agreed, levels, days[i], tables)
+    for i in range(len(persons)):
+        for area in range(len(levels)):
+            if days[i, area]:  # of repeat: 1, 2, 3-4, 5-7
+                row = (days[i, area] > 1) + (days[i, area] > 2) + (days[i, area] > 4)
+                add(tables.repeat, week[0, 1], 4 * area + row, counted[i])
