@@ -60,9 +60,10 @@ class Stage(namedtuple("Stage", "scenario persons collector slots privacy scheme
         locator = plugins.settings("footfall.locators", "collector", {"kind": self.collector.locator})
         locator = locator.build(self.plan, counted.pieces)
         grade = self.scenario.probe.get("grade", "trace")
-        return {name: [resolve.hits(self.plan, counted.pieces, of, locator, grade).round(3).tolist()
-                       for of in (rows, zone_of[rows])]
-                for name, rows, zone_of in zip(names, counted.rows, counted.zones, strict=True)}
+        with processes.uninterrupted():  # the compiler takes an interrupt for its own, or loses it
+            return {name: [resolve.hits(self.plan, counted.pieces, of, locator, grade).round(3).tolist()
+                           for of in (rows, zone_of[rows])]
+                    for name, rows, zone_of in zip(names, counted.rows, counted.zones, strict=True)}
 
     def hits_of(self, table: Table) -> list[float]:
         """Return those of a table: by zone where it tells no areas."""

@@ -5,8 +5,8 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from math import inf
 from multiprocessing import connection, get_context
 from pathlib import Path
@@ -17,6 +17,20 @@ from probe.base.clock import WallClock
 from probe.base.main import RunError
 
 CONTEXT = get_context("spawn")  # fork and numba's threads do not go together
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let what runs inside end before an interrupt is heard."""
+    heard, before = [], [signal.signal(ending, lambda *_: heard.append(1)) for ending in ENDINGS]
+    try:
+        yield
+    finally:
+        for ending, handler in zip(ENDINGS, before, strict=True):
+            signal.signal(ending, handler)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def child(name: str, target: str, config: Any, pipe: connection.Connection, log_path: str) -> None:

@@ -14,7 +14,6 @@ import click
 import numpy as np
 import shapely
 
-from collector.centre.questions import RESOLVED_MIN
 from probe.base import clock, plane
 from simulator import score, truth
 
@@ -151,7 +150,7 @@ def foreseen(stage) -> list[str]:
     lines, sets = stage.costs(), stage.scenario.sets
     for name, own in sets.items():
         hits = stage.hits[name][0] if len(sets) > 1 else ()
-        poor = [area for area, hit in zip(own.name[:-1], hits, strict=False) if not hit >= RESOLVED_MIN]
+        poor = [area for area, hit in zip(own.name[:-1], hits, strict=False) if not hit >= score.questions.RESOLVED_MIN]
         of = f'area set "{name}"' if name else "areas"
         twice = [one for one, count in Counter(own.name).items() if count > 1]
         for words, which in (("unresolved, less than half of a fix would lie in it", poor),
@@ -174,7 +173,8 @@ def interrupted(out: Path, start_ms: int) -> str:
     hour = max(0, (last + 1) / 4 - start_ms / clock.HOUR_MS)  # slots of a quarter of an hour: to the end of the last
     others = f", the others stay sealed in {out}/spool.db" if stored < sealed else ""
     return (f"interrupted at simulated hour {hour:g}: {stored:,} releases stored of {sealed:,} sealed{others}\n"
-            f"{'footfall ask and footfall privacy work on it; ' * (stored > 0)}footfall run --force replaces it")
+            f"{'footfall ask and footfall privacy work on it; ' * (stored > 0)}"
+            f"footfall run --out {out} --force replaces it")
 
 
 def located(fixes: dict[str, Any]) -> str:

@@ -28,13 +28,13 @@ def test_an_interrupted_run_says_how_far_it_came_and_what_can_be_done(tmp_path):
     said = report.interrupted(tmp_path, FIRST * HOUR_MS // 4).splitlines()
     assert said == ["interrupted at simulated hour 5.25: 18 releases stored of 21 sealed, "
                     f"the others stay sealed in {tmp_path}/spool.db",
-                    "footfall ask and footfall privacy work on it; footfall run --force replaces it"]  # fmt: skip
+                    f"footfall ask and footfall privacy work on it; footfall run --out {tmp_path} --force replaces it"]  # fmt: skip
 
 
 def test_who_interrupts_before_anything_was_sealed_is_promised_no_answer(tmp_path):
     said = report.interrupted(tmp_path, FIRST * HOUR_MS // 4)
     assert said == ("interrupted at simulated hour 0: 0 releases stored of 0 sealed\n"
-                    "footfall run --force replaces it")  # fmt: skip
+                    f"footfall run --out {tmp_path} --force replaces it")  # fmt: skip
 
 
 @pytest.mark.parametrize(("what", "near"), [("crossroads", ""), ("hexagonl", ' (did you mean "hexagonal"?)')])
