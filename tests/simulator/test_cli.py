@@ -28,7 +28,8 @@ def test_an_interrupted_run_says_how_far_it_came_and_what_can_be_done(tmp_path):
     said = report.interrupted(tmp_path, FIRST * HOUR_MS // 4).splitlines()
     assert said == ["interrupted at simulated hour 5.25: 18 releases stored of 21 sealed, "
                     f"the others stay sealed in {tmp_path}/spool.db",
-                    f"footfall ask and footfall privacy work on it; footfall run --out {tmp_path} --force replaces it"]  # fmt: skip
+                    "footfall ask and footfall privacy work on it; "
+                    f"footfall run --out {tmp_path} --force replaces it"]  # fmt: skip
 
 
 def test_who_interrupts_before_anything_was_sealed_is_promised_no_answer(tmp_path):
