@@ -103,8 +103,9 @@ def growth(small: bool) -> dict[str, Any]:
     grown = [(count, *measured(HALF_AN_HOUR, f"world.handsets={count}")) for count in handsets]
     by_handsets = [(count, events * cost["total"] / 1e9) for count, cost, events, _ in grown]
     linear = f"collector.tables={[table for table in collect.DAILY if table not in ('origin', 'flows')]}"
-    denser = [measured(HALF_AN_HOUR, linear, f"world.handsets={handsets[1]}", "layout.zones=[]", f"layout.rings={count}",
-                       f"areas.rings={max(1, round(count / 2.15))}") for count in rings]  # 1 km2 under all sites
+    denser = [measured(HALF_AN_HOUR, linear, f"world.handsets={handsets[1]}", "layout.zones=[]",
+                       f"layout.rings={count}", f"areas.rings={max(1, round(count / 2.15))}")
+              for count in rings]  # 1 km2 under all sites
     by_cells = [(cells, cost["total"]) for cost, _, cells in denser]
     logs = {name: np.log(points).T for name, points in (("handsets", by_handsets), ("cells", by_cells))}
     exponent = {name: float(np.polyfit(x, y, 1)[0]) for name, (x, y) in logs.items()}  # a power law: the slope
