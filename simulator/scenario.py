@@ -107,8 +107,8 @@ class Scenario(namedtuple("Scenario", "name world population area traffic layout
     def area_texts(self) -> dict[str, tuple[str, str]]:
         """Return (GeoJSON text, read or made, and where from) of each area set by name; "" is where people live."""
         paths = {"": self.area.path} | ({self.area.second.name: self.area.second.path} if self.area.second else {})
-        return {name: (read_text(Path(path), "the areas file", wire.SIZE_MAX), path) if path else
-                (made_areas(self.area), "[areas]") for name, path in paths.items()}
+        return {name: (read_text(Path(path), "the areas file", wire.SIZE_MAX), f'area set "{name}": {path}' if name else
+                       path) if path else (made_areas(self.area), "[areas]") for name, path in paths.items()}
 
     @cached_property
     def sets(self) -> dict[str, wire.AreaSet]:

@@ -1,5 +1,6 @@
 """Scenarios: the shipped ones stand, settings change what they name, and every problem is told."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +123,12 @@ def test_the_commands_list_and_show():
     assert [line.split()[0] for line in listed.output.splitlines()] == ["city", "leipzig", "leipzig_shops", "village"]
     shown = CliRunner().invoke(cli.scenario, ["show", "city"])
     assert "[population]" in shown.output and "assumption" in shown.output
+
+
+def test_what_is_wrong_with_a_second_area_set_names_the_set(tmp_path):
+    square = {"type": "Polygon", "coordinates": [[[10, 51], [10.01, 51], [10.01, 51.01], [10, 51.01], [10, 51]]]}
+    twice = [{"type": "Feature", "properties": {"area_id": name}, "geometry": square} for name in "ab"]
+    (tmp_path / "shops.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": twice}))
+    one = scenario.load("village", ["areas.second.name=shops", f"areas.second.path={tmp_path}/shops.geojson"])
+    with pytest.raises(ConfigError, match=r'area set "shops": .*area "b" .* overlaps "a"'):
+        _ = one.sets
