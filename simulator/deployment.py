@@ -55,20 +55,20 @@ class Stage(namedtuple("Stage", "scenario persons collector slots privacy scheme
 
     @cached_property
     def hits(self) -> dict[str, list[list[float]]]:
-        """Return what share of a fix lies where a person stands, by area set: in the area, and in its zone."""
+        """Return what share of a fix lies where a person stands, by area set: in the area, and in a wider zone."""
         counted, names = self.scheme, list(self.scenario.sets)
         locator = plugins.settings("footfall.locators", "collector", {"kind": self.collector.locator})
         locator = locator.build(self.plan, counted.pieces)
         grade = self.scenario.probe.get("grade", "trace")
         with processes.uninterrupted():  # the compiler takes an interrupt for its own, or loses it
             return {name: [resolve.hits(self.plan, counted.pieces, of, locator, grade).round(3).tolist()
-                           for of in (rows, zone_of[rows])]
+                           for of in (rows, zone_of[rows])[: 1 + (int(zone_of.max()) + 1 < len(zone_of))]]
                     for name, rows, zone_of in zip(names, counted.rows, counted.zones, strict=True)}
 
     def hits_of(self, table: Table) -> list[float]:
         """Return those of a table: by zone where it tells no areas."""
-        by_area, by_zone = self.hits[table.name.partition("@")[2]]
-        return by_area if len(by_area) in map(len, table.axes.values()) else by_zone
+        hits = self.hits[table.name.partition("@")[2]]
+        return hits[0] if len(hits[0]) in map(len, table.axes.values()) else hits[-1]
 
     def costs(self) -> list[str]:
         """Return in words what each second area set costs, for before the run."""

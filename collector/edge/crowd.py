@@ -107,7 +107,7 @@ class Crowd:
     def granted(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return for each set the RECORD[n] of steps and of trips since the last call."""
         taken = [np.concatenate(written) for written in self._granted]
-        self._granted = [[written[:0]] for written in taken]
+        self._granted = [[np.empty(0, RECORD)] for _ in taken]  # no view, which would keep what was taken alive
         return list(zip(taken[::2], taken[1::2], strict=True))
 
     def end_day(self) -> list[np.ndarray]:

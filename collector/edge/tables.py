@@ -79,9 +79,9 @@ class Tables:
         for rows, tables, (steps, trips), visit, week in zip(
                 self._rows, self._tables, granted, visits, weeks, strict=True):
             source = {"steps": steps, "trips": trips, "visits": visit, "weeks": week}
+            np.add.at(here := np.zeros((int(rows.max()) + 1, CLASSES), "i8"), rows, time)
             for table in tables:
                 if table.metric.source == "time":
-                    np.add.at(here := np.zeros((len(table.places.areas), CLASSES), "i8"), rows, time)
                     table.add_time(slot, here)
                 else:
                     table.add(source[table.metric.source])
