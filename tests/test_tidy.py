@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "collector.edge.kernels": ["collector.edge.kernels", "probe.base.jit", "probe.base.streams"],
     "collector.edge.agent": ["collector.edge", "probe"],  # the edge process puts the two together
     "collector.centre": ["collector.centre", "probe.base", *wire("release", "areas", "envelope")],
-    "simulator": ["simulator", "probe.base"] + wire("events", "cells", "subscribers", "areas", "consent"),
+    "simulator": ["simulator", "probe.base"] + wire("events", "epochs", "cells", "subscribers", "areas", "consent"),
     "simulator.kernels": ["simulator.kernels", "probe.base.jit", "probe.base.streams"],
     "simulator.deployment": ALL,  # these five set the stage or judge
     "simulator.rehearsal": ALL,
@@ -140,6 +140,7 @@ def test_house_rules_hold(path):
 PLANTED = {
     "collector.edge.collect": "from probe.wire import events",
     "collector.edge.plan": "from probe.wire.subscribers import SUBSCRIBER",
+    "collector.edge.sealer": "from probe.wire import epochs",
     "collector.edge.kernels.bins": "import click",
     "collector.edge.kernels.ranges": "from collector.edge import plan",
     "collector.centre.intake": "from probe.wire import observations",
@@ -174,7 +175,7 @@ def test_a_missing_docstring_and_a_long_file_are_caught():
 
 
 def test_what_is_allowed_passes():
-    assert not offences("collector.edge.agent", '"""A file."""\nfrom probe.wire import events\n')
+    assert not offences("collector.edge.agent", '"""A file."""\nfrom probe.wire import epochs, events\n')
     assert not offences("simulator.score", '"""A file."""\nfrom collector.edge import plan\n')
 
 

@@ -5,6 +5,8 @@ import numpy as np
 PURPOSES, BASES = ("network", "market_research", "marketing"), ("consent", "anonymous")
 # The bit of each purpose: of a yes, of an objection.
 YES, NO = ({name: np.uint8(first << index) for index, name in enumerate(PURPOSES)} for first in (1, 8))
+# What one person said: from when on, for the purpose of this index: a yes, or a no (an objection, a yes taken back).
+CHANGE = np.dtype([("time_ms", "<i8"), ("subscriber", "<u8"), ("purpose", "u1"), ("yes", "?")])
 
 
 def countable(flags, minor, person, purpose: str, basis: str):

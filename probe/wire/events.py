@@ -13,7 +13,7 @@ from probe.base.packing import HEARD, VERSION, Batch, opened, pack, require, row
 EVENT = np.dtype([("time_ms", "<i8"), ("subscriber", "<u8"), *HEARD])  # UTC; 15 digits
 MAGIC, COUNT_MAX, FRAME_MAX = "footfall.events", 1 << 18, (48 << 18) + 128  # rows of a batch, bytes of its frame
 NO_CELL, NO_TA, NO_RSRP, NO_PCI, NO_AOA = 0xFFFFFFFF, 0xFFFF, 0xFF, 0xFFFF, 0xFFFF
-RSRP_CODE_MAX, TA_MAX = 97, 1282
+RSRP_CODE_MAX, TA_MAX, REFUSES = 97, 1282, 1  # REFUSES: the bit of flags by which a connection may not be counted
 # What the handset and the network said to each other.
 Kind = IntEnum("Kind", "ATTACH DETACH TAU TAU_PERIODIC SERVICE_REQUEST PAGING_RESPONSE RELEASE HANDOVER "
                        "REESTABLISHMENT REPORT CALL SMS")
