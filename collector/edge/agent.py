@@ -86,7 +86,7 @@ class Work:
         self.finished = (watermark_ms := self._probe.watermark_ms) >= self._end_ms
         closed = self._timed("count", self._collector.push, observations, watermark_ms)
         self.account()
-        return [seal.encode(self._worker, table, slot, tally, watermark_ms) for table, slot, tally in closed]
+        return [seal.encode(self._worker, table, slot, tally, watermark_ms, 0) for table, slot, tally in closed]
 
     def overwrite(self) -> None:
         """Overwrite small blocks that are free, once a key is destroyed: their keepers leave them as they were.

@@ -111,16 +111,17 @@ class Work:
             whole = self._gather.add(b"".join(frames))
         except packing.WireError:
             return self.delivery.tally.count("invalid")
-        for table, slot, tally in whole:
+        for table, slot, tally, epoch in whole:
             if slot > self._spool.closed.get(table, -1):
                 day = clock.local(slot * self._slots.length_ms, self._zone).date().toordinal()
                 conserved = self._tables[table].value_unit == "person-seconds"
-                why = "gap" if tally is None else "restart" if (table, day) in self._begun and not conserved else ""
+                begun, forgot = (table, day) in self._begun and not conserved, epoch < self._sealer.epochs.get(table, 0)
+                why = "gap" if tally is None else "restart" if begun else "consent" if forgot else ""
                 brief = self._tables[table].span not in ("day", "week")  # every day has its warming hour
                 if why or tally is None:
                     self._sealer.lose(table, slot, why)
                 else:
-                    self._sealer.seal(table, slot, day, tally, brief and self._slots.warming(slot))
+                    self._sealer.seal(table, slot, day, tally, brief and self._slots.warming(slot), epoch)
                 self.delivery.tally.count("lost" if why else "sealed")
         self.delivery.watermark_ms = self._last_ms if self.closed else self._gather.watermark_ms
 

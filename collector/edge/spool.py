@@ -71,6 +71,12 @@ class Spool:
         both = "SELECT tab, slot FROM intent EXCEPT SELECT tab, slot FROM release ORDER BY tab, slot"
         return self._db.execute(both).fetchall()
 
+    def stated(self, table: int) -> release.Statement | None:
+        """Return what the last release of a table that is whole stated."""
+        frames = self._db.execute("SELECT frame FROM release WHERE tab = ? ORDER BY slot DESC", (table,))
+        found = (release.decode(frame).statement for (frame,) in frames if release.intact(frame))
+        return next(filter(None, found), None)
+
     def frame(self, seq: int) -> bytes | None:
         """Return the bytes of a release; None when they no longer are those that were sealed."""
         sha256, frame = self._db.execute("SELECT sha256, frame FROM release WHERE seq = ?", (seq,)).fetchone()

@@ -21,7 +21,7 @@ from probe.wire import release
 from probe.wire.release import Flag
 from tests.builders_seal import DAILY, FIRST, INC, PRESENCE, TABLES, registered
 
-SLOT_MS = 900_000
+SLOT_MS, EPOCH = 900_000, 7
 HOURS = 2
 SLOTS = 4 * HOURS
 WAIT_S = 30
@@ -70,7 +70,7 @@ def store_config(folder, address="tcp://127.0.0.1:*", expected=None):
 
 def part(worker, slot):
     tally = np.array([slot - FIRST, worker, 5], "i8") * 64_000 * 900
-    return seal.encode(worker, 1, slot, tally, (slot + 1) * SLOT_MS + 60_000)
+    return seal.encode(worker, 1, slot, tally, (slot + 1) * SLOT_MS + 60_000, EPOCH)
 
 
 def parts_of(worker, slots=SLOTS):
@@ -129,7 +129,7 @@ def a_day_of_all_tables(worker, slots):
             for begin, end in pairwise(begins):
                 if slot + 1 == end + late * (end < FIRST + 96):
                     tally = np.arange(table.cells) * (1 + worker) * table.tally_units
-                    yield seal.encode(worker, table.number, begin, tally, (slot + 1) * SLOT_MS + 60_000)
+                    yield seal.encode(worker, table.number, begin, tally, (slot + 1) * SLOT_MS + 60_000, EPOCH)
 
 
 def test_every_table_of_a_day_arrives_by_its_own_spans(tmp_path):
@@ -165,7 +165,7 @@ def test_a_week_is_paid_for_on_its_first_day_and_begins_with_the_run(tmp_path):
         work = sealer.Work(config, kept)
         for begins in (slot, slot + 1, slot + 7 * 96 + 4):
             assert not work.closed or begins > slot
-            work.take([seal.encode(0, 9, begins, np.ones(12, "i8"), end_ms)])
+            work.take([seal.encode(0, 9, begins, np.ones(12, "i8"), end_ms, EPOCH)])
         assert work.closed and work.delivery.tally == {"sealed": 1, "invalid": 2}
         (charge,), stated = kept.charges(), release.decode(kept.frame(0)).statement
     assert date.fromordinal(charge.day) == date(2026, 10, 20) and charge.rho == stated.rho
@@ -182,7 +182,7 @@ def test_a_restart_within_a_day_tells_no_more_of_what_caps_bound(tmp_path):
             work = sealer.Work(config, kept)
             for slot in slots:
                 for table in config.tables:
-                    work.take([seal.encode(0, table.number, slot, np.zeros(table.cells, "i8"), slot * SLOT_MS)])
+                    work.take([seal.encode(0, table.number, slot, np.zeros(table.cells, "i8"), slot * SLOT_MS, EPOCH)])
             return work.report()["sealed"], work.report()["lost"], list(kept.orphans())
 
     assert taken(range(FIRST, FIRST + 2)) == (4, 0, [])
