@@ -39,10 +39,9 @@ class Stage(namedtuple("Stage", "scenario persons collector slots privacy scheme
     @property
     def extrapolation(self) -> float:
         """Return for how many people one counted handset stands, by the scenario's own shares."""
-        people, anonymous = self.scenario.population, self.privacy.basis == "anonymous"
-        # Who said neither yes nor no counts where nobody can be told apart.
-        agreed = people.consent_share + anonymous * (1 - people.consent_share) * (1 - people.objection_share)
-        counted = self.scenario.handsets * (1 - people.minor_share) * agreed
+        people, privacy = self.scenario.population, self.privacy
+        counted = people.counted(privacy.purpose, privacy.basis) @ population.AGE_SHARES
+        counted *= self.scenario.handsets * (1 - people.minor_share)
         return self.persons / counted if counted else 1.0
 
     def privacy_spent(self) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from probe.base.config import ConfigError, Settings
+from probe.base import clock
+from probe.base.config import ConfigError, Settings, needs
 from probe.wire.areas import AreaSet
 from probe.wire.cells import COUNTRIES
-from probe.wire.consent import NO, PURPOSES, YES
+from probe.wire.consent import CHANGE, NO, PURPOSES, YES
 from probe.wire.subscribers import MINOR, SUBSCRIBER
 from simulator.kernels import people
 
@@ -21,7 +22,12 @@ AGE_SHARES = (0.087, 0.152, 0.158, 0.149, 0.188, 0.266)  # of adults by AGE_BAND
 WOMEN_SHARE, CONTRACT_SHARES = 0.507, (0.6, 0.1, 0.3)  # private, business, prepaid: an assumption
 MINOR_DRAW, AGE_DRAW, GENDER_DRAW, CONTRACT_DRAW, GUEST_DRAW = 0, 12, 13, 14, 15
 CONSENT_DRAW = 16  # and on
+OBJECTS, COMES, SPEAKS = 103, 104, 105  # purposes: names of streams, by person and local day
+WAKES_MS, SLEEPS_MS = 7 * clock.HOUR_MS, 22 * clock.HOUR_MS  # after midnight: when people make up their minds
 Share = Annotated[float, Field(ge=0, le=1)]
+Purpose = Annotated[str, needs(lambda name: name in PURPOSES, f"is no purpose; use {', '.join(PURPOSES)}")]
+ByAge = Annotated[tuple[Share, ...], needs(lambda shares: len(shares) == len(AGE_SHARES),
+                                           "needs six shares, of 18-24, 25-34, 35-44, 45-54, 55-64 and 65+")]
 
 
 # What the kernels know of the country.  bin_x_m, bin_y_m f4[bins], centres of the bins, area by area; first_bin
@@ -44,7 +50,10 @@ class PopulationSettings(Settings):
 
     share: Annotated[float, Field(gt=0, le=1)] = 0.3  # handsets of our network per person
     consent_share: Share = 0.8  # of adults, for each purpose
+    consent_by_age: dict[Purpose, ByAge] = {}  # for a purpose, in place of consent_share
     objection_share: Share = 0.25  # of those who did not agree: they said no, not nothing
+    objecting_share: Share = 0.005  # of those who agreed, a day: they say no
+    late_share: Share = 0.01  # of adults who did not agree, a day: they say yes
     minor_share: Share = 0.169
     guest_share: Share = 0.02  # of people: from abroad, here for a while; an assumption
     worker_share: Share = 0.66  # of adults
@@ -52,6 +61,15 @@ class PopulationSettings(Settings):
     work_m: Annotated[float, Field(gt=0)] = 6_000.0
     leisure_m: Annotated[float, Field(gt=0)] = 5_000.0
     centre_m: Annotated[float, Field(gt=0)] = 2_000.0  # how far the pull of the middle reaches
+
+    def agreed(self, purpose: str) -> np.ndarray:
+        """Return f8[6]: what share of adults agrees to a purpose from the start, by AGE_BANDS."""
+        return np.array(self.consent_by_age.get(purpose, (self.consent_share,) * len(AGE_SHARES)))
+
+    def counted(self, purpose: str, basis: str) -> np.ndarray:
+        """Return f8[6]: what share of adults with a handset of ours may be counted, by AGE_BANDS."""
+        # Who said neither yes nor no counts where nobody can be told apart.
+        return 1 - (1 - self.agreed(purpose)) * (self.objection_share if basis == "anonymous" else 1)
 
 
 def weights_of_residents(areas: AreaSet) -> np.ndarray:
@@ -125,10 +143,45 @@ def subscribers(country: Country, seed: int, handsets: int, settings: Population
     rows["subscriber"], rows["person"] = subscriber_numbers(seed, rows["country"]), np.arange(handsets)
     rows["age"], rows["gender"] = classes(seed, handsets, settings)
     rows["contract"], minor = np.searchsorted(np.cumsum(CONTRACT_SHARES[:-1]), contract, "right"), rows["age"] == MINOR
+    band = np.where(minor, 0, rows["age"])
     for purpose, u in zip(PURPOSES, agreed, strict=True):
-        yes, no = u < settings.consent_share, u >= 1 - (1 - settings.consent_share) * settings.objection_share
+        share = settings.agreed(purpose)[band]
+        yes, no = u < share, u >= 1 - (1 - share) * settings.objection_share
         rows["consent"] |= np.where(minor, 0, yes * YES[purpose] | (no & ~yes) * NO[purpose]).astype("u1")
     return rows[np.argsort(rows["subscriber"])]
+
+
+def changes(rows: np.ndarray, seed: int, settings: PopulationSettings, start_ms: int, end_ms: int,
+            zone: str) -> np.ndarray:
+    """Return CHANGE[n], rising by time: what people say about their consent between start_ms and end_ms (UTC).
+
+    rows : SUBSCRIBER[m], as `subscribers` gives them, of all or of some
+
+    A pure function of (seed, person, local day).  At most once in that time each adult says one word for every
+    purpose: objecting_share of those who agreed to any say no on a day, late_share of those who did not agree to
+    all say yes.  What was said before is not said again.
+    """
+    waiting, found = rows[rows["age"] != MINOR], [np.empty(0, CHANGE)]
+    for midnight_ms in clock.midnights_ms(start_ms, end_ms, zone)[:-1]:
+        day, person = clock.local(midnight_ms, zone).toordinal(), waiting["person"].astype("i8")
+        objects, comes, speaks = (people.uniforms(seed, draw, person, day) for draw in (OBJECTS, COMES, SPEAKS))
+        time_ms = midnight_ms + WAKES_MS + (speaks * (SLEEPS_MS - WAKES_MS)).astype("i8")
+        agreed = np.stack([waiting["consent"] & YES[purpose] != 0 for purpose in PURPOSES])
+        refuses = agreed.any(axis=0) & (objects < settings.objecting_share)
+        says = refuses | ~agreed.all(axis=0) & (comes < settings.late_share)
+        says &= (start_ms <= time_ms) & (time_ms < end_ms)
+        found += [word(waiting[says], time_ms[says], ~refuses[says], purpose) for purpose in PURPOSES]
+        waiting = waiting[~says]
+    every = np.concatenate(found)
+    return every[np.lexsort((every["purpose"], every["subscriber"], every["time_ms"]))]
+
+
+def word(rows: np.ndarray, time_ms: np.ndarray, yes: np.ndarray, purpose: str) -> np.ndarray:
+    """Return CHANGE of the SUBSCRIBER rows that say yes, bool[n], or no to a purpose and had not before."""
+    said = np.zeros(len(rows), CHANGE)
+    said["time_ms"], said["subscriber"], said["purpose"] = time_ms, rows["subscriber"], PURPOSES.index(purpose)
+    said["yes"] = yes
+    return said[rows["consent"] & np.where(yes, YES[purpose], NO[purpose]) == 0]
 
 
 def subscriber_numbers(seed: int, mcc: np.ndarray) -> np.ndarray:

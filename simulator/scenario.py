@@ -193,6 +193,8 @@ def changed(name_or_path: str, sets: list[str], problems: list[str]) -> dict[str
     for content in sections + [content["second"] for content in sections if isinstance(content.get("second"), dict)]:
         if isinstance(content.get("path"), str) and content["path"]:
             content["path"] = str(Path(name_or_path).parent / content["path"])
+    if "population.consent_share" in given and isinstance(document.get("population"), dict):
+        document["population"].pop("consent_by_age", None)  # who says one share means it for every age
     for key in sorted(given, key=lambda key: not key.endswith(".kind")):
         merge(document, tomllib.loads(as_toml(f"{key}={given[key]}")))
     return document

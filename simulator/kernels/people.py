@@ -3,7 +3,7 @@
 import numpy as np
 
 from probe.base.jit import bare, kernel
-from probe.base.streams import U8, bits, mix64, unit
+from probe.base.streams import U8, bits, mix64, uniform, unit
 
 PERSON, BUCKETS = 101, U8(64)  # purpose: name of a stream
 
@@ -61,6 +61,12 @@ def homes(seed, count, country):
 def shares(seed, count, index):
     """Return draw `index` f8[n] of the persons (those of simulator.kernels.move.person_of)."""
     return np.array([share(bits(seed, PERSON, i, 1), index) for i in range(count)])
+
+
+@kernel
+def uniforms(seed, purpose, person, day):
+    """Return f8[n] in [0, 1) of the persons, i8[n], for one purpose (name of a stream) and day."""
+    return np.array([uniform(seed, purpose, i, day) for i in person])
 
 
 @kernel

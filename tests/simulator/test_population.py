@@ -5,7 +5,7 @@ import pytest
 
 from probe import consent
 from probe.wire.cells import COUNTRIES, HOME_ABROAD
-from probe.wire.consent import NO, YES, countable
+from probe.wire.consent import CHANGE, NO, PURPOSES, YES, countable
 from probe.wire.observations import NO_HOME
 from probe.wire.subscribers import MINOR, Subscribers, decode, encode
 from simulator import population, scenario
@@ -49,11 +49,87 @@ def test_shares_are_those_of_the_settings():
     assert np.mean(minor) == pytest.approx(0.169, abs=0.012)
     assert np.mean(ROWS["gender"] == 0) == pytest.approx(0.507, abs=0.015)
     adults = ROWS[~minor]
-    agreed = (adults["consent"] & YES["market_research"]) != 0
-    assert np.mean(agreed) == pytest.approx(0.8, abs=0.013)
-    assert np.mean((adults["consent"] & NO["market_research"]) != 0) == pytest.approx(0.05, abs=0.008)
+    for purpose in PURPOSES:
+        agreed = (adults["consent"] & YES[purpose]) != 0
+        assert np.mean(agreed) == pytest.approx(0.8, abs=0.013)
+        assert np.mean((adults["consent"] & NO[purpose]) != 0) == pytest.approx(0.05, abs=0.008)
     ages = np.bincount(adults["age"]) / len(adults)
     np.testing.assert_allclose(ages, population.AGE_SHARES, atol=0.015)
+
+
+def test_who_agrees_by_age_are_those_of_the_settings():
+    """Of 1,400 people or more an age band; four deviations.  What may be counted follows, on either basis."""
+    for age in range(6):
+        mine = ROWS[ROWS["age"] == age]
+        for basis in ("consent", "anonymous"):
+            may = countable(mine["consent"], mine["age"] == MINOR, mine["person"], "market_research", basis)
+            expected = CITY.population.counted("market_research", basis)[age]
+            assert np.mean(may) == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / len(mine)))
+
+
+DAY_MS = 86_400_000
+
+
+def said(days=1, rows=ROWS, seed=1, begin_ms=CITY.start_ms, hours=0.0, **settings):
+    """Return what people say in so many days and hours of the city."""
+    known = CITY.population.model_copy(update=settings)
+    return population.changes(rows, seed, known, begin_ms, begin_ms + round((days * 24 + hours) * 3_600_000),
+                              CITY.world.zone)
+
+
+def test_as_many_say_no_and_yes_in_a_day_as_the_settings_say():
+    """Of the adults, by what they had said to the purpose; four deviations."""
+    spoken, adults = said(objecting_share=0.05, late_share=0.2), ROWS[ROWS["age"] != MINOR]
+    for number, purpose in enumerate(PURPOSES):
+        mine = spoken[spoken["purpose"] == number]
+        agreed = adults["consent"] & YES[purpose] != 0
+        no = np.isin(adults["subscriber"], mine["subscriber"][~mine["yes"]])
+        yes = np.isin(adults["subscriber"], mine["subscriber"][mine["yes"]])
+        assert np.mean(no[agreed]) == pytest.approx(0.05, abs=4 * np.sqrt(0.05 / agreed.sum()))
+        assert np.mean(yes[~agreed]) == pytest.approx(0.2 * 0.95, abs=4 * np.sqrt(0.2 / (~agreed).sum()))
+        assert not np.any(yes & agreed)  # nobody says again what they had said
+    assert np.all(np.isin(spoken["subscriber"], adults["subscriber"]))
+
+
+def test_nobody_speaks_twice_and_everybody_says_one_word():
+    """In a fortnight: one instant a person, the same word for every purpose; and it is an hour of the day."""
+    spoken = said(days=14, objecting_share=0.1, late_share=0.1)
+    assert spoken.dtype == CHANGE and np.all(np.diff(spoken["time_ms"]) >= 0) and len(spoken) > 20_000
+    order = np.argsort(spoken["subscriber"], kind="stable")
+    same = np.diff(spoken["subscriber"][order].astype("i8")) == 0
+    assert not np.any(same & (np.diff(spoken["time_ms"][order]) != 0))
+    assert not np.any(same & (spoken["yes"][order][1:] != spoken["yes"][order][:-1]))
+    assert np.all(np.diff(spoken["purpose"][order].astype(int))[same] > 0)
+    hour = (spoken["time_ms"] - CITY.start_ms) % DAY_MS / 3_600_000
+    assert hour.min() >= 7 and hour.max() < 22 and np.unique(hour.astype(int)).tolist() == list(range(7, 22))
+
+
+def test_what_one_says_depends_on_nobody_else_and_not_on_how_long_the_world_lasts():
+    everyone = said(days=2, late_share=0.1)
+    np.testing.assert_array_equal(said(late_share=0.1), everyone[everyone["time_ms"] < CITY.start_ms + DAY_MS])
+    half = ROWS[ROWS["person"] % 2 == 0]
+    np.testing.assert_array_equal(said(days=2, rows=half, late_share=0.1),
+                                  everyone[np.isin(everyone["subscriber"], half["subscriber"])])
+    np.testing.assert_array_equal(said(days=2, rows=ROWS[::-1], late_share=0.1), everyone)
+    noon = said(days=0, hours=2, begin_ms=CITY.start_ms + DAY_MS // 2, late_share=0.1)
+    today = (noon["time_ms"] >= CITY.start_ms + DAY_MS // 2).all() and np.isin(noon, everyone).all()
+    assert len(noon) and today and len(said(seed=2)) and not np.isin(said(seed=2), everyone).any()
+
+
+def test_where_nobody_changes_their_mind_nothing_is_said():
+    assert len(said(days=30, objecting_share=0.0, late_share=0.0)) == 0
+
+
+@pytest.mark.parametrize("start", ["2026-10-25T00:00", "2026-03-29T00:00", "2026-05-12T06:00"])
+def test_a_day_is_a_local_day_however_long(start):
+    """Where all object on their first day, nobody is left for the second, and nobody speaks at night."""
+    world = scenario.load("village", [f"world.start={start}", "world.days=2"])
+    objecting = world.population.model_copy(update={"objecting_share": 1.0, "late_share": 0.0})
+    spoken = population.changes(ROWS, 1, objecting, world.start_ms, world.end_ms, "Europe/Berlin")
+    adults = ROWS[(ROWS["age"] != MINOR) & (ROWS["consent"] & 7 > 0)]
+    np.testing.assert_array_equal(np.unique(spoken["subscriber"]), np.sort(adults["subscriber"]))
+    begin_ms = world.start_ms - world.world.start.hour * 3_600_000
+    assert np.all((spoken["time_ms"] >= begin_ms + 7 * 3_600_000) & (spoken["time_ms"] < begin_ms + 22 * 3_600_000))
 
 
 def test_minors_are_never_counted():
@@ -88,7 +164,7 @@ def test_guests_come_from_many_countries_and_live_in_none_of_our_areas():
 
 def test_a_guest_differs_from_a_resident_in_home_and_number_only():
     """As many minors, as much consent; where they sleep is where the resident of that number would."""
-    none = population.subscribers(COUNTRY, 1, 20_000, population.PopulationSettings(guest_share=0.0))
+    none = population.subscribers(COUNTRY, 1, 20_000, CITY.population.model_copy(update={"guest_share": 0.0}))
     mine, theirs = (rows[np.argsort(rows["person"])] for rows in (ROWS, none))
     for name in ("person", "age", "gender", "contract", "consent"):
         np.testing.assert_array_equal(mine[name], theirs[name])

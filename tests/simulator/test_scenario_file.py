@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from probe.base.config import ConfigError
 from simulator import cli, scenario
+from simulator.population import AGE_SHARES
 
 LEIPZIG = Path(__file__).parents[2] / "../shared/data/leipzig"
 
@@ -87,7 +88,8 @@ def test_every_problem_of_every_section_is_named_at_once():
 
 def test_an_unknown_scenario_names_what_there_is():
     (found,) = problems_of("vilage")
-    assert 'no scenario "vilage" (did you mean "village"?); shipped: city, leipzig, leipzig_shops, village' in found
+    assert ('no scenario "vilage" (did you mean "village"?); shipped: city, leipzig, leipzig_shops, small_print, '
+            'village') in found
 
 
 def test_a_file_of_ones_own_is_read_with_paths_beside_it(tmp_path):
@@ -120,7 +122,8 @@ def test_areas_without_residents_need_a_number_of_handsets():
 
 def test_the_commands_list_and_show():
     listed = CliRunner().invoke(cli.scenario, ["list"])
-    assert [line.split()[0] for line in listed.output.splitlines()] == ["city", "leipzig", "leipzig_shops", "village"]
+    names = [line.split()[0] for line in listed.output.splitlines()]
+    assert names == ["city", "leipzig", "leipzig_shops", "small_print", "village"]
     shown = CliRunner().invoke(cli.scenario, ["show", "city"])
     assert "[population]" in shown.output and "assumption" in shown.output
 
@@ -132,3 +135,37 @@ def test_what_is_wrong_with_a_second_area_set_names_the_set(tmp_path):
     one = scenario.load("village", ["areas.second.name=shops", f"areas.second.path={tmp_path}/shops.geojson"])
     with pytest.raises(ConfigError, match=r'area set "shops": .*area "b" .* overlaps "a"'):
         _ = one.sets
+
+
+def test_who_agrees_may_depend_on_the_age_and_is_in_all_what_it_was():
+    """Where shares by age are given, they are of the purpose that is counted, and their mean is what is said."""
+    for name in ("city", *(("leipzig", "leipzig_shops") if LEIPZIG.exists() else ())):
+        found = scenario.load(name, [f"data={LEIPZIG}"] if name != "city" else []).population
+        share = found.agreed("market_research")
+        assert share @ AGE_SHARES == pytest.approx(0.80, abs=0.001) and np.all(np.diff(share) < 0)
+        np.testing.assert_array_equal(found.agreed("marketing"), 0.8)
+
+
+def test_one_consent_share_is_that_of_every_age():
+    found = scenario.load("city", ["population.consent_share=0.5"]).population
+    np.testing.assert_array_equal(found.agreed("market_research"), 0.5)
+    both = ["population.consent_share=0.5", "population.consent_by_age.marketing=[0, 0, 0, 0, 0, 1]"]
+    found = scenario.load("city", both).population
+    np.testing.assert_array_equal(found.agreed("marketing"), [0, 0, 0, 0, 0, 1])
+
+
+def test_what_is_wrong_with_shares_by_age_is_named():
+    found = problems_of("village", "population.consent_by_age.market_research=[1, 0.5, 2, 0]",
+                        "population.consent_by_age.marketting=[1, 1, 1, 1, 1, 1]", "population.late_share=2")
+    for words in ("consent_by_age.market_research", "consent_by_age.marketting", "is no purpose", "late_share = 2"):
+        assert any(words in problem for problem in found), found
+    assert any("six shares" in problem
+               for problem in problems_of("village", "population.consent_by_age.network=[0.5]"))
+
+
+def test_a_yes_in_small_print_is_one_of_nearly_everybody_until_they_learn_of_it():
+    small, city = (scenario.load(name, []) for name in ("small_print", "city"))
+    assert small.handsets < city.handsets and small.population.agreed("market_research").min() == 0.98
+    assert small.population.objecting_share == 10 * city.population.objecting_share and not small.population.late_share
+    residents = np.nansum(small.areas.residents)
+    assert residents * small.population.share == pytest.approx(small.handsets, rel=1e-3)
