@@ -44,6 +44,11 @@ def a_release(slot=FIRST, values=(36_000_000, 0, -7), seq=0, **changes):
     return Release(1, INC, seq, 1, slot, AXES, *content)._replace(**changes)
 
 
+def a_release_of(epoch, slot, **changes):
+    """Return a release that states this consent epoch."""
+    return a_release(slot, statement=STATEMENT._replace(consent_epoch=epoch), **changes)
+
+
 def a_loss(slot=FIRST, reason="crash", seq=0):
     return Release(1, INC, seq, 1, slot, AXES, Kind.LOST, Flag(0), None, None, reason)
 

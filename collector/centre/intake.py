@@ -72,10 +72,14 @@ class Intake:
         if known.frozen:
             return nack(Code.CONFLICT, inc, offered)
         expected = self._registered.get((probe, one.table))
-        if expected is None or (one.probe, one.inc) != (probe, inc) or not fits(one, expected):
+        stands = known.epochs.get(one.table, (-1, 0))
+        forgot = one.statement and one.slot > stands[0] and one.statement.consent_epoch < stands[1]
+        if expected is None or (one.probe, one.inc) != (probe, inc) or not fits(one, expected) or forgot:
             return nack(Code.FORBIDDEN, inc, offered, Refused(probe, Code.FORBIDDEN, offered.frame))
         if expected.spans[one.slot][1] > known.watermark_ms:  # at midnight an edge need not wait for who returns
             return nack(Code.SKEW, inc, offered)
+        if one.statement:
+            known.epochs[one.table] = max(stands, (one.slot, one.statement.consent_epoch))  # for the rest of its group
         return Decision(offered, None)
 
 

@@ -24,13 +24,15 @@ def read(run: Path) -> dict[str, Any]:
     ConfigError: it is no run directory, what is in it is damaged, or nothing was released.
     """
     stated, drawn = defaultdict[int, Counter[release.Statement]](Counter), dict[tuple, release.Flag]()
+    epochs = defaultdict[int, list[int]](list)
     files = (f"{(run / name).absolute().as_uri()}?mode=ro" for name in ("store.db", "spool.db"))
     try:
         store, book = (sqlite3.connect(file, uri=True) for file in files)
         with closing(store), closing(book):
-            for frame, in store.execute("SELECT frame FROM release"):
+            for frame, in store.execute("SELECT frame FROM release ORDER BY tab, slot"):
                 if (one := release.decode(frame)).statement:  # which computes its rho again
-                    stated[one.table][one.statement._replace(warming=False)] += 1
+                    stated[one.table][one.statement._replace(warming=False, consent_epoch=0)] += 1
+                    epochs[one.table].append(one.statement.consent_epoch)
                     drawn[one.table, one.slot] = one.flags
             charges = spool.charges(book)
             (zone,) = store.execute("SELECT max(json_extract(content, '$.zone')) FROM registry").fetchone()
@@ -50,6 +52,7 @@ def read(run: Path) -> dict[str, Any]:
     uncharged, unreleased = len(drawn.keys() - keys), len(keys - drawn.keys())
     problems = [words for words, there in {
         "a table states more than one promise": max(map(len, stated.values())) > 1,
+        "the consent epoch of a table goes back": any(one != sorted(one) for one in epochs.values()),
         f"{uncharged} releases were never charged": uncharged,
         f"the ledger holds rho {charged}, the releases declare {declared}": paid != due}.items() if there]
     spent, its = ledger.spent(promised.values()), next(iter(promised.values()))
@@ -62,11 +65,13 @@ def read(run: Path) -> dict[str, Any]:
     ends = [begin + timedelta(seconds=length_s) for begin, length_s in begins]  # by the clock on the wall, as days end
     return {**known, "period": [one.isoformat(timespec="minutes") for one in (min(begins)[0], max(ends))],
             "seeded": any(flags & release.Flag.SEEDED for flags in drawn.values()), "releases": len(drawn),
-            **{name: getattr(its, name) for name in ("basis", "purpose", "consent_epoch", "code")},
+            **{name: getattr(its, name) for name in ("basis", "purpose", "code")},
+            "consent_epochs": [limit(map(limit, epochs.values())) for limit in (min, max)],
             "code_is_installed": its.code == ledger.code(), "unreleased": unreleased,
             "silent_rho": float(silent),
             "tables": [{**described(one), "number": number, "releases": stated[number].total(),
-                        "share": float(one.rho / alone[one.unit])} for number, one in promised.items()],
+                        "consent_epoch": epochs[number][-1], "share": float(one.rho / alone[one.unit])}
+                       for number, one in promised.items()],
             "spent": {name: {"rho": float(rho), "rho_exact": str(rho), "e_to_epsilon": exp(
                 epsilon := ledger.epsilon(rho) if rho else 0.0), "epsilon_at_1e_6": epsilon}
                       for name, rho in spent.items()},

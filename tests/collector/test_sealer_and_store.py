@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from contextlib import closing
 from datetime import date, datetime
 from itertools import pairwise
 from multiprocessing import Pipe
@@ -10,16 +11,20 @@ import numpy as np
 import pytest
 import zmq
 
+from collector.centre import intake, receiver
 from collector.centre.receiver import StoreConfig, store_main
+from collector.centre.stores.sqlite import SqliteStore
 from collector.edge import privacy, seal, sealer, spool
 from collector.edge.sealer import SealerConfig, sealer_main
 from probe.base import clock, process
 from probe.base.config import ConfigError
 from probe.base.main import RunError
 from probe.base.process import loopback
-from probe.wire import release
+from probe.base.tally import Tally
+from probe.wire import envelope, release
+from probe.wire.envelope import Beat, Hello, Nack, Rel
 from probe.wire.release import Flag
-from tests.builders_seal import DAILY, FIRST, INC, PRESENCE, TABLES, registered
+from tests.builders_seal import DAILY, FIRST, INC, PRESENCE, TABLES, a_release_of, registered
 
 SLOT_MS, EPOCH = 900_000, 7
 HOURS = 2
@@ -190,6 +195,40 @@ def test_a_restart_within_a_day_tells_no_more_of_what_caps_bound(tmp_path):
     with spool.opened(config.spool_path, INC) as kept:
         found = [release.decode(kept.frame(seq)) for seq in range(kept.next_seq)]
     assert [(one.table, one.reason) for one in found if one.reason] == [(moves.number, "restart")] * 2
+
+
+def test_what_forgot_its_epoch_is_lost_not_sealed_and_charges_nothing(tmp_path):
+    """A worker that starts again knows no epoch until the next one comes: it counted nobody, and no store takes it."""
+    config = sealer_config(tmp_path, "tcp://127.0.0.1:1", workers=1, judge_path=None)
+    with spool.opened(config.spool_path, INC) as kept:
+        for epochs in ((3, 4), (0, 0, 5)):
+            first, work = kept.closed.get(1, FIRST - 1) + 1, sealer.Work(config, kept)
+            for slot, epoch in enumerate(epochs, first):
+                work.take([seal.encode(0, 1, slot, np.zeros(3, "i8"), slot * SLOT_MS, epoch)])
+        found = [release.decode(kept.frame(seq)) for seq in range(kept.next_seq)]
+        assert [one.statement.consent_epoch if one.statement else one.reason for one in found] == [
+            3, 4, "consent", "consent", 5]  # fmt: skip
+        assert len(kept.charges()) == 3
+
+
+def test_a_restart_of_the_store_forgets_no_epoch(tmp_path):
+    """What is here already is still acknowledged; a later slot of an earlier epoch is set apart for a person."""
+    settings = SqliteStore(path=str(tmp_path / "store.db"))
+
+    def answers(*said):
+        with closing(settings.build()) as store:
+            store.register([registered(HOURS)])
+            known = intake.Intake(store.registered(), {1: store.known(1)})
+            greeting = Hello([1], [release.SCHEMA], 1, INC, 0, 0, ""), Beat((FIRST + 9) * SLOT_MS, 0, [], 0)
+            said = [(b"", envelope.encode(one)) for one in (*greeting, *(Rel(release.encode(one)) for one in said))]
+            found = [envelope.decode(answer) for _, answer in receiver.handle(said, known, store, Tally())]
+            (apart,) = store._db.execute("SELECT count(*) FROM quarantine WHERE why = 'forbidden'").fetchone()
+        return [one.code if isinstance(one, Nack) else type(one).__name__ for one in found], apart
+
+    stored = [a_release_of(epoch, FIRST + seq, seq=seq) for seq, epoch in enumerate((4, 5))]
+    assert answers(*stored) == (["Welcome", "Ack", "Ack"], 0)
+    found, apart = answers(*stored, a_release_of(4, FIRST + 2, seq=2))
+    assert sorted(found) == ["Ack", "Ack", "Welcome", "forbidden"] and apart == 1
 
 
 def test_a_seeded_run_gives_the_same_bytes_in_any_order_of_arrival(tmp_path):

@@ -1,7 +1,7 @@
 """Plugins: where releases are kept.  What every store must offer stands here; check.py tests it."""
 
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from enum import StrEnum
 from functools import cached_property
@@ -63,10 +63,11 @@ Verdict = StrEnum("Verdict", {"STORED": "stored", "DUPLICATE": "duplicates", "CO
                               "QUARANTINED": "quarantined", "NOTED": "beats"})
 
 
-class Known(namedtuple("Known", "inc watermark_ms last_slots frozen")):
+class Known(namedtuple("Known", "inc watermark_ms last_slots epochs frozen")):
     """What a store knows of a probe.
 
     inc    : bytes, b"" = never heard of;  watermark_ms : int;  last_slots : {table: slot}
+    epochs : {table: (slot, consent epoch)} of the last release that is whole: no later slot may state a lower one
     frozen : bool, a conflict stands, until a person has looked
     """
 
@@ -94,7 +95,12 @@ class Store(Protocol):
 
 
 def whole(store: Store, table: int) -> Iterator[Release]:
-    """Yield the stored releases of a table; a frame that no longer is what was sealed counts as not stored."""
-    for frame in store.frames(table):
+    """Return the stored releases of a table; a frame that no longer is what was sealed counts as not stored."""
+    return readable(store.frames(table))
+
+
+def readable(frames: Iterable[bytes]) -> Iterator[Release]:
+    """Yield the releases in frames, but for those that are damaged."""
+    for frame in frames:
         with suppress(WireError):
             yield decode(frame)

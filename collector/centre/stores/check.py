@@ -11,10 +11,11 @@ from probe.wire.envelope import Beat
 def broken(build: Callable[[], Store], expected: Registered, frames: list[bytes]) -> list[str]:
     """Return the promises that a store breaks; build opens the same, at first empty, store each time.
 
-    frames : releases of `expected`, by slot, numbered from 0
+    frames : releases of `expected`, one at least with values, by slot, numbered from 0
     """
     good = [Offered(release.decode(frame), frame) for frame in frames]
     probe, table, first, count = expected.probe, expected.table, good[0].release, len(good)
+    epochs = {one.release.slot: one.release.statement.consent_epoch for one in good if one.release.statement}
     others = first._replace(seq=first.seq + 99), first._replace(slot=first.slot + 99)
     beats = [Beaten(probe, first.inc, Beat(time_ms, 0, [], 0)) for time_ms in (5_000, 4_000)]
     with closing(build()) as store:
@@ -32,6 +33,7 @@ def broken(build: Callable[[], Store], expected: Registered, frames: list[bytes]
         "what is expected is remembered": registered == [expected],
         "the watermark never goes back": (known.watermark_ms, known.inc) == (5_000, first.inc),
         "the last slot is known": known.last_slots == {table: good[-1].release.slot},
+        "the epoch of the last release is known, of a lost slot none is": known.epochs == {table: max(epochs.items())},
         "the same again is a duplicate": again[:count] == [Verdict.DUPLICATE] * count,
         "other bytes under a name are a conflict": again[count:] == [Verdict.CONFLICT] * 2,
         "a conflict replaces nothing": last == frames, "a conflict is remembered": frozen and not known.frozen}

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from collector.centre.stores import Beaten, Entry, Known, Refused, Registered, Verdict
+from collector.centre.stores import Beaten, Entry, Known, Refused, Registered, Verdict, readable
 from probe.base import record
 from probe.base.config import ConfigError, RunError, Settings
 from probe.wire import release
@@ -23,6 +23,7 @@ CREATE TABLE registry(probe INTEGER, tab INTEGER, content TEXT, PRIMARY KEY(prob
 """
 NAMED = """SELECT DISTINCT sha256 FROM release
 WHERE (probe = ?1 AND tab = ?2 AND slot = ?3) OR (probe = ?1 AND inc = ?5 AND seq = ?4)"""
+STATED = "SELECT frame FROM release WHERE probe = ? AND tab = ? ORDER BY slot DESC"
 SET_APART = f"""INSERT INTO quarantine(probe, why, sha256, head) SELECT ?1, ?2, ?3, ?4
 WHERE ?2 = '{Verdict.CONFLICT}' OR (SELECT count(*) FROM quarantine WHERE probe = ?1) < {QUARANTINE_MAX}"""
 NOTE = """INSERT INTO beat VALUES (:probe, :inc, :watermark_ms, :last_seq, :spool_depth) ON CONFLICT(probe) DO UPDATE
@@ -76,9 +77,14 @@ class Sqlite:
         """Return what was ever stored of a probe."""
         ask = self._db.execute
         beat = ask("SELECT inc, watermark_ms FROM beat WHERE probe = ?", (probe,)).fetchone() or (b"", 0)
-        last = ask("SELECT tab, max(slot) FROM release WHERE probe = ? GROUP BY tab", (probe,))
+        last = dict(ask("SELECT tab, max(slot) FROM release WHERE probe = ? GROUP BY tab", (probe,)))
         conflict = ask("SELECT * FROM quarantine WHERE probe = ? AND why = ?", (probe, Verdict.CONFLICT)).fetchone()
-        return Known(beat[0], beat[1], dict(last), conflict is not None)
+        epochs = {}
+        for table in last:
+            frames = (frame for (frame,) in ask(STATED, (probe, table)))
+            if one := next((one for one in readable(frames) if one.statement), None):
+                epochs[table] = one.slot, one.statement.consent_epoch
+        return Known(beat[0], beat[1], last, epochs, conflict is not None)
 
     def write(self, entries: list[Entry]) -> list[Verdict]:
         """Return what became of each entry; all are durable together."""

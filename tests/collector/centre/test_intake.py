@@ -7,14 +7,14 @@ from collector.centre.intake import Intake, fits
 from collector.centre.stores import Beaten, Known, Offered, Refused, Verdict
 from probe.wire import envelope, release
 from probe.wire.envelope import Ack, Beat, Hello, Nack, Rel, Welcome
-from tests.builders_seal import AREAS, FIRST, INC, STATEMENT, a_loss, a_release, registered
+from tests.builders_seal import AREAS, FIRST, INC, STATEMENT, a_loss, a_release, a_release_of, registered
 
 HELLO = Hello([1], [release.SCHEMA], 1, INC, 0, 0, "test")
 OVER, DUE = registered().spans[FIRST][1], registered().due_ms(FIRST)
 
 
 def intake(**known):
-    return Intake([registered()], {1: Known(b"", 0, {}, False)._replace(**known)})
+    return Intake([registered()], {1: Known(b"", 0, {}, {}, False)._replace(**known)})
 
 
 def say(one, message, source=b"edge"):
@@ -100,6 +100,31 @@ FORBIDDEN = {
 def test_what_is_not_expected_is_kept_for_a_person_and_refused(one):
     entry, answer = say(greeted(), Rel(release.encode(one)))
     assert isinstance(entry, Refused) and answer.code == "forbidden"
+
+
+def epoch_said(one, epoch, slot):
+    """Return what becomes of a release with this epoch: offered to the record, or refused."""
+    entry, answer = say(one, Rel(release.encode(a_release_of(epoch, slot))))
+    assert isinstance(entry, Offered) == (answer is None)
+    return answer is None or answer.code
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_epoch_never_goes_back_whether_told_by_the_record_or_in_one_group(restarted):
+    """Within a group nothing is settled yet; after a restart of the store the record knows."""
+    one = greeted(registered().due_ms(FIRST + 9), epochs={1: (FIRST + 1, 5)} if restarted else {})
+    if not restarted:
+        assert epoch_said(one, 4, FIRST) and epoch_said(one, 5, FIRST + 1)
+    assert epoch_said(one, 4, FIRST + 2) == "forbidden"
+    assert epoch_said(one, 5, FIRST + 2) is True
+    assert epoch_said(one, 4, FIRST) is True, "what was sent again, or late, was sealed before"
+    assert epoch_said(one, 4, FIRST + 3) == "forbidden"
+
+
+def test_a_lost_slot_states_no_epoch_and_hides_none():
+    one = greeted(registered().due_ms(FIRST + 9), epochs={1: (FIRST, 5)})
+    assert isinstance(say(one, Rel(release.encode(a_loss(FIRST + 1))))[0], Offered)
+    assert epoch_said(one, 4, FIRST + 2) == "forbidden"
 
 
 def test_a_slot_that_is_not_over_is_refused_until_the_watermark_says_so():

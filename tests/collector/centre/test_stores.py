@@ -12,9 +12,10 @@ from probe.base.clock import epoch_ms
 from probe.base.config import ConfigError
 from probe.base.main import RunError
 from probe.wire import release
-from tests.builders_seal import FIRST, a_loss, a_release, registered, offered
+from tests.builders_seal import FIRST, a_loss, a_release, a_release_of, offered, registered
 
-FRAMES = [release.encode(a_release(FIRST, seq=0)), release.encode(a_loss(FIRST + 1, seq=1))]
+FRAMES = [release.encode(one) for one in (
+    a_release_of(7, FIRST, seq=0), a_release_of(9, FIRST + 1, seq=1), a_loss(FIRST + 2, seq=2))]
 
 
 @pytest.mark.parametrize("name", plugins.installed("footfall.stores"))
@@ -54,6 +55,27 @@ def test_a_store_that_replaces_is_caught(tmp_path):
     assert "a conflict replaces nothing" in check.broken(build, registered(), FRAMES)
 
 
+class Careless(Sqlite):
+    """Takes the epoch of any release for that of the last."""
+
+    def known(self, probe):
+        return super().known(probe)._replace(epochs={1: (FIRST, 7)})
+
+
+def test_a_store_that_forgets_an_epoch_is_caught(tmp_path):
+    found = check.broken(lambda: Careless(SqliteStore(path=str(tmp_path / "store")).build()._db), registered(), FRAMES)
+    assert found == ["the epoch of the last release is known, of a lost slot none is"]
+
+
+def test_a_damaged_frame_does_not_hide_the_epoch_before_it(tmp_path):
+    store = SqliteStore(path=str(tmp_path / "store.db")).build()
+    store.write([offered(frame) for frame in FRAMES[:2]])
+    store._db.execute("DROP TRIGGER no_update")
+    store._db.execute("UPDATE release SET frame = zeroblob(500) WHERE slot = ?", (FIRST + 1,))
+    assert store.known(1).epochs == {1: (FIRST, 7)}
+    store.close()
+
+
 def test_what_is_stored_is_never_changed_even_by_hand(tmp_path):
     path = tmp_path / "store.db"
     store = SqliteStore(path=str(path)).build()
@@ -70,7 +92,7 @@ def test_readers_see_what_is_committed_and_cannot_write(tmp_path):
     writer.write([offered(FRAMES[0])])
     reader = settings.reader()
     writer.write([offered(FRAMES[1])])
-    assert list(reader.frames(1)) == FRAMES
+    assert list(reader.frames(1)) == FRAMES[:2]
     with pytest.raises(RunError, match="readonly"):
         reader.write([offered(FRAMES[0])])
     reader.close()

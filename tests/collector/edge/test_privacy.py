@@ -46,7 +46,7 @@ def a_run(folder, source=by_name, tables=TABLES):
         for one in tables:
             for slot in (0,) if one.span == "week" else (0, 16, 96):
                 tally = np.arange(one.cells) * 1000 * one.tally_units
-                sealer.seal(one.number, FIRST + slot, DAY + slot // 96, tally)
+                sealer.seal(one.number, FIRST + slot, DAY + slot // 96, tally, epoch=1 + slot // 16)
     delivered(folder)
     said = {"scenario": "village", "version": "0.1.0", "state": "done", "hours": 48.0}
     (folder / "run.json").write_text(json.dumps(said))
@@ -200,9 +200,19 @@ def test_a_promise_that_changes_within_a_run_is_named(run, tmp_path):
     less = budget(PrivacySettings(rho_day=Fraction(1, 20)), TABLES)[0]
     with spool.opened(tmp_path / "spool.db", INC) as kept:
         sealer = seal.Sealer(kept, {1: (TABLES[0].axes, less)}, 1, by_name, True)
-        sealer.seal(1, FIRST + 192, DAY + 2, np.zeros(3, "i8"))
+        sealer.seal(1, FIRST + 192, DAY + 2, np.zeros(3, "i8"), epoch=13)
     delivered(tmp_path)
     assert "a table states more than one promise" in privacy.read(tmp_path)["problems"]
+
+
+def test_the_epochs_of_consent_are_told_and_none_goes_back(run, tmp_path):
+    found = privacy.read(run)
+    assert found["consent_epochs"] == [1, 7] and found["tables"][0]["consent_epoch"] == 7
+    assert "consent epochs 1 to 7" in page_of(run)
+    shutil.copytree(run, tmp_path, dirs_exist_ok=True)
+    with closing(sqlite3.connect(tmp_path / "store.db")) as db, db:
+        db.execute(f"UPDATE release SET slot = slot + 999 WHERE tab = 1 AND slot = {FIRST}")
+    assert privacy.read(tmp_path)["problems"] == ["the consent epoch of a table goes back"]
 
 
 def test_a_release_that_is_not_what_was_sealed_is_refused(run, tmp_path):

@@ -39,11 +39,11 @@ def memory():
 
 
 def test_a_sealed_slot_is_tally_plus_its_noise_rounded_to_person_seconds(memory):
-    one = release.decode(sealer(Spool(memory, INC)).seal(1, FIRST, DAY, TALLY, warming=True))
+    one = release.decode(sealer(Spool(memory, INC)).seal(1, FIRST, DAY, TALLY, warming=True, epoch=6))
     drawn = by_name(1, FIRST, 3, STATEMENT.sigma_p, 1)
     assert one.values.tolist() == [round((t + n) / 64_000) for t, n in zip(TALLY.tolist(), drawn.tolist(), strict=True)]
     assert (one.seq, one.inc, one.slot, one.kind, one.flags) == (0, INC, FIRST, Kind.RELEASE, Flag.SEEDED)
-    assert one.statement == STATEMENT._replace(warming=True) and one.axes == AXES
+    assert one.statement == STATEMENT._replace(warming=True, consent_epoch=6) and one.axes == AXES
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda one: one.name)
@@ -65,6 +65,17 @@ def test_a_slot_is_closed_once_and_numbers_have_no_gap(memory):
     for slot in (FIRST, FIRST + 4):
         with pytest.raises(AssertionError):
             one.seal(1, slot, DAY, TALLY)
+
+
+def test_no_slot_is_sealed_under_an_epoch_before_the_last_not_even_after_a_restart(memory):
+    one = sealer(Spool(memory, INC))
+    one.seal(1, FIRST, DAY, TALLY, epoch=6)
+    one.lose(1, FIRST + 1, "crash")
+    for again in (one, sealer(Spool(memory, INC))):
+        assert again.epochs == {1: 6}
+        with pytest.raises(AssertionError, match="never goes back"):
+            again.seal(1, FIRST + 2, DAY, TALLY, epoch=5)
+    assert release.decode(one.seal(1, FIRST + 2, DAY, TALLY, epoch=6)).statement.consent_epoch == 6
 
 
 def test_a_crash_between_intent_and_release_loses_the_slot_and_keeps_the_charge(memory):
