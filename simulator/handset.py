@@ -84,6 +84,7 @@ class Handset:
         elif wanted:
             self.release_ms, self.begun_ms, self.looked_ms = until_ms, now, now
             me.carrier = tl.carrier_at(self.law, me.person, now)
+            self.link.refuses = tl.refuses(self.law, me.person, now)
             self.contact((Kind.SERVICE_REQUEST, Kind.PAGING_RESPONSE)[tl.is_paged(self.law, me.person, now)])
             self.opened = self.link.connected = me.cell != NO_CELL
             self.link.count, self.link.opened_ms, self.link.report_ms = 0, now, now + procedures.REPORT_EVERY_MS
@@ -98,6 +99,7 @@ class Handset:
             self.link.connected = 0
         elif not self.opened:
             self.me.due_ms = now + PERIODIC_MS
+        self.link.refuses = 0
         tl.pass_looks(self.me, now)
 
     # --- what is done about it ---

@@ -31,6 +31,7 @@ class TrafficSettings(config.Settings):
     data_s: Positive = 15.0  # mean length of a burst
     transit_data_s: Positive = 40.0
     paged_share: Share = 0.4  # the network calls the handset
+    refusing_share: Share = 0.0  # of connections: this one may not be counted
     switch_off_share: Share = 0.15  # people who switch off at night
     inactivity_s: Annotated[float, Field(ge=1, le=60)] = 10.0
     a3_offset_db: Annotated[float, Field(ge=-15, le=15)] = 2.0

@@ -31,10 +31,12 @@ REPORTS_MAX = tl.CONNECTION_MS_MAX // REPORT_EVERY_MS  # of one connection
 # What one handset hears and says at a time, and its connection, if it has one.
 # heard, heard_dbm: what the radio just said, loudest first.  said, kind, said_ms, said_cell: events not yet written.
 # count, cell, level_dbm: the cells that a connection measures, filtered; better_ms: since when each is better than
-# the serving one, NEVER = it is not; report_ms: next periodic report; next_...: scratch.
+# the serving one, NEVER = it is not; report_ms: next periodic report; refuses: 1 where what is said belongs to a
+# connection that may not be counted, from access to release (the bit of the wire's flags); next_...: scratch.
 EACH = ("heard u4, heard_dbm f4, kind u1, said_ms i8, said_cell u4, cell u4, level_dbm f4, better_ms i8, next_cell u4, "
         "next_dbm f4, next_ms i8")
-ONCE = "x_m f4, y_m f4, said i8, connected u1, count i8, opened_ms i8, until_ms i8, looked_ms i8, report_ms i8"
+ONCE = ("x_m f4, y_m f4, said i8, connected u1, refuses u1, count i8, opened_ms i8, until_ms i8, looked_ms i8, "
+        "report_ms i8")
 LINK = np.dtype([(*field.split(), (HEARD,)) for field in EACH.split(", ")]
                 + [tuple(field.split()) for field in ONCE.split(", ")], align=True)
 
@@ -134,7 +136,7 @@ def write(out, n, h, link, kind, time_ms, cell, law, net):
     """Write event n of handset h, on a cell; return n + 1.  Only what the grade of the tap hears is filled in."""
     e, person = out.events[n], np.int64(h.person)
     e.time_ms, e.subscriber, e.cell = law.start_ms + time_ms, h.subscriber, cell
-    e.kind, e.flags, e.ta, e.aoa, e.rsrp[:], e.neighbour_pci[:] = kind, 0, NO_TA, NO_AOA, NO_RSRP, NO_PCI
+    e.kind, e.flags, e.ta, e.aoa, e.rsrp[:], e.neighbour_pci[:] = kind, link.refuses, NO_TA, NO_AOA, NO_RSRP, NO_PCI
     out.x_m[n], out.y_m[n] = link.x_m, link.y_m
     if law.grade != CORE and kind != SAY_RELEASE:
         e.ta = timing_advance(law.seed, person, time_ms, link.x_m, link.y_m, net[cell])
@@ -219,6 +221,8 @@ def act(h, link, what, about, time_ms, law, net):
     """Do what one look was for.  A look about an outage is of use to who is on that site."""
     if what == tl.OUTAGE and on_site(h, net, about):
         what = tl.MOVE if link.connected else tl.IDLE
+    if not link.connected:
+        link.refuses = what == tl.START and tl.refuses(law, np.int64(h.person), time_ms)
     if what == tl.MOVE and link.connected:
         watch(h, link, time_ms, law, net)
     elif what == tl.IDLE:
@@ -257,7 +261,7 @@ def follow(handsets, looks, count, cell, level_dbm, law, net, scratch, out, n):
     scratch         : LINK[1]     out : events EVENT[...], x_m, y_m f4[...]  written from row n on
     """
     link, before = scratch[0], np.int64(-1)
-    link.connected, link.said = 0, 0
+    link.connected, link.refuses, link.said = 0, 0, 0
     for i in range(count):
         row, what, time_ms = np.int64(looks.row[i]), np.int64(looks.what[i]), looks.time_ms[i] - law.start_ms
         h = handsets[row]

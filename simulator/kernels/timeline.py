@@ -21,7 +21,7 @@ PERIODIC_MS, MEASURE_MS, LOOK_AHEAD_MS = 3_240_000, 200, 3_600_000
 IDLE_LOOK_M, CONNECTED_LOOK_M, NEVER = 100.0, 5.0, (1 << 31) - 1
 FRESH, LOST = 0xFFFE, 0xFFFF  # tac: just begun, or about to be switched: no update is due; out of coverage
 # purposes: names of streams
-ACTIVITY, COUNT, BURST, KEEP, LENGTH, CARRIER, NIGHT, PHASE, WALL, NOTICE, PAGED = range(120, 131)
+ACTIVITY, COUNT, BURST, KEEP, LENGTH, CARRIER, NIGHT, PHASE, WALL, NOTICE, PAGED, REFUSE = range(120, 132)
 NOTHING, START, MOVE, OUTAGE, IDLE, PERIODIC, ATTACH, DETACH = range(8)  # what a look is for
 
 # One handset, 64 bytes.  cell: camped on, or serving.  start_ms to to_y, mode, place: the leg it is on, as in
@@ -83,6 +83,12 @@ def burst_end(law, h):
 def is_paged(law, person, time_ms):
     """Return whether the network began the session at time_ms."""
     return uniform(law.seed, PAGED, person, time_ms) < law.paged_share
+
+
+@bare
+def refuses(law, person, time_ms):
+    """Return whether the connection opened at time_ms may not be used for counting."""
+    return uniform(law.seed, REFUSE, person, time_ms) < law.refusing_share
 
 
 @bare

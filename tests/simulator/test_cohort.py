@@ -5,13 +5,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from probe.wire.events import EVENT, NO_PCI, NO_RSRP, NO_TA, Kind
+from probe.wire.events import EVENT, NO_PCI, NO_RSRP, NO_TA, REFUSES, Kind
 from simulator.kernels import procedures
 from simulator.kernels.timeline import HANDSET, PERIODIC_MS
 from tests import oracles_signalling as oracles
 from tests.builders_signalling import cohort_events, digest, handset_events, small
 
-OUTAGES = "traffic.outage_every_days=0.02"
+OUTAGES, REFUSING = "traffic.outage_every_days=0.02", "traffic.refusing_share=0.4"
 ACCESS = [Kind.ATTACH, Kind.DETACH, Kind.TAU, Kind.TAU_PERIODIC, Kind.SERVICE_REQUEST, Kind.PAGING_RESPONSE,
           Kind.REESTABLISHMENT]  # fmt: skip
 
@@ -23,20 +23,23 @@ ACCESS = [Kind.ATTACH, Kind.DETACH, Kind.TAU, Kind.TAU_PERIODIC, Kind.SERVICE_RE
     outage=st.sampled_from(["0.001", "0.05", "30"]),
     hour=st.sampled_from(["00:00", "06:00", "07:00", "17:00", "22:30"]),
     step_s=st.sampled_from([10, 60, 900]),
+    refusing=st.sampled_from(["0", "0.4", "1"]),
 )
-def test_the_same_bytes_as_the_reference(seed, grade, outage, hour, step_s):
+def test_the_same_bytes_as_the_reference(seed, grade, outage, hour, step_s, refusing):
     sets = (f"world.seed={seed}", f"probe.grade={grade}", f"traffic.outage_every_days={outage}",
-            f"world.start=2026-05-12T{hour}", f"world.step_s={step_s}")  # fmt: skip
+            f"world.start=2026-05-12T{hour}", f"world.step_s={step_s}",
+            f"traffic.refusing_share={refusing}")  # fmt: skip
     got, wanted = cohort_events(*sets), oracles.in_order(handset_events(*sets))
     assert got.tobytes() == wanted.tobytes()
 
 
 def test_no_step_and_no_shard_changes_the_digest():
-    wanted = digest(OUTAGES, "world.step_s=300")
-    assert {digest(OUTAGES, f"world.step_s={step_s}") for step_s in (10, 60, 900)} == {wanted}
-    assert digest(OUTAGES, "world.step_s=300", shards=2) == wanted
-    assert digest(OUTAGES, "world.step_s=300", shards=64) == wanted
-    assert digest(OUTAGES, "world.step_s=300", "world.seed=2") != wanted
+    common = OUTAGES, REFUSING
+    wanted = digest(*common, "world.step_s=300")
+    assert {digest(*common, f"world.step_s={step_s}") for step_s in (10, 60, 900)} == {wanted}
+    assert digest(*common, "world.step_s=300", shards=2) == wanted
+    assert digest(*common, "world.step_s=300", shards=64) == wanted
+    assert digest(*common, "world.step_s=300", "world.seed=2") != wanted
 
 
 def test_a_handset_never_says_two_things_at_once():
@@ -112,6 +115,27 @@ def test_connections_open_and_close_in_turn():
             elif kind == Kind.RELEASE:
                 assert connected
                 connected = False
+
+
+def test_a_refusal_holds_from_access_to_release_and_changes_nothing_else():
+    """Of one handset after the other; an update of the area may be of a connection or of none."""
+    sets = OUTAGES, "probe.grade=mdt"
+    refusing, plain = cohort_events(*sets, REFUSING), cohort_events(*sets)
+    flags = refusing["flags"].copy()
+    refusing["flags"] = 0
+    assert refusing.tobytes() == plain.tobytes() and set(flags.tolist()) == {0, REFUSES}
+    assert cohort_events(*sets, "traffic.refusing_share=1")["flags"].any() and not plain["flags"].any()
+    opened, refused = 0, 0
+    for subscriber in np.unique(plain["subscriber"]):
+        mine, now = plain["subscriber"] == subscriber, 0
+        for kind, flag in zip(plain["kind"][mine], flags[mine], strict=True):
+            if kind in (Kind.SERVICE_REQUEST, Kind.PAGING_RESPONSE):
+                now, opened, refused = flag, opened + 1, refused + flag
+            elif kind != Kind.TAU:
+                connected = kind in (Kind.HANDOVER, Kind.REESTABLISHMENT, Kind.REPORT, Kind.RELEASE)
+                assert flag == connected * now
+            now *= kind != Kind.RELEASE
+    assert refused / opened == pytest.approx(0.4, abs=4 * np.sqrt(0.24 / opened))
 
 
 def test_who_sits_still_speaks_every_54_minutes():
