@@ -13,13 +13,14 @@ SPAN_S = {"slot": 900, "hour": 3_600, "part": 14_400, "day": 86_400, "week": 604
 
 
 class WallClock:
-    """The one wall clock.  Serves time-outs, never a count.
+    """The one wall clock.  Serves time-outs, and when somebody said something; never a count.
 
     now_s returns monotonic seconds; cpu_s the core seconds used by this process: what a
-    stage costs, never what it decides.
+    stage costs, never what it decides; utc_ms the time of day.
     """
 
     now_s, cpu_s = staticmethod(time.monotonic), staticmethod(time.process_time)
+    utc_ms = staticmethod(lambda: time.time_ns() // 1_000_000)
 
 
 def zone(name: str) -> ZoneInfo:

@@ -1,0 +1,234 @@
+"""The register of an edge: a folder nobody else reads, a log that only grows, and the epochs that come out of it."""
+
+import os
+import sqlite3
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from probe.base.config import ConfigError
+from probe.identity import fingerprints
+from probe.register import Register, Said
+from probe.wire import epochs
+from probe.wire.consent import BASES, CHANGE, NO, PURPOSES, YES
+from probe.wire.subscribers import MINOR, SUBSCRIBER
+
+FIRST, BEGIN_MS, ZONE = 262_070_000_000_001, 1_778_536_800_000, "Europe/Berlin"
+PURPOSE = "market_research"
+
+
+def rows_of(*flags, person=None, minors=()):
+    rows = np.zeros(len(flags), SUBSCRIBER)
+    rows["subscriber"], rows["consent"] = FIRST + np.arange(len(flags)), flags
+    rows["person"] = np.arange(len(flags)) if person is None else person
+    rows["age"][list(minors)] = MINOR
+    return rows
+
+
+@pytest.fixture
+def make(tmp_path):
+    return lambda *flags, begin_ms=BEGIN_MS, **more: Register.create(
+        tmp_path / "edge", rows_of(*flags, **more), ZONE, begin_ms)
+
+
+# Slow, obvious: no array, no shared code but the numbers of the purposes.
+
+def answer_of(flag, changes, number, purpose, at_ms):
+    bit = PURPOSES.index(purpose)
+    yes, no = bool(flag >> bit & 1), bool(flag >> bit & 8)
+    for time_ms, who, what, says in changes:
+        if who == number and what == bit and time_ms <= at_ms:
+            yes, no = says, not says
+    return yes, no
+
+
+def oracle_counts(rows, changes, purpose, basis, at_ms):
+    """Return who is counted at a time, after everything that was said by then."""
+    said = {int(one["subscriber"]): answer_of(int(one["consent"]), changes, int(one["subscriber"]), purpose, at_ms)
+            for one in rows}
+    against = {int(one["person"]) for one in rows if said[int(one["subscriber"])][1] or one["age"] == MINOR}
+    return {int(one["subscriber"]) for one in rows if int(one["person"]) not in against
+            and (basis == "anonymous" or said[int(one["subscriber"])][0])}
+
+
+def replayed(rows, register, frames, purpose, basis, at_ms):
+    """Return who a probe would count at a time, from the operator's file and the epochs alone."""
+    counted = oracle_counts(rows, [], purpose, basis, 0)
+    names = dict(zip(fingerprints(rows["subscriber"], register.key).tolist(), rows["subscriber"].tolist(), strict=True))
+    for _, frame in frames:
+        for one in epochs.decode(frame, register.key).decisions:
+            if one["time_ms"] <= at_ms:
+                number = names[int(one["fingerprint"])]
+                assert int(one["row"]["subscriber"]) in (0, number)
+                (counted.add if one["row"]["subscriber"] else counted.remove)(number)
+    return counted
+
+
+a_change = st.tuples(st.integers(-3, 12), st.integers(0, 5), st.integers(0, 2), st.booleans())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 63), min_size=6, max_size=6), st.lists(st.integers(0, 4), min_size=6, max_size=6),
+       st.lists(a_change, max_size=12), st.lists(a_change, max_size=6), st.sampled_from(PURPOSES),
+       st.sampled_from(BASES), st.sampled_from([1, 2, 4]))
+def test_whoever_replays_the_epochs_counts_whom_the_oracle_counts(tmp_path_factory, flags, person, said, world,
+                                                                  purpose, basis, shards):
+    rows = rows_of(*flags, person=person, minors=[5])
+    register = Register.create(tmp_path_factory.mktemp("r") / "edge", rows, ZONE, BEGIN_MS)
+    minute = [(BEGIN_MS + t * 60_000, FIRST + who, what, yes) for t, who, what, yes in said]
+    for time_ms, number, what, yes in minute:  # one call each: in one call opposite answers at one time are refused
+        register.record([Said(number, PURPOSES[what], "give" if yes else "refuse", time_ms)])
+    own = [(BEGIN_MS + t * 60_000, FIRST + who, what, yes) for t, who, what, yes in world]
+    logged = {(number, what) for _, number, what, _ in minute}
+    told = sorted((one for one in own if one[1:3] not in logged), key=lambda one: one[0])
+    changes = sorted([*told, *minute], key=lambda one: one[0])
+    also = np.array(sorted(own, key=lambda one: one[0]), CHANGE)
+    begins = [BEGIN_MS + k * 240_000 for k in range(4)]
+    frames = [register.epochs(purpose, basis, begins, shard, shards, also) for shard in range(shards)]
+    for some in frames:
+        found = [epochs.decode(frame, register.key) for _, frame in some]
+        assert [one.number for one in found] == [1, 2, 3]
+        assert [(one.from_ms, one.until_ms) for one in found] == list(pairwise(begins))
+    for minutes in range(12):
+        at_ms = BEGIN_MS + minutes * 60_000
+        counted = replayed(rows, register, [one for some in frames for one in some], purpose, basis, at_ms)
+        assert counted == oracle_counts(rows, changes, purpose, basis, at_ms)
+
+
+def test_windows_tell_from_when_until_when_who_turns_is_counted(make):
+    register = make(YES[PURPOSE], 0, YES[PURPOSE], 0, YES[PURPOSE])
+    hour = 3_600_000
+    register.record([Said(FIRST, PURPOSE, "withdraw", BEGIN_MS + hour),
+                     Said(FIRST + 1, PURPOSE, "give", BEGIN_MS + hour),
+                     Said(FIRST + 2, PURPOSE, "withdraw"), Said(FIRST + 3, PURPOSE, "give", BEGIN_MS + hour),
+                     Said(FIRST + 3, PURPOSE, "withdraw", BEGIN_MS + 2 * hour)])
+    never = np.iinfo("i8").max
+    assert register.windows(PURPOSE, "consent", BEGIN_MS).tolist() == [
+        (FIRST + 2, 2, BEGIN_MS, BEGIN_MS), (FIRST, 0, BEGIN_MS, BEGIN_MS + hour),
+        (FIRST + 1, 1, BEGIN_MS + hour, never), (FIRST + 3, 3, BEGIN_MS + hour, BEGIN_MS + 2 * hour)]
+
+
+def test_a_no_leaves_as_a_fingerprint_and_a_yes_as_the_subscriber(make):
+    register = make(YES[PURPOSE], 0)
+    register.record([Said(FIRST, PURPOSE, "refuse"), Said(FIRST + 1, PURPOSE, "give")])
+    ((from_ms, frame),) = register.epochs(PURPOSE, "consent", [BEGIN_MS, BEGIN_MS + 900_000])
+    stop, start = epochs.decode(frame, register.key).decisions
+    assert from_ms == BEGIN_MS and stop["row"] == np.zeros((), SUBSCRIBER)
+    assert start["row"]["subscriber"] == FIRST + 1 and start["row"]["consent"] == YES[PURPOSE]
+    assert FIRST.to_bytes(8, "little") not in frame
+
+
+def test_what_is_said_last_at_one_time_holds(make):
+    register = make(0)
+    for answer, counted in (("give", True), ("withdraw", False), ("give", True), ("refuse", False)):
+        (one,) = register.record([Said(FIRST, PURPOSE, answer)])
+        assert one.effective_ms == BEGIN_MS and register.counted(FIRST)["consent"][PURPOSE] is counted
+    assert [one.answer for one in register.said(FIRST)] == ["give", "withdraw", "give", "refuse"]
+
+
+def test_a_live_register_takes_effect_at_once(tmp_path):
+    Register.create(tmp_path / "edge", rows_of(0), ZONE)
+    register = Register(tmp_path / "edge", now_ms=lambda: BEGIN_MS + 7)
+    (one,) = register.record([Said(FIRST, PURPOSE, "give")])
+    assert one.effective_ms == one.recorded_ms == BEGIN_MS + 7
+
+
+def test_the_no_of_one_handset_holds_for_all_of_the_person(make):
+    register = make(YES[PURPOSE], YES[PURPOSE], person=[3, 3])
+    register.record([Said(FIRST, PURPOSE, "withdraw")])
+    assert not register.counted(FIRST + 1)["consent"][PURPOSE] and register.state(FIRST + 1)[PURPOSE] == "yes"
+    assert len(register.turns(PURPOSE, "consent", BEGIN_MS)) == 2
+
+
+def test_a_minor_is_never_counted(make):
+    register = make(0, minors=[0])
+    register.record([Said(FIRST, PURPOSE, "give")])
+    assert not any(any(one.values()) for one in register.counted(FIRST).values())
+    assert not len(register.turns(PURPOSE, "consent", BEGIN_MS))
+
+
+def test_a_yes_and_a_no_in_the_operators_file_mean_no(make):
+    register = make(YES[PURPOSE] | NO[PURPOSE])
+    assert register.state(FIRST) == {"network": "open", PURPOSE: "no", "marketing": "open"}
+
+
+WRONG = {
+    "number": Said(FIRST + 9, PURPOSE, "give"), "purpose": Said(FIRST, "spying", "give"),
+    "answer": Said(FIRST, PURPOSE, "perhaps"), "time": Said(FIRST, PURPOSE, "give", -1),
+    "text": Said(FIRST, PURPOSE, "give", channel="a\nb"), "long": Said(FIRST, PURPOSE, "give", proof="x" * 65),
+    "itself": Said(FIRST, PURPOSE, "give", channel=f"call from {FIRST}"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_one_wrong_decision_means_that_none_is_recorded_and_no_number_is_told(make, wrong):
+    register = make(0)
+    with pytest.raises(ConfigError) as error:
+        register.record([Said(FIRST, "network", "give"), wrong])
+    assert not register.said(FIRST) and str(wrong.number) not in str(error.value)
+
+
+def test_opposite_answers_at_one_time_and_a_proof_used_twice_are_refused(make):
+    register = make(0)
+    assert len(register.problems([Said(FIRST, PURPOSE, "give"), Said(FIRST, PURPOSE, "refuse")])) == 1
+    assert len(register.problems([Said(FIRST, one, "give", proof="P1") for one in PURPOSES])) == 2
+    register.record([Said(FIRST, PURPOSE, "give", proof="P1")])
+    assert register.problems([Said(FIRST, PURPOSE, "give", proof="P1")])
+
+
+def test_the_log_only_grows_and_holds_no_number(make):
+    register = make(0)
+    register.record([Said(FIRST, PURPOSE, "give")])
+    with sqlite3.connect(register.folder / "consent.db") as db:
+        for change in ("UPDATE said SET answer = 'refuse'", "DELETE FROM said"):
+            with pytest.raises(sqlite3.IntegrityError):
+                db.execute(change)
+    data = b"".join(path.read_bytes() for path in register.folder.iterdir() if path.name != "subscribers")
+    assert not any(form in data for form in (FIRST.to_bytes(8, "little"), FIRST.to_bytes(8, "big"), b"%d" % FIRST))
+
+
+def test_the_folder_and_its_files_are_for_the_owner_alone(make):
+    register = make(0)
+    register.record([Said(FIRST, PURPOSE, "give")])
+    assert register.folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in register.folder.iterdir()} == {0o600}
+
+
+def test_a_folder_that_others_read_that_is_foreign_or_in_a_run_is_refused(make, tmp_path):
+    register = make(0)
+    os.chmod(register.folder, 0o750)
+    with pytest.raises(ConfigError, match="chmod 700"):
+        Register(register.folder)
+    (foreign := tmp_path / "foreign").mkdir(mode=0o700)
+    (foreign / "letter").write_text("mine")
+    (run := tmp_path / "run").mkdir()
+    (run / "run.json").write_text("{}")
+    for folder, words in ((foreign, "holds no register"), (run / "edge", "within the folder of a run")):
+        with pytest.raises(ConfigError, match=words):
+            Register.create(folder, rows_of(0), ZONE, BEGIN_MS)
+    with pytest.raises(ConfigError, match="no such folder"):
+        Register(tmp_path / "nowhere")
+    assert [path.name for path in foreign.iterdir()] == ["letter"] and not (run / "edge").exists()
+
+
+def test_a_folder_is_made_once_kept_and_not_lent_to_another_world(make):
+    register = make(0, YES[PURPOSE])
+    register.record([Said(FIRST, PURPOSE, "give")])
+    again = make(0, YES[PURPOSE])
+    assert again.key == register.key and len(again.log()) == 1
+    for other in ((0, 0), (0,)):
+        with pytest.raises(ConfigError, match="another world"):
+            make(*other)
+    with pytest.raises(ConfigError, match="another world"):
+        make(0, YES[PURPOSE], begin_ms=BEGIN_MS + 1)
+
+
+@pytest.mark.parametrize("name", ["subscribers", "consent.db"])
+def test_a_damaged_file_is_named_and_nothing_in_it(make, name):
+    register = make(0)
+    (register.folder / name).write_bytes(b"%d" % FIRST * 99)
+    with pytest.raises(ConfigError) as error:
+        Register(register.folder)
+    assert str(FIRST) not in str(error.value)
