@@ -57,6 +57,16 @@ class Collector:
             self.drain()
         return closed
 
+    def retract(self, pseudonyms: np.ndarray, weeks: np.ndarray) -> None:
+        """Take out who said no: u8[n] pseudonyms of their days, u8[m] of their weeks, of all whose key is held.
+
+        All open spans will be as if nothing had been heard of their day, and of their week; closed ones stay.
+        What waits is refused; what can no longer be late is counted first, so that cuts of batches change no count.
+        """
+        self.drain()
+        self._counts.count("refused", self._merge.remove(pseudonyms))
+        self._crowd.retract(pseudonyms, weeks)
+
     def drain(self, end_ms: int | None = None) -> None:
         """Count what happened before end_ms, or all that cannot become late any more."""
         observations = self._merge.before(end_ms or self._merge.bound_ms)

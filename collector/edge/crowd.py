@@ -1,9 +1,12 @@
 """The crowd: where everyone is now, and what each did on this local day.  Grants records to tables."""
 
 from collections import namedtuple
+from collections.abc import Iterator
 
 import numpy as np
 
+from collector.edge.journal import Journal
+from collector.edge.kernels import retraction
 from collector.edge.kernels import tallies as kernels
 from collector.edge.kernels.visits import AREAS_MAX, DAY, STOP_MS
 from collector.edge.merge import pages, wipe
@@ -19,8 +22,10 @@ WEEK = np.dtype([("lower", "<u4"), ("area", "<u2", 16), ("days", "u1", 16)])  # 
 People = namedtuple("People", "lower persons days week wheel sums areas")
 # clock: (day_ms, begin_ms, length_ms, expiry_ms): UTC of the local day, the open slot in it, length of a slot, silence;
 # hours, parts: u1[slots of the day]; zones: u1[sets, areas]; records: RECORD[sets, 2, room] of STEPS and TRIPS, of
-# which counts i8[sets, 2] are written; cut: i8[25, 3, 2] by hour, (areas, arrivals, departures), granted or refused
-Diary = namedtuple("Diary", "clock hours parts zones records counts cut")
+# which counts i8[sets, 2] are written; cut: i8[25, 3, 2] by hour, (areas, arrivals, departures), granted or refused;
+# by: i4[sets, 2, room] the row + 1 of each record, who: i4[1] that row; rows i4[room], places PLACE[room]: the journal,
+# of which noted i8[1] are written
+Diary = namedtuple("Diary", "clock hours parts zones records counts cut by who rows places noted")
 
 
 class Rows:
@@ -42,6 +47,12 @@ class Rows:
         wipe(*self._held())
         self.used = 0
         self._make_room(ROWS_MIN)
+
+    def take_out(self, keys: np.ndarray) -> np.ndarray:
+        """Return the rows i4[m] of those of u8[n] keys that have one; no key finds them from now on."""
+        rows = np.empty(len(keys), "i4")
+        retraction.take_out(keys, rows, self._table, self.arrays[0]["lower"])
+        return rows[rows >= 0]
 
     def _held(self) -> list[np.ndarray]:
         return [array[..., : self.used] for array in self.arrays]
@@ -79,8 +90,9 @@ class Crowd:
         self._persons = Rows(((), person), ((int(weekly),), np.dtype("u8")))
         self._weeks = [Rows(((), WEEK)) for _ in sets] if weekly else []
         self.cut = np.zeros((25, 3, 2), "i8")
-        self._granted = [[np.empty(0, RECORD)] for _ in range(2 * len(sets))]  # steps, trips of each set
-        self._room = np.empty((len(sets), 2, 0), RECORD)  # what kernels write to
+        self._granted = [[(np.empty(0, "i4"), np.empty(0, RECORD))] for _ in range(2 * len(sets))]
+        self._room, self._by = (np.empty((len(sets), 2, 0), dtype) for dtype in (RECORD, "i4"))  # kernels write to them
+        self._journal = Journal(len(self._sums), len(sets), slots.length_ms)
         self._begin_day()
         self._week_ms, self._week_day = self._day_ms, 0
 
@@ -91,24 +103,58 @@ class Crowd:
     def count(self, observations: np.ndarray, fixes: np.ndarray) -> None:
         """Count OBSERVATION[n] with FIX[n], in order of time, all in the open slot."""
         table, rows = self._persons.room_for(len(fixes)), np.empty(len(fixes), "i4")
-        self._persons.used, _ = self._call(kernels.count, 2 * len(rows), observations, fixes, observations["pseudonym"],
-                                           rows, table, self._persons.used)
+        self._persons.used, _ = self._call(kernels.count, 2 * len(rows), 2 * len(rows), observations, fixes,
+                                           observations["pseudonym"], rows, table, self._persons.used)
+
+    def retract(self, pseudonyms: np.ndarray, weeks: np.ndarray) -> None:
+        """Let nothing be left of who had u8[n] pseudonyms of the day, u8[m] of the week.
+
+        They count as if they stayed to the end of the slot; then the journal tells what to take back from tables.
+        """
+        rows, (persons, week) = self._persons.take_out(pseudonyms), self._persons.arrays
+        now, here = persons["now"][rows], persons["now"]["weight"][rows]
+        here[here[:, 0] == 0] = 0
+        one, part = np.nonzero(here)
+        piece, klass, units = now["area"][one, part], now["klass"][one], here[one, part].astype("i8")
+        np.add.at(self._sums, (piece, klass, 0), units * self._slots.length_ms)
+        np.subtract.at(self._sums, (piece, klass, 1), units)
+        now["weight"] = here
+        self._journal.leave(rows, now)
+        link = now["link"]
+        persons[rows] = week[:, rows] = 0
+        persons["now"]["link"][rows] = link  # the wheel still leads through them
+        for one in self._weeks:
+            one.arrays[0][one.take_out(weeks)] = 0
 
     def close(self) -> np.ndarray:
         """Return the i8[pieces, 21] person-time of the open slot, and open the next; a day's stays end with it."""
-        self._call(kernels.expire, 0)
+        self._call(kernels.expire, 0, self._persons.used)
+        self._journal.close(self._slot)
         tally = self._sums @ np.array([1, self._slots.length_ms])
         self._sums[..., 0] = 0
         if self._slots.ends_day(self._slot):
-            self._call(kernels.finish, self._persons.used, self._persons.used)
+            self._call(kernels.finish, self._persons.used, 0, self._persons.used)
         self._slot += 1
         return tally
 
-    def granted(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return for each set the RECORD[n] of steps and of trips since the last call."""
-        taken = [np.concatenate(written) for written in self._granted]
-        self._granted = [[np.empty(0, RECORD)] for _ in taken]  # no view, which would keep what was taken alive
-        return list(zip(taken[::2], taken[1::2], strict=True))
+    def granted(self) -> list[dict[str, np.ndarray]]:
+        """Return for each set the RECORD[n] of steps and of trips of the slot that was closed."""
+        taken = [tuple(map(np.concatenate, zip(*written, strict=True))) for written in self._granted]
+        self._granted = [one[:1] for one in self._granted]  # which is empty
+        self._journal.grant(self._slot - 1, taken)
+        return by_set([records for _, records in taken])
+
+    def time_of_gone(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (slot, i8[pieces, 21]) of the person-time that was told of who has gone, the last slot first."""
+        return self._journal.time_of_gone(self._day_ms, self._persons.used)
+
+    def granted_to_gone(self) -> list[dict[str, np.ndarray]]:
+        """Return for each set the RECORD[n] of steps and of trips that were told of who has gone; forget them."""
+        return by_set(self._journal.granted_to_gone(self._persons.used))
+
+    def keep(self, time_slot: int, record_slot: int) -> None:
+        """Keep what tells the time and the records of who may go from these slots on, no more."""
+        self._journal.keep(time_slot, record_slot)
 
     def end_day(self) -> list[np.ndarray]:
         """Return for each set the RECORD[n] of visits, a person's entries one after the other; forget everyone."""
@@ -120,6 +166,7 @@ class Crowd:
             weeks.used = kernels.find_rows(week[0], rows, table, weeks.arrays[0]["lower"], weeks.used)
             kernels.mark(one, week[0], rows, weeks.arrays[0], 1 << self._week_day)
         self._persons.forget()
+        self._journal.forget()
         self._begin_day()
         self._week_day += 1
         return found
@@ -154,19 +201,30 @@ class Crowd:
              ).astype("u1") for span in ("hour", "part"))
         self._sums[:], self._wheel[:] = 0, kernels.END
 
-    def _call(self, kernel, room: int, *given):
-        """Call a kernel on the crowd that may write `room` records of each source and set, and keep those."""
+    def _call(self, kernel, room: int, notes: int, *given):
+        """Call a kernel on the crowd that may write `room` records of each source and set, and notes; keep those.
+
+        Notes are what the journal is written in.
+        """
         clock = (self._day_ms, self._slot * self._slots.length_ms - self._day_ms, self._slots.length_ms,
                  self._slots.expiry_ms)
         if room > self._room.shape[2]:
-            self._room = np.empty((len(self._areas), 2, room), RECORD)
-        counts = np.zeros((len(self._areas), 2), "i8")
+            self._room, self._by = (np.empty((len(self._areas), 2, room), dtype) for dtype in (RECORD, "i4"))
+        counts, noted, (rows, places) = np.zeros((len(self._areas), 2), "i8"), np.zeros(1, "i8"), (
+            self._journal.room_for(notes))
         persons, week = self._persons.arrays
         people = People(persons["lower"], persons["now"], persons["days"], week, self._wheel, self._sums, self._areas)
-        diary = Diary(clock, self._hours, self._parts, self._zones, self._room, counts, self.cut)
+        diary = Diary(clock, self._hours, self._parts, self._zones, self._room, counts, self.cut,
+                      self._by, np.zeros(1, "i4"), rows, places, noted)
         found = kernel(*given, people, diary)
+        self._journal.noted += int(noted[0])
         for k, count in enumerate(counts.ravel()):
-            written = self._room[k // 2, k % 2, :count]
-            self._granted[k].append(written.copy())
-            wipe(written)
+            written = self._by[k // 2, k % 2, :count], self._room[k // 2, k % 2, :count]
+            self._granted[k].append((written[0].copy(), written[1].copy()))
+            wipe(*written)
         return found
+
+
+def by_set(records: list[np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Return RECORD[n] of steps and trips of each set, in turn, by set and source."""
+    return [{"steps": steps, "trips": trips} for steps, trips in zip(records[::2], records[1::2], strict=True)]

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import numpy as np
 
+from collector.edge.kernels import retraction
 from probe.wire.observations import OBSERVATION
 
 RAW = np.dtype((np.void, OBSERVATION.itemsize))  # numpy moves rows as bytes 20 times faster than as records
@@ -37,6 +38,18 @@ class Merge:
         raw.take(timely, out=self._rows[first : self.waiting], mode="clip")  # straight into it, without a copy
         self.late += len(observations) - len(timely)
         self.bound_ms = max(self.bound_ms, watermark_ms - self._lateness_ms)
+
+    def remove(self, pseudonyms: np.ndarray) -> int:
+        """Let nothing be left of the rows of u8[n] pseudonyms; return how many there were."""
+        rows, wanted = self._rows[: self.waiting], np.sort(pseudonyms)
+        kept = np.flatnonzero(~retraction.among(rows.view(OBSERVATION), wanted))
+        wipe(wanted)
+        if found := len(rows) - len(kept):
+            self._spare, self.waiting = room(self._spare, len(kept)), len(kept)
+            rows.take(kept, out=self._spare[: len(kept)], mode="clip")
+            wipe(rows)
+            self._rows, self._spare = self._spare, self._rows
+        return found
 
     def before(self, time_ms: int) -> np.ndarray:
         """Return the OBSERVATION[m] before time_ms, in order of time; ties by content, not by arrival.

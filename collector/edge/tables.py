@@ -1,12 +1,13 @@
 """The tallies of open spans: a Table adds up what the people stage grants, and gives up whole spans.  No I/O."""
 
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
 
 from collector.edge.crowd import Crowd
 from collector.edge.metrics import Metric, Places
-from collector.edge.records import CLASSES, RECORD, told
+from collector.edge.records import CLASSES, told
 from collector.edge.slots import Slots
 from probe.base import clock
 
@@ -29,6 +30,11 @@ class Table:
         """Return the number of every span of the run: the slot that it begins with."""
         return [begin_ms // self._slots.length_ms for begin_ms, _ in self._spans]
 
+    @property
+    def open_ms(self) -> int:
+        """Return when the first span begins that is not given up."""
+        return int(self._begins_ms[self._closed]) if self._closed < len(self._spans) else 1 << 62
+
     def add(self, records: np.ndarray, amounts: np.ndarray | None = None) -> None:
         """Add RECORD[n] of the metric's source, each so much, or its sign: -1 takes back."""
         cells, time_ms = self.metric.cells(records, self.places), records["time_ms"].copy()
@@ -45,8 +51,13 @@ class Table:
 
     def add_time(self, slot: int, person_time: np.ndarray) -> None:
         """Add the i8[areas, CLASSES] person-time of a slot."""
-        area, klass = divmod(np.arange(person_time.size), CLASSES)
-        self.add(told(slot * self._slots.length_ms, area, klass=klass), person_time.ravel())
+        area, klass = np.nonzero(person_time)
+        self.add(told(slot * self._slots.length_ms, area, klass=klass), person_time[area, klass])
+
+    def take_back(self, records: np.ndarray) -> None:
+        """Take back what was added of RECORD[n], in spans that are open."""
+        records = records[records["time_ms"] >= self.open_ms]
+        self.add(records, -records["sign"])
 
     def close(self, slot: int) -> list[tuple[int, np.ndarray]]:
         """Return (slot that it begins with, i8[cells]) of every span that is complete when a slot has ended.
@@ -71,19 +82,34 @@ class Tables:
 
     def close(self, slot: int) -> list[tuple[int, int, np.ndarray]]:
         """Close the open slot; return (table number, slot that its span begins with, i8[cells]) of what is complete."""
-        time, day_ends, none = self._crowd.close(), self._slots.ends_day(slot), [np.zeros(0, RECORD)] * len(self._rows)
-        granted = self._crowd.granted()
-        visits, self._days = self._crowd.end_day() if day_ends else none, self._days + day_ends
-        weeks = (day_ends and self._days % 7 == 0 and self._crowd.end_week()) or none
-        found = []
-        for rows, tables, (steps, trips), visit, week in zip(
-                self._rows, self._tables, granted, visits, weeks, strict=True):
-            source = {"steps": steps, "trips": trips, "visits": visit, "weeks": week}
+        self._tell_time(slot, self._crowd.close())
+        self._tell(self._crowd.granted())
+        for earlier, time in self._crowd.time_of_gone():
+            self._tell_time(earlier, -time)
+        self._tell(self._crowd.granted_to_gone(), Table.take_back)
+        if self._slots.ends_day(slot):
+            self._tell([{"visits": visits} for visits in self._crowd.end_day()])
+            self._days += 1
+            if self._days % 7 == 0:
+                self._tell([{"weeks": weeks} for weeks in self._crowd.end_week()])
+        found = [(table.number, *one) for tables in self._tables for table in tables for one in table.close(slot)]
+        begins_ms = self._slots.end_ms(slot)
+        self._crowd.keep(*(self._slots.of(min([begins_ms, *opens_ms])) for opens_ms in (
+            [table.open_ms for tables in self._tables for table in tables if table.metric.source in sources]
+            for sources in (["time"], ["steps", "trips"]))))
+        return found
+
+    def _tell_time(self, slot: int, time: np.ndarray) -> None:
+        """Tell tables the i8[pieces, CLASSES] person-time of a slot, if their span is open."""
+        for rows, tables in zip(self._rows, self._tables, strict=True):
             np.add.at(here := np.zeros((int(rows.max()) + 1, CLASSES), "i8"), rows, time)
             for table in tables:
-                if table.metric.source == "time":
+                if table.metric.source == "time" and slot * self._slots.length_ms >= table.open_ms:
                     table.add_time(slot, here)
-                else:
-                    table.add(source[table.metric.source])
-                found += [(table.number, *one) for one in table.close(slot)]
-        return found
+
+    def _tell(self, granted: list[dict[str, np.ndarray]], add: Callable[..., None] = Table.add) -> None:
+        """Tell tables what was granted over each set, RECORD[n] by source."""
+        for source, tables in zip(granted, self._tables, strict=bool(granted)):
+            for table in tables:
+                if table.metric.source in source:
+                    add(table, source[table.metric.source])

@@ -11,6 +11,7 @@ lower   : u4[r]      lower half of the pseudonym
 persons : PERSON[r]  where they are, and the next row + 1 in the same bucket of the wheel; weight 0 = nowhere
 table   : u8[2^k]    open addressing: upper half of the pseudonym, and row + 1; 0 = empty
 wheel   : i4[b]      first row + 1 in the bucket of a slot (slot mod b): who may fall silent in it
+PLACE   : of the journal: where someone was until then
 
 people and diary are People and Diary of collector.edge.crowd.
 """
@@ -23,6 +24,7 @@ from probe.base.jit import bare, kernel
 AREAS_MAX, CELL_ONLY, DETACH, END, BLOCK = 6, 1, 2, -1, 256
 PERSON = np.dtype([("last_ms", "<i4"), ("link", "<i4"), ("cell", "<u4"), ("area", "<u2", AREAS_MAX),
                    ("weight", "u1", AREAS_MAX), ("home", "<u2"), ("klass", "u1")])  # link 0: in no bucket
+PLACE = np.dtype([("until_ms", "<i4"), ("area", "<u2", AREAS_MAX), ("weight", "u1", AREAS_MAX)])
 U8, LOWER, UPPER = np.uint64, np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF00000000)
 
 
@@ -32,17 +34,24 @@ def find_rows(keys, rows, table, lower, used):
 
     lower : u4[r], the lower half of the key of each row; there is room for n more
     """
-    mask = U8(len(table) - 1)
     for i in range(len(keys)):
-        key, at = U8(keys[i]), keys[i] & mask
-        while table[at] != U8(0) and ((table[at] ^ key) & UPPER != U8(0) or
-                                      lower[np.int64(table[at] & LOWER) - 1] != key & LOWER):
-            at = (at + U8(1)) & mask
+        at = place_of(U8(keys[i]), table, lower)
         if table[at] == U8(0):
-            lower[used], used = key & LOWER, used + 1
-            table[at] = (key & UPPER) | U8(used)
+            lower[used], used = keys[i] & LOWER, used + 1
+            table[at] = (keys[i] & UPPER) | U8(used)
         rows[i] = np.int64(table[at] & LOWER) - 1
     return used
+
+
+@bare
+def place_of(key, table, lower):
+    """Return where a key stands in a table, or would."""
+    mask = U8(len(table) - 1)
+    at = key & mask
+    while table[at] != U8(0) and ((table[at] ^ key) & UPPER != U8(0) or
+                                  lower[np.int64(table[at] & LOWER) - 1] != key & LOWER):
+        at = (at + U8(1)) & mask
+    return at
 
 
 @bare
@@ -114,12 +123,16 @@ def move(observations, fixes, rows, used, people, diary):
         if still and ((fixes[i].content == CELL_ONLY and person.cell == cell) or same(person, fixes[i])):
             person.cell = cell
             continue  # the better fix in this cell still holds, or this one says nothing new
+        diary.who[0] = row
         if here:
+            note(row, person, min(expires_ms, time_ms), diary)
             shift(person, -1, min(expires_ms, time_ms) - begin_ms, people)
         if not still:
             end(row, min(expires_ms, time_ms), people, diary)
         if gone:
             continue
+        if not still:
+            note(row, person, time_ms, diary)  # who was nowhere
         person.cell = cell
         for k in range(AREAS_MAX):
             person.area[k], person.weight[k] = fixes[i].area[k], fixes[i].weight[k]
@@ -136,6 +149,16 @@ def move(observations, fixes, rows, used, people, diary):
             if still:
                 leave(day, s, time_ms, True, diary)
             arrive(day, s, area, time_ms, diary)
+
+
+@bare
+def note(row, person, until_ms, diary):
+    """Write into the journal where a person was until then; who was nowhere has weight 0."""
+    n = diary.noted[0]
+    place, diary.rows[n], diary.noted[0] = diary.places[n], row + 1, n + 1
+    place.until_ms = until_ms
+    for k in range(AREAS_MAX):
+        place.area[k], place.weight[k] = person.area[k], person.weight[k]
 
 
 @bare
@@ -189,7 +212,7 @@ def shift(person, sign, at_ms, people):
 def end(row, at_ms, people, diary):
     """Let a person be nowhere, and end their stays, if they are somewhere."""
     if people.persons[row].weight[0] > 0:
-        people.persons[row].weight[0] = 0
+        people.persons[row].weight[0], diary.who[0] = 0, row
         for s in range(len(people.areas)):
             leave(people.days[row, s], s, at_ms, False, diary)
 
@@ -217,6 +240,7 @@ def expire(people, diary):
         if person.weight[0] > 0 and expires_ms >= begin_ms + length_ms:
             hang(row, expires_ms // length_ms, people)
         elif person.weight[0] > 0:
+            note(row, person, expires_ms, diary)
             shift(person, -1, expires_ms - begin_ms, people)
             end(row, expires_ms, people, diary)
 

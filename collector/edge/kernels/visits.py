@@ -148,6 +148,6 @@ def step(s, area, what, fate, at_ms, sign, diary):
 def write(s, source, at_ms, area, origin, what, sign, diary):
     """Write one record of a source, STEPS or TRIPS, of set s."""
     n = diary.counts[s, source]
-    record, diary.counts[s, source] = diary.records[s, source, n], n + 1
+    record, diary.counts[s, source], diary.by[s, source, n] = diary.records[s, source, n], n + 1, diary.who[0] + 1
     record.time_ms, record.area, record.origin, record.home = diary.clock[0] + at_ms, area, origin, 0
     record.klass, record.what, record.rank, record.sign = 0, what, 0, sign
