@@ -123,7 +123,10 @@ class Work:
                 else:
                     self._sealer.seal(table, slot, day, tally, brief and self._slots.warming(slot), epoch)
                 self.delivery.tally.count("lost" if why else "sealed")
-        self.delivery.watermark_ms = self._last_ms if self.closed else self._gather.watermark_ms
+        # Time is told in whole slots: a watermark is when somebody's next event came, whoever they are.
+        grid, passed_ms = self._slots, self._gather.watermark_ms - self._slots.lateness_ms
+        told_ms = max(grid.of(passed_ms) * grid.length_ms + grid.lateness_ms, 0)
+        self.delivery.watermark_ms = self._last_ms if self.closed else told_ms
 
     def report(self) -> dict:
         """Return what became of the slots; the digest over tallies only in a seeded simulation."""

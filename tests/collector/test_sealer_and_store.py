@@ -211,6 +211,15 @@ def test_what_forgot_its_epoch_is_lost_not_sealed_and_charges_nothing(tmp_path):
         assert len(kept.charges()) == 3
 
 
+def test_no_instant_of_an_event_leaves_the_edge(tmp_path):
+    """The watermark of a batch is when somebody's next event came: the store is told whole slots."""
+    with spool.opened((config := sealer_config(tmp_path, "", workers=1)).spool_path, INC) as kept:
+        work = sealer.Work(config, kept)
+        for slot, passed_ms in enumerate((60_000, 61_234, 899_999), FIRST):
+            work.take([seal.encode(0, 1, slot, np.zeros(3, "i8"), (slot + 1) * SLOT_MS + passed_ms, EPOCH)])
+            assert work.delivery.watermark_ms == (slot + 1) * SLOT_MS + 60_000
+
+
 def test_a_restart_of_the_store_forgets_no_epoch(tmp_path):
     """What is here already is still acknowledged; a later slot of an earlier epoch is set apart for a person."""
     settings = SqliteStore(path=str(tmp_path / "store.db"))
