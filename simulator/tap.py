@@ -1,6 +1,6 @@
 """The world process: a shard of the country, its events to its edge worker over a loopback socket."""
 
-from collections import namedtuple
+from collections import deque, namedtuple
 from collections.abc import Iterator
 from contextlib import suppress
 from math import inf
@@ -12,7 +12,7 @@ import zmq
 
 from probe.base import clock, process
 from probe.base.config import read_text
-from probe.wire import cells, events as wire
+from probe.wire import cells, epochs, events as wire
 from simulator import population, truth
 from simulator.cohort import Place
 from simulator.world import Batch, World, place_of
@@ -21,19 +21,40 @@ FRAMES_WAITING = 4  # a worker that falls behind makes the world wait; nothing i
 FRAME_EVENTS, TRUTH_PERSONS, WAIT_MS, FLUSH_MS, PROGRESS_S = 16_384, 10_000, 200, 30_000, 0.3
 
 
-# What a world process is told.  speed: simulated seconds a second, 0 = as fast as possible; views of the truth.
-WorldConfig = namedtuple("WorldConfig", "scenario plan_path shard shards purpose basis speed lateness_ms views")
+# What a world process is told.  speed: simulated seconds a second, 0 = as fast as possible; views of the truth;
+# private: the folder of the epochs of each shard, for its worker.
+WorldConfig = namedtuple("WorldConfig", "scenario plan_path shard shards purpose basis speed lateness_ms views private")
 
 
 class Stopped(Exception):
     """The parent wants no more."""
 
 
-def frames(batch: Batch) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield (rows, watermark_ms) of a batch, cut to the size of a frame; an empty one still tells the time."""
-    for first in range(0, max(len(batch.events), 1), FRAME_EVENTS):
-        rows, later = np.split(batch.events[first:], [FRAME_EVENTS])
-        yield rows, int(later["time_ms"][0]) if len(later) else batch.watermark_ms
+def epochs_path(private: str | Path, shard: int) -> Path:
+    """Return the file of the epochs of a shard."""
+    return Path(private) / f"epochs.{shard}"
+
+
+def read_epochs(private: str | Path, shard: int) -> deque[tuple[int, bytes]]:
+    """Return (from_ms, frame) of each epoch of a shard, in order."""
+    return deque(epochs.bundled(epochs_path(private, shard).read_bytes()))
+
+
+def frames(batch: Batch, plan_digest: bytes, shard: int, waiting: deque[tuple[int, bytes]]) -> Iterator[bytes]:
+    """Yield the frames of a batch, cut to their size and where an epoch begins, which goes before its first event.
+
+    An empty batch still tells the time.  waiting: (from_ms, frame) of the epochs; those sent are taken out.
+    """
+    rows, told_ms = batch.events, -1
+    while len(rows) or told_ms < batch.watermark_ms:
+        begin_ms = waiting[0][0] if waiting else inf
+        if begin_ms <= (rows["time_ms"][0] if len(rows) else batch.watermark_ms):
+            yield waiting.popleft()[1]
+            continue
+        count = min(FRAME_EVENTS, int(np.searchsorted(rows["time_ms"], begin_ms)))
+        now, rows = rows[:count], rows[count:]
+        told_ms = int(min(rows["time_ms"][0] if len(rows) else batch.watermark_ms, begin_ms))
+        yield wire.encode(wire.Batch(plan_digest, told_ms, shard, now))
 
 
 class Tap:
@@ -41,6 +62,7 @@ class Tap:
 
     def __init__(self, config: WorldConfig, plan_digest: bytes, socket: zmq.Socket, pipe: Connection):
         self._config, self._digest, self._socket, self._pipe = config, plan_digest, socket, pipe
+        self._epochs = read_epochs(config.private, config.shard)
         self._clock = clock.WallClock()
         self._began_s = self._told_s = self._clock.now_s()
         self.events, self.ship_s, self.now_ms, self.stopped = 0, 0.0, config.scenario.start_ms, False
@@ -51,8 +73,7 @@ class Tap:
         The parent hears a few times a second how far the world is.
         """
         began_s, scenario = self._clock.cpu_s(), self._config.scenario
-        for rows, watermark_ms in frames(batch):
-            frame = wire.encode(wire.Batch(self._digest, watermark_ms, self._config.shard, rows))
+        for frame in frames(batch, self._digest, self._config.shard, self._epochs):
             while not self._socket.poll(WAIT_MS, zmq.POLLOUT):
                 self.heed()
             self._socket.send(frame, copy=False)
@@ -79,14 +100,16 @@ def truth_of(config: WorldConfig, world: World, heed) -> dict[str, truth.Kept]:
     scenario, people, seed = config.scenario, world.place.country, config.scenario.world.seed
     persons, found = population.persons_of(scenario.handsets, scenario.population.share), dict[str, truth.Kept]()
     known = population.subscribers(people, seed, scenario.handsets, scenario.population)
-    counted = truth.counted_persons(known, persons, config.purpose, config.basis)
+    windows = truth.always(truth.counted_persons(known, persons, config.purpose, config.basis))
+    customer = truth.customers(known, persons)
     klass = truth.klasses(*population.classes(seed, persons, scenario.population))
     home = population.homes(people, seed, persons, scenario.population)
     mine = population.shard_of(persons, config.shard, config.shards)
     for view in config.views:
-        one = truth.Truth(seed, people, view, scenario.start_ms, scenario.end_ms, scenario.world.zone)
+        one = truth.Truth(seed, people, view, scenario.start_ms, scenario.end_ms, scenario.world.zone,
+                          config.lateness_ms)
         for chunk in np.array_split(mine, len(mine) // TRUTH_PERSONS + 1):
-            one.add(chunk, counted[chunk], klass[chunk], home[chunk])
+            one.add(chunk, windows[chunk], customer[chunk], klass[chunk], home[chunk])
             heed()
         found |= one.tables()
     return found

@@ -1,4 +1,10 @@
-"""The exact tables of what truly happened, of everyone and of the counted; without caps, and no track is kept."""
+"""The exact tables of what truly happened, of everyone, of customers, of the counted; no caps, and no track is kept.
+
+Customers are the adults who own a handset of ours, as if all of them had said yes.  Counted is a window of time by
+person.  Who says no at an instant is counted in the spans that were sealed before it, and nowhere else: the edge takes
+them out of all others.  Who says yes at an instant: time, steps and trips from it on; tables of a day (a week) from
+the next day (week) on.
+"""
 
 import hashlib
 import sqlite3
@@ -21,12 +27,17 @@ from simulator.population import Country
 BEYOND_M = 20_000.0  # no way leads farther from the edge of the map
 LOADS = {"cell_load": "slot, cell, events, connections", "tracking_load": "slot, tac, pages"}
 
-# A table: slots i8[spans], the UTC number of the first 900 s of each; cells i8[spans, cells, 2], dense in the order of
-# its axes: of everyone and of the counted.  Person-time in ms.
+COLUMNS = ("everyone", "customers", "counted")
+STEPS = ("moves", "flows", "zone_flows")  # sealed a slot later than the others: steps may be taken back until then
+EVER_MS = 1 << 62
+
+# A table: slots i8[spans], the UTC number of the first 900 s of each; cells i8[spans, cells, 3], dense in the order of
+# its axes, by COLUMNS.  Person-time in ms.
 Kept = namedtuple("Kept", "slots cells")
-# As the kernels add to it.  edges i8[spans + 1], ms since the start: when its spans begin, and the last one ends; a
-# table that is not kept has no spans.
-Table = namedtuple("Table", "edges cells")
+# As the kernels add to it.  edges i8[spans + 1], ms since the start: when its spans begin, and the last one ends;
+# sealed_ms i8[spans]: from when on nothing is taken out of it; cells i8[3, spans, cells]: of others, of customers who
+# are not counted, of the counted.  A table that is not kept has no spans.
+Table = namedtuple("Table", "edges sealed_ms cells")
 # All that a truth can keep; profile and dwell know a class, so their everyone are the adults.
 Tables = namedtuple("Tables", "presence profile moves visitors dwell origin flows zone_flows repeat")
 # An area set as the kernels see it.  raster: (bins, first_column, first_row, terms); zone_of: u1[areas], of so many
@@ -51,15 +62,29 @@ def counted_persons(subscribers: np.ndarray, persons: int, purpose: str, basis: 
     return np.isin(np.arange(persons), subscribers["person"][may])
 
 
+def customers(subscribers: np.ndarray, persons: int) -> np.ndarray:
+    """Return bool[persons]: adults who own a handset of ours."""
+    return np.isin(np.arange(persons), subscribers["person"][subscribers["age"] != MINOR])
+
+
+def always(counted: np.ndarray) -> np.ndarray:
+    """Return the windows i8[n, 2] of bool[n]: all the time, or never."""
+    return np.where(counted[:, None], [-EVER_MS, EVER_MS], 0)
+
+
 def klasses(age: np.ndarray, gender: np.ndarray) -> np.ndarray:
     """Return u1[n]: the class of everyone, NO_CLASS of minors."""
     return np.where(age == MINOR, visits.NO_CLASS, age * 3 + gender).astype("u1")
 
 
 class Truth:
-    """The tables of the persons added so far.  Days are walked, added, forgotten."""
+    """The tables of the persons added so far.  Days are walked, added, forgotten.
 
-    def __init__(self, seed: int, country: Country, view: View, start_ms: int, end_ms: int, zone: str):
+    settle_ms : how long after its end the last slot of steps is sealed; of the others, and of a day's last, a slot less
+    """
+
+    def __init__(self, seed: int, country: Country, view: View, start_ms: int, end_ms: int, zone: str,
+                 settle_ms: int = move.SLOT_MS + 60_000):
         self._view, self._start_ms = view, start_ms
         days = pairwise(clock.midnights_ms(start_ms, end_ms - 1, zone))
         self._days = np.array([((clock.local(begins, zone).date() - date(1970, 1, 1)).days, begins - start_ms,
@@ -69,18 +94,28 @@ class Truth:
             kind, cells = view.tables.get(name, ("slot", 0))
             spans = clock.spans(kind, start_ms, end_ms, zone) if cells else []
             edges = np.array([begin_ms for begin_ms, _ in spans] + [end_ms for _, end_ms in spans[-1:]], "i8")
-            return Table(edges - start_ms, np.zeros((len(spans), cells, 2), "i8"))
+            edges, day_ends = edges - start_ms, self._days[:, 1:].sum(axis=1)
+            waits = np.isin(edges[1:], day_ends, invert=True) & (name in STEPS)
+            apart = np.zeros((len(COLUMNS), len(spans), cells), "i8")
+            return Table(edges, edges[1:] + settle_ms - ~waits * move.SLOT_MS, apart)
 
         self._tables = Tables(*map(table, Tables._fields))
         parts = int(2 * (country.reach_m + BEYOND_M) / move.PIECE_M) * move.LEGS_MAX
         self._seed, self._country, levels = seed, country, np.zeros(len(view.ground.zone_of), "u1")
         self._scratch = np.zeros(move.LEGS_MAX, move.LEG), np.zeros(parts, visits.PART), levels
 
-    def add(self, persons: np.ndarray, counted: np.ndarray, klass: np.ndarray, home: np.ndarray) -> None:
-        """Add the whole window of persons, i8[n]; counted is bool[n], klass u1[n], home i8[n], a row of View.homes."""
+    def add(self, persons: np.ndarray, windows: np.ndarray, customer: np.ndarray, klass: np.ndarray,
+            home: np.ndarray) -> None:
+        """Add the whole run of persons, i8[n].
+
+        windows : i8[n, 2]  from when on and until when each is counted, ms since the start; from >= until: never
+        customer, klass, home : bool[n], u1[n], and i8[n], a row of View.homes
+        """
+        until_ms = np.where(customer & (windows[:, 0] < windows[:, 1]), windows[:, 1], -EVER_MS)
+        whose = np.stack([customer, windows[:, 0], until_ms], axis=1)
         for first in range(0, len(self._days), 7):
             days = np.zeros((len(persons), len(self._view.ground.zone_of)), "u1")
-            visits.add_week(self._seed, persons, counted, klass, home, self._days[first : first + 7], self._country,
+            visits.add_week(self._seed, persons, whose, klass, home, self._days[first : first + 7], self._country,
                             self._view.ground, self._scratch, self._tables, days)
 
     def visits(self, person: int) -> Iterator[tuple[int, int]]:
@@ -97,7 +132,8 @@ class Truth:
     def tables(self) -> dict[str, Kept]:
         """Return what is kept, by full name."""
         kept = {f"{name}@{self._view.name}".rstrip("@"): getattr(self._tables, name) for name in self._view.tables}
-        return {name: Kept((its.edges[:-1] + self._start_ms) // move.SLOT_MS, its.cells) for name, its in kept.items()}
+        return {name: Kept((its.edges[:-1] + self._start_ms) // move.SLOT_MS,
+                           np.stack([*its.cells[::-1].cumsum(axis=0)[::-1]], axis=2)) for name, its in kept.items()}
 
 
 def added(parts: list[dict[str, Kept]]) -> dict[str, Kept]:
@@ -123,7 +159,8 @@ def write(path: Path, tables: dict[str, Kept], meta: dict, **loads: np.ndarray) 
     rows: dict[str, tuple] = {"meta": ("key, value", [(key, str(known[key])) for key in sorted(known)])}
     for name, (slots, cells) in tables.items():
         span, cell = np.nonzero(cells.any(axis=2))
-        rows[name] = "slot, cell, everyone, counted", np.column_stack([slots[span], cell, cells[span, cell]]).tolist()
+        lines = np.column_stack([slots[span], cell, cells[span, cell]]).tolist()
+        rows[name] = ", ".join(("slot", "cell", *COLUMNS)), lines
     for name, load in loads.items():
         keys, where = np.unique(load[:, :2], axis=0, return_inverse=True)
         sums = np.zeros((len(keys), load.shape[1] - 2), "i8")

@@ -5,6 +5,7 @@ Arrivals, departures and trips lead from stop to stop; a level is that of the lo
 The truth has no caps.  Times are ms since local midnight in a way, since the first slot in a table.
 """
 
+from collections import namedtuple
 from math import ceil, sqrt
 
 import numpy as np
@@ -16,16 +17,24 @@ STOP_MS, LEVEL_MS = 600_000, np.array([120_000, 300_000, 900_000, 3_600_000, 14_
 CLASSES, NO_CLASS = 21, 0xFF  # age band * 3 + gender; minors have none
 PASS, STOP, JOINED = range(3)  # JOINED: part of a stop before it, which it prolongs
 PART = np.dtype([("begin_ms", "i4"), ("end_ms", "i4"), ("area", "u2"), ("kind", "u2")], align=True)
+# Of whom something is told: 1 = an adult with a handset of ours, 0 = another; the window in which they are counted.
+Who = namedtuple("Who", "customer from_ms until_ms")
 
 
 @bare
-def add(table, from_ms, cell, counted, length_ms=1):
-    """Add [from_ms, from_ms + length_ms), as far as the spans hold it, to a cell of theirs; 1 ms counts one."""
-    edges, row = table.edges, max(np.searchsorted(table.edges, from_ms, "right") - 1, 0)
-    while row < len(table.cells) and edges[row] < from_ms + length_ms:
-        held_ms = min(from_ms + length_ms, edges[row + 1]) - max(from_ms, edges[row])
-        table.cells[row, cell, 0] += held_ms
-        table.cells[row, cell, 1] += held_ms * counted
+def add(table, begin_ms, cell, who, length_ms=1):
+    """Add [begin_ms, begin_ms + length_ms), as far as the spans hold it, to a cell of theirs; 1 ms counts one.
+
+    To the last column what is counted: what lies in the window, of spans that were sealed before its end alone; the
+    rest to that of customers or, the first, of others.
+    """
+    edges, end_ms, row = table.edges, begin_ms + length_ms, max(np.searchsorted(table.edges, begin_ms, "right") - 1, 0)
+    while row < len(table.sealed_ms) and edges[row] < end_ms:
+        first_ms, last_ms, counted_ms = max(begin_ms, edges[row]), min(end_ms, edges[row + 1]), 0
+        if table.sealed_ms[row] <= who.until_ms:
+            counted_ms = max(last_ms - max(first_ms, who.from_ms), 0)
+            table.cells[2, row, cell] += counted_ms
+        table.cells[who.customer, row, cell] += last_ms - first_ms - counted_ms
         row += 1
 
 
@@ -64,24 +73,24 @@ def find_stops(way):
 
 
 @bare
-def add_moves(way, midnight_ms, length_ms, counted, ground, tables):
+def add_moves(way, midnight_ms, length_ms, who, ground, tables):
     """Add the arrivals, departures and trips of a day; at its ends nobody arrives, nobody leaves."""
     last, areas = -1, len(ground.zone_of)
     for here in way:
         if here.kind == STOP:
             begins, area = midnight_ms + here.begin_ms, int(here.area)
             if last >= 0:
-                add(tables.moves, begins, 2 * area, counted)
-                add(tables.flows, begins, last * areas + area, counted)
+                add(tables.moves, begins, 2 * area, who)
+                add(tables.flows, begins, last * areas + area, who)
                 pair = int(ground.zone_of[last]) * ground.zones + ground.zone_of[area]
-                add(tables.zone_flows, begins, pair, counted)
+                add(tables.zone_flows, begins, pair, who)
             if here.end_ms < length_ms:
-                add(tables.moves, midnight_ms + here.end_ms, 2 * area + 1, counted)
+                add(tables.moves, midnight_ms + here.end_ms, 2 * area + 1, who)
             last = area
 
 
 @bare
-def add_visits(way, midnight_ms, home, resident, klass, counted, levels, days, tables):
+def add_visits(way, midnight_ms, home, resident, klass, who, levels, days, tables):
     """Add a person to every area of a day, once in each, by the longest stay there.
 
     levels : u1[areas]  scratch: 1 + the level of that stay, 0 = not seen there
@@ -95,24 +104,24 @@ def add_visits(way, midnight_ms, home, resident, klass, counted, levels, days, t
         if levels[area]:
             level = int(levels[area]) - 1
             role = 0 if area == resident else (1 if level == 5 else (2 if level else 3))
-            add(tables.visitors, midnight_ms, 4 * area + role, counted)
+            add(tables.visitors, midnight_ms, 4 * area + role, who)
             if klass != NO_CLASS:
-                add(tables.dwell, midnight_ms, (5 * area + min(level, 4)) * 3 + klass % 3, counted)
+                add(tables.dwell, midnight_ms, (5 * area + min(level, 4)) * 3 + klass % 3, who)
             if level:
-                add(tables.origin, midnight_ms, home * areas + area, counted)
+                add(tables.origin, midnight_ms, home * areas + area, who)
                 days[area] += 1
 
 
 @bare
-def add_week(seed, persons, counted, klasses, homes, week, country, ground, scratch, tables, days):
+def add_week(seed, persons, whose, klasses, homes, week, country, ground, scratch, tables, days):
     """Add at most seven local days of many persons, exact to the millisecond.
 
     Parameters
     ----------
     persons : i8[n]
-    counted : bool[n]  whether each is counted at the edge
-    klasses : u1[n]    NO_CLASS = minor
-    homes   : i8[n]    rows of `origin`: areas of the primary set first, then what is none
+    whose   : i8[n, 3]  a Who each, its times in ms since the first slot; who is no customer has no window
+    klasses : u1[n]  NO_CLASS = minor
+    homes   : i8[n]  rows of `origin`: areas of the primary set first, then what is none
     week    : i8[days, 3]  local date, days since 1970-01-01; its midnight, ms since the first slot, may be negative;
               its length in ms
     country : simulator.population.Country
@@ -125,19 +134,19 @@ def add_week(seed, persons, counted, klasses, homes, week, country, ground, scra
     for row in range(len(week)):
         date, midnight_ms, length_ms = week[row, 0], week[row, 1], week[row, 2]
         for i in range(len(persons)):
-            klass, home, agreed = klasses[i], homes[i], counted[i]
+            klass, home, who = klasses[i], homes[i], Who(whose[i, 0], whose[i, 1], whose[i, 2])
             plan = legs[: day_plan(seed, persons[i], date, length_ms, country, legs)]
             way = room[: way_of(plan, ground.raster, room)]
             for here in way:
                 begins, stays_ms, area = midnight_ms + here.begin_ms, here.end_ms - here.begin_ms, int(here.area)
-                add(tables.presence, begins, area, agreed, stays_ms)
+                add(tables.presence, begins, area, who, stays_ms)
                 if klass != NO_CLASS:
-                    add(tables.profile, begins, area * CLASSES + klass, agreed, stays_ms)
+                    add(tables.profile, begins, area * CLASSES + klass, who, stays_ms)
             find_stops(way)
-            add_moves(way, midnight_ms, length_ms, agreed, ground, tables)
-            add_visits(way, midnight_ms, home, home if ground.primary else -1, klass, agreed, levels, days[i], tables)
+            add_moves(way, midnight_ms, length_ms, who, ground, tables)
+            add_visits(way, midnight_ms, home, home if ground.primary else -1, klass, who, levels, days[i], tables)
     for i in range(len(persons)):
         for area in range(len(levels)):
             if days[i, area]:  # of repeat: 1, 2, 3-4, 5-7
                 row = (days[i, area] > 1) + (days[i, area] > 2) + (days[i, area] > 4)
-                add(tables.repeat, week[0, 1], 4 * area + row, counted[i])
+                add(tables.repeat, week[0, 1], 4 * area + row, Who(whose[i, 0], whose[i, 1], whose[i, 2]))

@@ -25,6 +25,7 @@ PEOPLE = VILLAGE.population.model_copy(update={"guest_share": 0.2})  # many gues
 ROWS = population.subscribers(COUNTRY, 1, 600, PEOPLE)
 PERSONS = 2_000
 COUNTED = truth.counted_persons(ROWS, PERSONS, "market_research", "consent")
+CUSTOMER = truth.customers(ROWS, PERSONS)
 KNOWN = population.subscribers(COUNTRY, 1, PERSONS, PEOPLE)  # of everybody, as if each had a handset of ours
 KNOWN = KNOWN[np.argsort(KNOWN["person"])]
 KLASS = truth.klasses(*population.classes(1, PERSONS, PEOPLE))
@@ -39,10 +40,11 @@ RASTER = VILLAGE.areas.bins, *VILLAGE.areas.first, VILLAGE.areas.terms
 VIEW = truth.View("", truth.Ground(RASTER, ZONE_OF, 4, primary=True), KEPT)
 
 
-def tables_of(persons, start="2026-05-12T00:00", hours=24.0, view=VIEW, zone=VILLAGE.world.zone):
+def tables_of(persons, start="2026-05-12T00:00", hours=24.0, view=VIEW, zone=VILLAGE.world.zone, windows=None):
     start_ms = clock.epoch_ms(datetime.fromisoformat(start), zone)
     found = truth.Truth(1, COUNTRY, view, start_ms, start_ms + round(hours * clock.HOUR_MS), zone)
-    found.add(persons, COUNTED[persons], KLASS[persons], HOME[persons])
+    windows = truth.always(COUNTED[persons]) if windows is None else windows
+    found.add(persons, windows, CUSTOMER[persons], KLASS[persons], HOME[persons])
     return found.tables()
 
 
@@ -77,7 +79,7 @@ def test_everybody_is_somewhere_all_the_time(start, hours):
     found = truth_of(np.arange(200), start, hours)
     assert len(found) == hours * 4
     np.testing.assert_array_equal(
-        found.sum(axis=1), [[200 * 900_000, COUNTED[:200].sum() * 900_000]] * len(found)
+        found.sum(axis=1), [[200 * 900_000, CUSTOMER[:200].sum() * 900_000, COUNTED[:200].sum() * 900_000]] * len(found)
     )
 
 
@@ -118,7 +120,16 @@ def test_the_counted_are_adults_who_agreed_and_own_a_handset():
     assert 0.55 < COUNTED[:600].mean() < 0.78 and not COUNTED[600:].any()
     everyone_who_did_not_object = truth.counted_persons(ROWS, PERSONS, "market_research", "anonymous")
     assert np.all(everyone_who_did_not_object[COUNTED]) and everyone_who_did_not_object.sum() > COUNTED.sum()
-    assert np.all(WHOLE[:, :, 1] <= WHOLE[:, :, 0])
+    assert np.all(WHOLE[:, :, 2] <= WHOLE[:, :, 1]) and np.all(WHOLE[:, :, 1] <= WHOLE[:, :, 0])
+
+
+def test_customers_are_the_adults_who_own_a_handset_as_if_all_had_agreed():
+    assert np.all(CUSTOMER[COUNTED]) and not CUSTOMER[600:].any()
+    np.testing.assert_array_equal(CUSTOMER[:600], KLASS[:600] != visits.NO_CLASS)
+    agreed = tables_of(np.arange(PERSONS), windows=truth.always(CUSTOMER))
+    for name, (_, cells) in agreed.items():
+        np.testing.assert_array_equal(cells[..., 1], TABLES[name].cells[..., 1], name)
+        np.testing.assert_array_equal(cells[..., 2], cells[..., 1], name)
 
 
 def test_people_are_away_by_day_and_at_home_by_night():
@@ -136,7 +147,7 @@ def test_the_file_holds_tables_without_zeros_and_no_person(tmp_path):
         assert db.execute("SELECT * FROM cell_load").fetchall() == [(1, 2, 8, 10)]
         for name, (slots, cells) in TABLES.items():
             found = np.zeros_like(cells)
-            for slot, cell, *both in db.execute(f'SELECT slot, cell, everyone, counted FROM "{name}"'):
+            for slot, cell, *both in db.execute(f'SELECT slot, cell, everyone, customers, counted FROM "{name}"'):
                 assert any(both)
                 found[slots.tolist().index(slot), cell] = both
             np.testing.assert_array_equal(found, cells)
@@ -173,22 +184,28 @@ def way_of(person, date, length_ms):
     ],
 )
 def test_every_table_equals_a_slow_recount(start, hours, zone):
-    """Days of 23 and 25 hours, begun in the middle, and half an hour beside UTC."""
+    """Days of 23 and 25 hours, begun in the middle, and half an hour beside UTC; half change their mind."""
     persons = np.arange(540, 640)  # some own a handset of ours, some do not
-    found = tables_of(persons, start, hours, zone=zone)
     start_ms = clock.epoch_ms(datetime.fromisoformat(start), zone)
     end_ms = start_ms + round(hours * clock.HOUR_MS)
+    windows = changing(persons, end_ms - start_ms)
+    found = tables_of(persons, start, hours, zone=zone, windows=windows)
+    since, until = (dict(zip(persons.tolist(), (start_ms + column).tolist(), strict=True)) for column in windows.T)
     rows = {kind: {span: row for row, span in enumerate(clock.spans(kind, start_ms, end_ms, zone))}
             for kind, _ in KEPT.values()}
     slow = {name: Counter() for name in found}
 
+    midnights = clock.midnights_ms(start_ms, end_ms - 1, zone)
+
     def add(name, at_ms, cell, person, amount=1):
         for (begin_ms, until_ms), row in rows[KEPT[name][0]].items():
             if begin_ms <= at_ms < until_ms:
-                for kind in range(1 + bool(COUNTED[person])):
+                waits = name in ("moves", "flows", "zone_flows") and until_ms not in midnights
+                sealed_ms = until_ms + (960_000 if waits else 60_000)
+                agreed = since[person] <= at_ms and since[person] < until[person] and sealed_ms <= until[person]
+                for kind in range(1 + bool(CUSTOMER[person]) + bool(CUSTOMER[person] and agreed)):
                     slow[name][row, cell, kind] += amount
 
-    midnights = clock.midnights_ms(start_ms, end_ms - 1, zone)
     for midnight_ms, next_ms in pairwise(midnights):
         date = (clock.local(midnight_ms, zone).date() - datetime(1970, 1, 1).date()).days
         for person in persons.tolist():
@@ -196,6 +213,7 @@ def test_every_table_equals_a_slow_recount(start, hours, zone):
             way = way_of(person, date, next_ms - midnight_ms)
             for area, begin_ms, until_ms in way:
                 cuts = [midnight_ms + begin_ms, *range(start_ms, end_ms + 1, 900_000), midnight_ms + until_ms]
+                cuts[1:1] = [int(since[person])] * (cuts[0] < since[person] < cuts[-1])
                 cuts = sorted({min(max(cut, cuts[0]), cuts[-1]) for cut in cuts})
                 for a, b in pairwise(cuts):
                     add("presence", a, area, person, b - a)
@@ -220,6 +238,16 @@ def test_every_table_equals_a_slow_recount(start, hours, zone):
         np.testing.assert_array_equal(slow_table(slow[name], cells.shape), cells, name)
 
 
+def changing(persons, length_ms):
+    """Return windows of all kinds: never, always, from a time on, until one (some at a seal), between two, crossed."""
+    drawn = np.random.Generator(np.random.PCG64(7)).integers(1, length_ms, (len(persons), 2))
+    drawn[::3] -= drawn[::3] % 900_000 - 60_000
+    ever, kind = 1 << 62, np.arange(len(persons)) % 6
+    since = np.select([kind == 1, kind == 3], [-ever, -ever], drawn[:, 0])
+    until = np.select([kind == 1, kind == 2], [ever, ever], drawn[:, 1])
+    return np.where((kind == 0)[:, None], 0, np.stack([since, until], axis=1))
+
+
 def slow_table(counted, shape):
     table = np.zeros(shape, "i8")
     for at, amount in counted.items():
@@ -238,11 +266,11 @@ def test_guests_are_at_home_abroad_and_residents_of_nowhere():
     guests = np.flatnonzero(KNOWN["home"] == 0xFFFF)
     assert 0.17 < len(guests) / PERSONS < 0.23
     found = tables_of(guests)
-    origin = found["origin"].cells.reshape(HOMES, 10, 2)
+    origin = found["origin"].cells.reshape(HOMES, 10, 3)
     assert found["visitors"].cells[0, 0::4].sum() == 0 and origin[:11].sum() == origin[29].sum() == 0
     abroad = np.bincount([home_row(KNOWN[guest]) for guest in guests], minlength=HOMES)
     np.testing.assert_array_equal(origin[..., 0].sum(axis=1) > 0, abroad > 0)
-    assert np.all(origin[..., 0].max(axis=1) <= abroad) and origin[11:29, :, 1].sum() > 0
+    assert np.all(origin[..., 0].max(axis=1) <= abroad) and origin[11:29, :, 2].sum() > 0
 
 
 def test_a_week_says_on_how_many_days_an_area_was_visited():
@@ -259,7 +287,7 @@ def test_a_week_says_on_how_many_days_an_area_was_visited():
             days.update(area for area, level in levels.items() if level)
         for area, count in days.items():
             number = 0 if count == 1 else 1 if count == 2 else 2 if count < 5 else 3
-            slow[0, area * 4 + number, : 1 + COUNTED[person]] += 1
+            slow[0, area * 4 + number, : 1 + int(CUSTOMER[person]) + COUNTED[person]] += 1
     np.testing.assert_array_equal(found.cells, slow)
 
 
@@ -301,7 +329,7 @@ def test_minors_have_no_class():
     adults = np.flatnonzero(KLASS != visits.NO_CLASS)
     assert TABLES["profile"].cells[..., 0].sum() == len(adults) * 86_400_000
     everyone, counted = TABLES["profile"].cells.sum(axis=(0, 1)), WHOLE.sum(axis=(0, 1))
-    assert everyone[1] == counted[1] and everyone[0] < counted[0]  # who is counted is an adult
+    assert np.all(everyone[1:] == counted[1:]) and everyone[0] < counted[0]  # who is counted is an adult
     np.testing.assert_array_equal(KLASS[:600] == visits.NO_CLASS, ROWS["age"][np.argsort(ROWS["person"])] == MINOR)
 
 
@@ -312,7 +340,7 @@ def test_two_sets_are_kept_in_the_frame_of_the_first():
     mine, theirs = truth.views({"": VILLAGE.areas, "moved": moved}, named)
     assert (mine.tables, theirs.tables) == ({"moves": KEPT["moves"]}, {"dwell": KEPT["dwell"]})
     first, second = TABLES["dwell"].cells, tables_of(np.arange(PERSONS), view=theirs)["dwell@moved"].cells
-    first, second = (cells.reshape(1, 10, 15, 2) for cells in (first, second))
+    first, second = (cells.reshape(1, 10, 15, 3) for cells in (first, second))
     np.testing.assert_array_equal(second[:, [1, 2, 3, 4, 5, 6, 7, 8, 0, 9]], first)
 
 

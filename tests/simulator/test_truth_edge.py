@@ -85,7 +85,7 @@ def test_an_edge_that_hears_every_border_counts_the_truth(start, days):
             unit = UNITS if table.metric.source == "time" else 1
             tally = np.array([tally for _, tally in tallies])
             assert tally.any() or not kept.cells.any()
-            np.testing.assert_array_equal(tally, kept.cells[..., 1] * unit, table.name)
+            np.testing.assert_array_equal(tally, kept.cells[..., 2] * unit, table.name)
 
 
 def with_zones(table):
