@@ -262,6 +262,27 @@ def home_row(known):
     return 10 + mcc.get(int(known["country"]), 18) if known["home"] == 0xFFFF else int(known["home"])
 
 
+SEALED_MS = {"presence": 60_000, "profile": 60_000, "moves": 960_000, "flows": 960_000, "zone_flows": 960_000}
+
+
+@pytest.mark.parametrize("name", SEALED_MS)
+def test_a_no_takes_a_span_away_up_to_the_moment_of_its_seal(name):
+    """A minute after its end, of steps and trips a slot later, but at midnight nothing waits."""
+    person = next(one for one in range(600) if CUSTOMER[one] and len(oracles_people.counts_of(
+        way_of(one, 20_585, 86_400_000), 86_400_000)["arrivals"]) > 3)  # fmt: skip
+    spans = [end_ms - VILLAGE.start_ms for _, end_ms in clock.spans(KEPT[name][0], VILLAGE.start_ms,
+             VILLAGE.start_ms + 86_400_000, "Europe/Berlin")]  # fmt: skip
+    full = tables_of(np.array([person]), windows=truth.always(np.ones(1, bool)))[name].cells
+    for row in np.flatnonzero(full[..., 0].any(axis=1)).tolist():
+        sealed_ms = spans[row] + (SEALED_MS[name] if spans[row] < 86_400_000 else 60_000)
+        for until_ms, held in ((sealed_ms - 1, row), (sealed_ms, row + 1)):
+            view = VIEW._replace(tables={name: KEPT[name]})
+            found = tables_of(np.array([person]), hours=48, view=view,
+                              windows=np.array([[-1, until_ms]]))[name].cells  # fmt: skip
+            np.testing.assert_array_equal(found[:held, :, 2], full[:held, :, 0])
+            assert not found[held:, :, 2].any()
+
+
 def test_guests_are_at_home_abroad_and_residents_of_nowhere():
     guests = np.flatnonzero(KNOWN["home"] == 0xFFFF)
     assert 0.17 < len(guests) / PERSONS < 0.23
