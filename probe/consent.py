@@ -1,35 +1,169 @@
-"""Who may be counted: a table of those who may, and of nobody else.  Not in it = refused."""
+"""Who may be counted: a table of those who may, and of nobody else.  Not in it = refused.
+
+It stands as the file of the operator's subscribers says, and changes as signed epochs say, in event time.
+Without an epoch that covers a time nobody is counted then.
+"""
 
 import numpy as np
 
+from probe.base.clock import midnights_ms
 from probe.base.jit import kernel
+from probe.base.packing import WireError, require
 from probe.base.streams import mix64
+from probe.base.tally import Tally
+from probe.identity import fingerprints
+from probe.wire import epochs
 from probe.wire.cells import COUNTRIES, HOME_ABROAD
-from probe.wire.consent import countable
+from probe.wire.consent import YES, countable
 from probe.wire.observations import NO_HOME
-from probe.wire.subscribers import MINOR, Subscribers
+from probe.wire.subscribers import MINOR, SUBSCRIBER, Subscribers
 
 LOAD, UNKNOWN_AGE, UNKNOWN_GENDER, KNOWN = 0.8, 6, 2, np.array([mcc for mcc, _ in COUNTRIES])
-COUNTED = np.dtype([("subscriber", "u8"), ("person", "u8"), ("home", "u2"), ("klass", "u1"), ("weekly", "u1")],
-                   align=True)
+# An entry with subscriber 0 is empty; at least one in five is.  Counted is what happened from from_ms on.
+COUNTED = np.dtype([("subscriber", "u8"), ("person", "u8"), ("from_ms", "i8"), ("home", "u2"), ("klass", "u1"),
+                    ("weekly", "u1")], align=True)
+START, STOP, DEFERRED = range(3)  # what is due: a yes, a no, a yes of someone who said no on the same day
+DUE = np.dtype([("time_ms", "i8"), ("fingerprint", "u8"), ("row", SUBSCRIBER), ("what", "u1")])
+NOBODY = np.zeros(0, "u8")
+DENIED = np.dtype([("person", "u8"), ("until_ms", "i8")])  # by fingerprint
 
 
-def counted(subscribers: Subscribers, purpose: str, basis: str, shard=0, shards=1, weekly=False) -> np.ndarray:
-    """Return COUNTED[2^k]: an open-addressing table of the subscribers of a shard who may be counted.
+class Consent:
+    """Who may be counted in a shard, for one purpose on one basis; changed by epochs alone.
 
-    Minors, objections, absent and conflicting answers are no (probe.wire.consent).  An
-    entry with subscriber 0 is empty; at least one in five is.  Over a week (weekly) only
-    those are followed who said yes, whatever the basis.  The home of a guest is a country.
+    key : of the register that signs them.  Minors, objections, absent and conflicting answers are no
+    (probe.wire.consent).  Over a week (weekly) only those are followed who said yes, whatever the basis.
+    Keeps no number of anybody else.  What is not taken is counted by kind, and told once for each.
     """
-    rows = subscribers.rows.copy()
-    asked = rows["consent"], rows["age"] == MINOR, rows["person"], purpose
-    ours = countable(*asked, basis) & of_shard(np.ascontiguousarray(rows["person"]), shard, shards)
-    table, agreed = np.zeros(1 << int(ours.sum() / LOAD).bit_length(), COUNTED), countable(*asked, "consent") & weekly
-    abroad = np.argmax(np.append(rows["country"][:, None] == KNOWN[:-1], np.ones((len(rows), 1), "?"), axis=1), axis=1)
-    guest = (rows["home"] == NO_HOME) & (rows["country"] > 0)
-    rows["home"][guest] = HOME_ABROAD + abroad[guest]
-    fill(rows[ours], agreed[ours], table)
-    return table
+
+    def __init__(self, known: Subscribers, purpose: str, basis: str, key: bytes, zone: str, shard=0, shards=1,
+                 weekly=False):
+        self._purpose, self._basis, self._key, self._zone, self._weekly = purpose, basis, key, zone, weekly
+        self.number, self.from_ms, self.until_ms, self._since_ms = known.epoch, 0, 0, 0  # of the newest, and the first
+        self.counts, self.words = Tally(), dict[str, str]()
+        self._due, self._denied = np.zeros(0, DUE), np.zeros(0, DENIED)
+        rows = known.rows
+        ours = countable(rows["consent"], rows["age"] == MINOR, rows["person"], purpose, basis)
+        ours &= of_shard(np.ascontiguousarray(rows["person"]), shard, shards)
+        self.table, self._used = np.zeros(1, COUNTED), 0
+        self._add(rows[ours], np.zeros(int(ours.sum()), "i8"))
+        remove(np.zeros(1, "u8"), self.table, np.zeros(1, "u8"))  # compiled before it is needed
+
+    @property
+    def fresh_ms(self) -> tuple[int, int]:
+        """Return from when on, and until when, it is known who may be counted."""
+        return self._since_ms, self.until_ms
+
+    def take(self, frame: bytes) -> None:
+        """Take an epoch, or count why not: broken, old, missing (the one before it), clock."""
+        try:
+            epoch = epochs.decode(frame, self._key)
+            require((epoch.purpose, epoch.basis) == (self._purpose, self._basis), f"for {epoch.purpose}, {epoch.basis}")
+        except WireError as error:
+            return self.note("broken", f"an epoch that cannot be trusted ({error}) was not taken")
+        number, from_ms, until_ms, *_, decisions = epoch
+        if number <= self.number:
+            return self.note("old", f"epoch {number} was not taken: epoch {self.number} is here already")
+        if number > self.number + 1:
+            return self.note("missing", f"epoch {number} was not taken: epoch {self.number + 1} is missing")
+        if until_ms <= from_ms or (self.until_ms and not self.from_ms <= from_ms <= self.until_ms):
+            return self.note("clock", f"epoch {number} was not taken: its time does not go on from the one before")
+        self._since_ms = self._since_ms if self.until_ms else from_ms
+        self.number, self.from_ms, self.until_ms = number, from_ms, until_ms
+        due = np.zeros(len(decisions), DUE)
+        for name in ("time_ms", "fingerprint", "row"):
+            due[name] = decisions[name]
+        due["what"] = due["row"]["subscriber"] == 0
+        self._schedule(due)
+        self._name()
+
+    def note(self, kind: str, words: str, amount=1) -> None:
+        """Count what is amiss, and keep the first words of each kind."""
+        self.counts.count(kind, amount)
+        if amount:
+            self.words.setdefault(kind, words)
+
+    def next_ms(self) -> int:
+        """Return when the next who are counted stop; a time beyond all others if nobody is to."""
+        return int(self._due["time_ms"][self._due["what"] == STOP].min(initial=1 << 62))
+
+    def advance(self, time_ms: int) -> np.ndarray:
+        """Let every decision up to time_ms take effect, in order; return u8[n], the persons who are not counted now."""
+        count = int(np.searchsorted(self._due["time_ms"], time_ms, "right"))
+        if not count:
+            return NOBODY
+        held, gone = self._due, [NOBODY]
+        due, self._due = held[:count], held[count:].copy()
+        for some in np.split(due, np.flatnonzero(np.diff(due["what"] == STOP)) + 1):
+            gone += [self._stop(some, time_ms)] if some["what"][0] == STOP else self._start(some)
+        wipe(held)
+        return np.unique(np.concatenate(gone))
+
+    def _stop(self, due: np.ndarray, time_ms: int) -> np.ndarray:
+        """Take who said no out of the table; return their persons, who stay out until the end of the local day.
+
+        What they were granted on that day is forgotten with them; after it they would be granted it again.
+        """
+        numbers, persons = np.ascontiguousarray(due["row"]["subscriber"]), np.zeros(len(due), "u8")
+        persons = persons[: remove(numbers, self.table, persons)]
+        wipe(numbers)
+        self._used -= len(persons)
+        denied = np.zeros(len(persons), DENIED)
+        denied["person"] = fingerprints(persons, self._key)
+        denied["until_ms"] = midnights_ms(time_ms, time_ms, self._zone)[1]
+        self._denied = np.append(self._denied[self._denied["until_ms"] > time_ms], denied)
+        again = (self._due["what"] == DEFERRED) & np.isin(self._due["fingerprint"], due["fingerprint"])
+        held, self._due = self._due, self._due[~again]
+        wipe(held)
+        return persons
+
+    def _start(self, due: np.ndarray) -> list[np.ndarray]:
+        """Put who said yes into the table; who said no on the same local day waits for its end.  Nobody is gone."""
+        denied = self._denied["person"] == fingerprints(due["row"]["person"], self._key)[:, None]
+        until_ms = np.max(denied * self._denied["until_ms"], axis=1, initial=0)
+        wait = until_ms > due["time_ms"]
+        later = due[wait]
+        later["time_ms"], later["what"] = until_ms[wait], DEFERRED
+        self._schedule(later)
+        self._add(due["row"][~wait], due["time_ms"][~wait])
+        return []
+
+    def _schedule(self, due: np.ndarray) -> None:
+        """Add to what is due, in order of time; of one time, in the order of arrival."""
+        held = self._due, due, np.append(self._due, due)
+        self._due = held[2][np.argsort(held[2]["time_ms"], kind="stable")]
+        wipe(*held)
+
+    def _name(self) -> None:
+        """Find the number of everyone who is to stop: known until then, and nowhere told."""
+        row, fingerprint, stops = self._due["row"]["subscriber"], self._due["fingerprint"], self._due["what"] == STOP
+        numbers, marked = np.append(self.table["subscriber"], row[~stops]), np.zeros(1 << 16, "?")
+        found, unnamed = fingerprints(numbers, self._key), np.flatnonzero(stops & (row == 0))
+        marked[fingerprint[unnamed].astype("u2")] = True
+        of = {int(found[at]): at for at in picked(found, marked) if numbers[at]}
+        for at in unnamed.tolist():
+            row[at] = numbers[of[name]] if (name := int(fingerprint[at])) in of else 0
+        wipe(numbers, found)
+
+    def _add(self, rows: np.ndarray, from_ms: np.ndarray) -> None:
+        """Put SUBSCRIBER[n] into the table; who is in it already stays.  The home of a guest is a country."""
+        known = np.append(rows["country"][:, None] == KNOWN[:-1], np.ones((len(rows), 1), "?"), axis=1)
+        guest = (rows["home"] == NO_HOME) & (rows["country"] > 0)
+        rows["home"][guest] = HOME_ABROAD + np.argmax(known, axis=1)[guest]
+        size = 1 << int((self._used + len(rows)) / LOAD).bit_length()
+        if size > len(self.table):
+            held, self.table = self.table, np.zeros(size, COUNTED)
+            move(held, self.table)
+            wipe(held)
+        agreed = (rows["consent"] & YES[self._purpose] != 0) & self._weekly
+        self._used += fill(rows, np.ascontiguousarray(from_ms), agreed, self.table)
+        wipe(rows)
+
+
+def wipe(*arrays: np.ndarray) -> None:
+    """Zero the memory of arrays."""
+    for array in arrays:
+        array[:] = np.zeros((), array.dtype)
 
 
 @kernel
@@ -39,12 +173,55 @@ def of_shard(person, shard, shards):
 
 
 @kernel
-def fill(rows, weekly, table):
-    """Put SUBSCRIBER[n] with distinct numbers into an empty table; weekly is bool[n]."""
+def fill(rows, from_ms, weekly, table):
+    """Put SUBSCRIBER[n], i8[n], bool[n] into a table with room for them; return how many were not in it."""
+    added = 0
     for i, one in enumerate(rows):
         entry = table[find(one.subscriber, table, start(one.subscriber, table))]
-        entry.subscriber, entry.person, entry.home, entry.weekly = one.subscriber, one.person, one.home, weekly[i]
-        entry.klass = min(one.age, UNKNOWN_AGE) * (UNKNOWN_GENDER + 1) + min(one.gender, UNKNOWN_GENDER)
+        if entry.subscriber == 0:
+            added += 1
+            entry.subscriber, entry.person, entry.home, entry.weekly = one.subscriber, one.person, one.home, weekly[i]
+            entry.klass = min(one.age, UNKNOWN_AGE) * (UNKNOWN_GENDER + 1) + min(one.gender, UNKNOWN_GENDER)
+            entry.from_ms = from_ms[i]
+    return added
+
+
+@kernel
+def move(held, table):
+    """Put all of a table into a larger one that is empty."""
+    for entry in held:
+        if entry.subscriber != 0:
+            table[find(entry.subscriber, table, start(entry.subscriber, table))] = entry
+
+
+@kernel
+def remove(numbers, table, persons):
+    """Take u8[n] subscribers out of a table, zeroed; write whose they were to u8[n], return how many were in it.
+
+    Whoever would not be found past the gap moves into it (Knuth, TAOCP volume 3, section 6.4, algorithm R).
+    """
+    count, last = 0, len(table) - 1
+    for number in numbers:
+        gap = find(number, table, start(number, table))
+        if number == 0 or table[gap].subscriber == 0:
+            continue
+        persons[count], count, at = table[gap].person, count + 1, gap
+        while True:
+            at = (at + 1) & last
+            if table[at].subscriber == 0:
+                break
+            if (at - start(table[at].subscriber, table)) & last >= (at - gap) & last:
+                table[gap] = table[at]
+                gap = at
+        one = table[gap]
+        one.subscriber, one.person, one.from_ms, one.home, one.klass, one.weekly = 0, 0, 0, 0, 0, 0
+    return count
+
+
+@kernel
+def picked(found, marked):
+    """Return the i8[m] places of u8[n] whose lowest 16 bits are marked, bool[65536]."""
+    return np.array([at for at, one in enumerate(found) if marked[one & np.uint64(0xFFFF)]])
 
 
 @kernel

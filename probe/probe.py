@@ -1,6 +1,6 @@
 """From events to observations: check, ask for consent, replace the identity.  No I/O."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -9,9 +9,10 @@ from probe.base.config import RunError, Settings
 from probe.base.jit import kernel
 from probe.base.packing import Batch, require
 from probe.base.tally import Tally
+from probe.wire.events import REFUSES
 from probe.wire.observations import OBSERVATION
 
-PASSED, INVALID, LATE, REFUSED = range(4)  # fates of an event
+PASSED, INVALID, LATE, STALE, REFUSED = range(5)  # fates of an event; stale: nothing says who may be counted then
 LEAP_MAX_MS = 8 * 86_400_000  # no tap is silent for a week: an idle one still tells the time
 
 
@@ -21,45 +22,88 @@ class ProbeSettings(Settings):
     grade: Literal["core", "trace", "mdt"] = "trace"
 
 
+class Part(NamedTuple("Part", [("observations", np.ndarray), ("watermark_ms", int),
+                               ("gone", tuple[np.ndarray, np.ndarray])])):
+    """Observations up to an instant, and who must be forgotten then.
+
+    gone : u8[n], u8[m] pseudonyms of those who said no, of every day and of every week whose key is still held
+    """
+
+
 class Probe:
-    """Events in, observations out; nothing behind it sees an identity, and nothing tells one."""
+    """Events and epochs in, observations out; nothing behind it sees an identity, and nothing tells one."""
 
-    def __init__(self, plan_digest: bytes, cell_count: int, counted, keys: identity.Keys, start_ms: int, shard=0,
-                 weeks: identity.Keys | None = None):
+    def __init__(self, plan_digest: bytes, cell_count: int, consent: consent.Consent, keys: identity.Keys,
+                 start_ms: int, shard=0, weeks: identity.Keys | None = None):
         self._plan_digest, self._shard, self._cell_count, self._weeks = plan_digest, shard, cell_count, weeks
-        self._counted, self._keys, self.watermark_ms, self.counts = counted, keys, start_ms, Tally()
+        self.consent, self._keys, self.watermark_ms, self.counts = consent, keys, start_ms, Tally()
 
-    def observe(self, batch: Batch) -> np.ndarray:
-        """Return OBSERVATION[m] of those who may be counted; count everyone else in `counts`.
+    @property
+    def epoch(self) -> int:
+        """Return the number of the newest epoch taken."""
+        return self.consent.number
+
+    def take_epoch(self, frame: bytes) -> None:
+        """Take an epoch, or count why not."""
+        self.consent.take(frame)
+
+    def observe(self, batch: Batch) -> list[Part]:
+        """Return the observations of those who may be counted, cut where somebody stops; count the rest in `counts`.
 
         Raises WireError for a shard of others and a watermark that leaps, RunError for a tap of another plan.
         """
         require(batch.shard == self._shard, f"event batch: shard {batch.shard} at worker {self._shard}")
         if batch.plan_digest != self._plan_digest:
             raise RunError("tap and edge hold different plans; give both the same plan.csv")
-        leap_ms = batch.watermark_ms - self.watermark_ms
+        leap_ms, before_ms = batch.watermark_ms - self.watermark_ms, self.watermark_ms
         require(leap_ms <= LEAP_MAX_MS, "event batch: the watermark leaps by more than 8 days")
         self.watermark_ms = max(self.watermark_ms, batch.watermark_ms)
-        latest_ms, events, count = self.watermark_ms + tap.AHEAD_MS, batch.rows.view(), len(batch.rows)
+        rows, latest_ms, parts = batch.rows, self.watermark_ms + tap.AHEAD_MS, []
+        for keys in filter(None, (self._keys, self._weeks)):
+            keys.hold(0, latest_ms)
+        if len(late := self.consent.advance(before_ms)):  # of an epoch that came late
+            parts.append(Part(np.zeros(0, OBSERVATION), before_ms, self._names(late)))
+        until_ms = min(max(self.watermark_ms, int(rows["time_ms"].max(initial=0))), latest_ms)
+        while (stop_ms := self.consent.next_ms()) <= until_ms:
+            self.consent.advance(stop_ms - 1)
+            earlier = rows["time_ms"] < stop_ms
+            found, rows = self._admitted(rows[earlier], latest_ms), rows[~earlier]
+            parts.append(Part(found, min(stop_ms, self.watermark_ms), self._names(self.consent.advance(stop_ms))))
+        self.consent.advance(until_ms)
+        parts.append(Part(self._admitted(rows, latest_ms), self.watermark_ms, self._names(consent.NOBODY)))
+        for keys in filter(None, (self._keys, self._weeks)):
+            keys.hold(self.watermark_ms, latest_ms)
+        return parts
+
+    def _admitted(self, events: np.ndarray, latest_ms: int) -> np.ndarray:
+        """Return OBSERVATION[m] of EVENT[n]."""
+        events, count, counted = events.view(), len(events), self.consent.table
         events.flags.writeable = False  # one signature for arrays from frames and from tests
-        self._keys.hold(0, latest_ms)
         at, person, day = np.empty(count, "i8"), np.empty(count, "u8"), np.empty(count, "i8")
-        observations, fates = np.empty(count, OBSERVATION), np.zeros(4, "i8")
-        seek(events, self._counted, at)
-        admit(events, (self._cell_count, latest_ms), at, self._counted, self._keys.midnights_ms,
+        observations, fates = np.empty(count, OBSERVATION), np.zeros(5, "i8")
+        seek(events, counted, at)
+        admit(events, (self._cell_count, latest_ms, *self.consent.fresh_ms), at, counted, self._keys.midnights_ms,
               observations, person, day, fates)
-        passed, invalid, late, refused = fates.tolist()
+        passed, invalid, late, stale, refused = fates.tolist()
         observations["pseudonym"][:passed] = identity.pseudonyms(person[:passed], day[:passed], self._keys.keys)
         if self._weeks:
-            self._weeks.hold(0, latest_ms)
             week = np.searchsorted(self._weeks.midnights_ms, observations["time_ms"][:passed], "right") - 1
             weekly = identity.pseudonyms(person[:passed], week, self._weeks.keys)
             weekly *= observations["week"][:passed]  # not the other way round: numpy would copy pseudonyms to a buffer
             observations["week"][:passed] = weekly
-            self._weeks.hold(self.watermark_ms, latest_ms)
-        self._keys.hold(self.watermark_ms, latest_ms)
-        self.counts += Tally(offered=count, invalid=invalid, late=late, refused=refused)
+        self.counts += Tally(offered=count, invalid=invalid, late=late, refused=refused + stale)
+        self.consent.note("stale", f"nobody was counted at times after epoch {self.epoch}, the newest here; "
+                                   "is the register running?", stale)
         return observations[:passed]
+
+    def _names(self, persons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the pseudonyms of u8[n] persons of every day, and of every week, whose key is held."""
+        def under(keys: identity.Keys | None) -> np.ndarray:
+            count = len(keys.keys) if keys else 0
+            span = np.repeat(np.arange(count), len(persons))
+            return identity.pseudonyms(np.tile(persons, count), span, keys.keys) if keys else consent.NOBODY
+
+        return under(self._keys), under(self._weeks)
 
 
 @kernel
@@ -81,19 +125,21 @@ def admit(events, limits, at, counted, midnights_ms, observations, person, day, 
     """Write an observation without its pseudonym for each event that may be counted.
 
     events       : EVENT[n]
-    limits       : (i8, i8)    rows of the plan; time from which a clock is wrong
+    limits       : i8[4]       rows of the plan; time from which a clock is wrong; from when until when it is known
+                               who may be counted
     at           : i8[n]       where the search for each subscriber begins
     counted      : COUNTED[2^k]
     midnights_ms : i8[d + 1]   of the local days; before the first the keys are gone
     observations : OBSERVATION[n] out
     person, day  : u8[n], i8[n] out: who it was, and on which day, for `pseudonyms`
-    fates        : i8[4] out   how many met each fate; the first PASSED rows are written
+    fates        : i8[5] out   how many met each fate; the first PASSED rows are written
     """
     for i in range(len(events)):
         event = events[i]
         who = counted[consent.find(event.subscriber, counted, at[i])]
         fate = (INVALID if not tap.sound(event, limits[0], limits[1]) else LATE if event.time_ms < midnights_ms[0] else
-                REFUSED if who.subscriber == 0 else PASSED)
+                STALE if not limits[2] <= event.time_ms < limits[3] else
+                REFUSED if who.subscriber == 0 or event.time_ms < who.from_ms or event.flags & REFUSES else PASSED)
         out, fates[fate] = fates[PASSED], fates[fate] + 1
         if fate == PASSED:
             one, person[out], day[out] = observations[out], who.person, 0

@@ -48,6 +48,7 @@ class Chain:
         world, worker, self._sealer, store = run.told(folder)
         tap.warm(world, place)
         self._digest, self._world = self.stage.plan.digest(), World(self.stage.scenario, place)
+        self._epochs = tap.read_epochs(folder, 0)
         self._edge = agent.Work(worker, clock.WallClock())
         self._store = plugins.settings("footfall.stores", "[store]", store.store).build()
         self._store.register(store.registered)
@@ -68,8 +69,8 @@ class Chain:
         return {**cost, "total": sum(cost.values())}
 
     def _deliver(self, batch: Batch) -> None:
-        for rows, watermark_ms in tap.frames(batch):
-            frame = self._watch.timed("ship", wire.encode, wire.Batch(self._digest, watermark_ms, 0, rows))
+        frames = tap.frames(batch, self._digest, 0, self._epochs)
+        while frame := self._watch.timed("ship", next, frames, b""):
             for partial in self._edge.take([frame]):
                 self._watch.timed("seal", self._seal.take, [partial])
                 self._settle()

@@ -10,13 +10,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from collector.centre import receiver, stores
 from collector.edge import agent, collect, crowd, ledger, resolve, scheme, sealer, slots
 from collector.edge.metrics.presence import DAY_MAX_S
 from collector.edge.tables import Table
 from probe.base import clock, config, plugins
 from probe.probe import ProbeSettings
-from probe.wire import cells, release, subscribers
+from probe.register import NEVER_MS, Register
+from probe.wire import cells, epochs, release
 from simulator import population, processes, tap, traffic, truth
 from simulator.layouts.complete import complete
 from simulator.scenario import load
@@ -157,13 +160,31 @@ class Deployment:
         self.processes = processes.Processes(out / "logs")
 
     def write_inputs(self, private: Path) -> None:
-        """Write plan.csv and areas.geojson; the subscribers go to a private folder outside of the run."""
+        """Write plan.csv and areas.geojson; subscribers and epochs go to a private folder outside of the run."""
         one, people = self.scenario, population.country(self.scenario.areas, self.scenario.population)
         (self.out / "plan.csv").write_text(cells.to_csv(self.stage.plan), encoding="utf-8")
         for name, path in self.area_paths().items():
             Path(path).write_text(one.area_texts[name][0], encoding="utf-8")
         rows = population.subscribers(people, one.world.seed, one.handsets, one.population)
-        (private / "subscribers").write_bytes(subscribers.encode(subscribers.Subscribers(0, rows)))
+        self.write_epochs(private, Register.create(private / "register", rows, one.world.zone, one.start_ms))
+
+    def write_epochs(self, private: Path, register: Register) -> None:
+        """Write who may be counted from when on: the epochs of each shard, one a slot; its windows for the judge.
+
+        windows.npy : i8[n, 3] person, from, until, ms since the start, of whom the answer changes; others' is that
+                      of the file.  What people of this world say while it lasts is not in the register.
+        """
+        one, privacy, start_ms = self.scenario, self.stage.privacy, self.scenario.start_ms
+        agreed, slot_ms = (privacy.purpose, privacy.basis), SLOT_S * clock.SECOND_MS
+        also = population.changes(register.rows, one.world.seed, one.population, start_ms, one.end_ms, one.world.zone)
+        begins_ms = [start_ms, *range(start_ms - start_ms % slot_ms + slot_ms, one.end_ms, slot_ms), one.end_ms]
+        for shard in range(self.shards):
+            frames = register.epochs(*agreed, begins_ms, shard, self.shards, also)
+            tap.epochs_path(private, shard).write_bytes(epochs.bundle(frames))
+        found = register.windows(*agreed, start_ms, also)
+        until_ms = np.where(found["until_ms"] == NEVER_MS, NEVER_MS, found["until_ms"] - start_ms)
+        windows = found["person"].astype("i8"), found["from_ms"] - start_ms, until_ms
+        np.save(private / "windows.npy", np.stack(windows, axis=1))
 
     def area_paths(self) -> dict[str, str]:
         """Return the file of each area set in the run, by name."""
@@ -240,11 +261,13 @@ class Deployment:
             list(table.axes.items()), self.stage.hits_of(table))
             for table, its in zip(counted.every(), tables, strict=True)]
         views = truth.views(one.sets, {its.name: (its.span, its.cells) for its in tables})
+        known = str(private / "register/subscribers")
         settle_ms = (grid.lateness_s + grid.slot_s) * clock.SECOND_MS  # until the last slot of steps is closed
         edge: dict[str, Any] = {"zone": zone, "start_ms": one.start_ms, "until_ms": one.end_ms,
                                 "seed": one.world.seed, "slots": one.slots, "workers": self.shards}
-        return (tap.WorldConfig(one, f"{out}/plan.csv", 0, self.shards, *agreed, self.speed, settle_ms, views),
-                agent.WorkerConfig(f"{out}/plan.csv", self.area_paths(), str(private / "subscribers"), "", *agreed,
+        return (tap.WorldConfig(one, f"{out}/plan.csv", 0, self.shards, *agreed, self.speed, settle_ms, views,
+                                str(private)),
+                agent.WorkerConfig(f"{out}/plan.csv", self.area_paths(), known, "", *agreed,
                                    worker=0, probe=one.probe, collector=one.collector, **edge),
                 sealer.SealerConfig(f"{out}/spool.db", "", tables=tables, privacy=one.privacy,
                                     judge_path=f"{out}/judge.db", **edge),

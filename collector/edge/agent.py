@@ -1,6 +1,7 @@
 """The edge process: one probe and one collector around two sockets and a clock."""
 
 import ctypes
+import logging
 import resource
 from collections import namedtuple
 from functools import partial
@@ -14,11 +15,12 @@ import zmq
 from collector.edge import collect, crowd, scheme, seal, slots
 from probe import consent, identity, probe
 from probe.base import clock, config, packing, plugins, process
-from probe.wire import areas, cells, events, subscribers
+from probe.wire import areas, cells, epochs, events, subscribers
 
 POLL_MS, PATIENCE_MS = 100, 30_000
 WORLD = {zmq.RCVHWM: 8, zmq.MAXMSGSIZE: 16 << 20, zmq.LINGER: 0}  # a world at full speed waits; memory stays small
 SMALL_MAX, PYTHONS_MAX = 1_032, 480  # bytes: malloc keeps up to 7 free blocks of a size so small, Python any
+LOG = logging.getLogger(__name__)
 SEALER = {zmq.SNDTIMEO: PATIENCE_MS, zmq.LINGER: PATIENCE_MS}
 
 
@@ -27,6 +29,7 @@ class WorkerConfig(namedtuple("WorkerConfig", "plan_path area_paths subscribers_
     """What an edge worker is told.
 
     area_paths : of each area set by name, the primary one, "", first;  seed : None draws keys from the operating system
+    subscribers_path : beside it lies `key`, by which the register of who may be counted signs
     """
 
 
@@ -59,42 +62,64 @@ class Work:
         sets = {name: areas.read(Path(path)) for name, path in told.area_paths.items()}
         made = scheme.read(sets, wanted.tables, grid, told.until_ms)
         locator = plugins.settings("footfall.locators", "collector", {"kind": wanted.locator})
-        locate, known = locator.build(plan, made.pieces).locate, read_subscribers(told.subscribers_path)
-        may = consent.counted(known, told.purpose, told.basis, told.worker, told.workers, made.weekly)
+        locate, register = locator.build(plan, made.pieces).locate, read_register(told.subscribers_path)
+        self._consent = consent.Consent(register[0], told.purpose, told.basis, register[1], told.zone, told.worker,
+                                        told.workers, made.weekly)
+        del register  # nobody's number stays but those of who may be counted
         days, weeks = [identity.Keys(source, told.zone, told.start_ms, grid.lateness_ms, length) for source, length in (
             [(identity.system_key, 1), (identity.system_key, 7)] if told.seed is None else
             [(identity.seeded_key(told.seed), 1), (identity.seeded_key(told.seed, "week"), 7)])]
         self._days, self._day_ms = days, int(days.midnights_ms[0])
-        self._probe = probe.Probe(plan_digest, len(plan), may, days, told.start_ms, told.worker,
+        self._probe = probe.Probe(plan_digest, len(plan), self._consent, days, told.start_ms, told.worker,
                                   weeks if made.weekly else None)
         self._crowd = crowd.Crowd(grid, made.rows, made.zones, made.weekly)
         self._collector = collect.Collector(grid, partial(self._timed, "triangulate", locate), self._crowd, made)
         self._end_ms, self.finished = told.until_ms + grid.lateness_ms + grid.length_ms, False
         self._core_s, self._poisoned, self._why = dict.fromkeys(("tap", "triangulate", "count"), 0.0), 0, ""
-        nothing = self._probe.observe(packing.Batch(plan_digest, told.start_ms, told.worker, np.zeros(0, events.EVENT)))
+        self._said, self._forget = 0, True  # how many of the words of `Consent`; it stays in small blocks that are free
+        empty = packing.Batch(plan_digest, told.start_ms, told.worker, np.zeros(0, events.EVENT))
+        ((nothing, *_),) = self._probe.observe(empty)
         spare = crowd.Crowd(grid, made.rows, made.zones, made.weekly), scheme.read(sets, wanted.tables, grid, 0)
         collect.Collector(grid, locate, *spare).push(nothing, grid.start_ms + 26 * clock.HOUR_MS)  # to the end of a day
 
     def take(self, frames: list[bytes]) -> list[bytes]:
-        """Take one message; return the partial tallies it closes.  A poisoned one is counted and skipped."""
+        """Take one message, events or an epoch; return the partial tallies it closes.  A poisoned one is counted."""
         self.overwrite()
+        if epochs.is_epoch(frame := b"".join(frames)):
+            self._timed("tap", self._probe.take_epoch, frame)
+            return self.told([])
         try:
-            observations = self._timed("tap", lambda: self._probe.observe(events.decode(b"".join(frames))))
+            parts = self._timed("tap", lambda: self._probe.observe(events.decode(frame)))
         except packing.WireError as error:
             self._poisoned, self._why = self._poisoned + 1, str(error)
             return []
-        self.finished = (watermark_ms := self._probe.watermark_ms) >= self._end_ms
-        closed = self._timed("count", self._collector.push, observations, watermark_ms)
+        self.finished, closed = self._probe.watermark_ms >= self._end_ms, []
+        for observations, now_ms, gone in parts:
+            due = self._timed("count", self._collector.push, observations, now_ms)
+            closed += [seal.encode(self._worker, table, slot, tally, now_ms, self._probe.epoch)
+                       for table, slot, tally in due]
+            if any(map(len, gone)):
+                self._timed("count", self._collector.retract, *gone)
+                crowd.wipe(observations, *gone)
+                self._forget = True
         self.account()
-        return [seal.encode(self._worker, table, slot, tally, watermark_ms, 0) for table, slot, tally in closed]
+        return self.told(closed)
+
+    def told(self, closed: list[bytes]) -> list[bytes]:
+        """Say in the log, once for each kind, why somebody is not counted; return what is given."""
+        for words in [*self._consent.words.values()][self._said :]:
+            self._said += 1
+            LOG.warning(words)
+        return closed
 
     def overwrite(self) -> None:
-        """Overwrite small blocks that are free, once a key is destroyed: their keepers leave them as they were.
+        """Overwrite small blocks that are free, once a key is destroyed or somebody forgotten: their keepers do not.
 
         Those of numpy and malloc all, of Python's 1,024 of a size: a batch of up to nine events lies in one.
         """
-        if self._day_ms != (day_ms := int(self._days.midnights_ms[0])):
-            self._day_ms, held = day_ms, [np.empty(size, "u1") for size in range(SMALL_MAX, 0, -1) for _ in range(16)]
+        if self._forget or self._day_ms != int(self._days.midnights_ms[0]):
+            self._forget, self._day_ms = False, int(self._days.midnights_ms[0])
+            held = [np.empty(size, "u1") for size in range(SMALL_MAX, 0, -1) for _ in range(16)]
             crowd.wipe(*held)
             del held
             [bytes(size) for size in range(0, PYTHONS_MAX, 16) for _ in range(1_024)]  # all held, then let go
@@ -115,13 +140,15 @@ class Work:
         self._timed("count", self._collector.drain)
         self._core_s["count"] -= self._core_s["triangulate"]  # which ran inside it
         return {"account": self.account(), "core_s": self._core_s, "peak_rss_mb": process.peak_rss_mb(),
-                "cut": self._crowd.cut, "poisoned": self._poisoned, "poisoned_last": self._why}
+                "cut": self._crowd.cut, "poisoned": self._poisoned, "poisoned_last": self._why,
+                "consent": {"epoch": self._probe.epoch, "not_taken": dict(self._consent.counts),
+                            "words": [*self._consent.words.values()]}}
 
 
-def read_subscribers(path: str) -> subscribers.Subscribers:
-    """Return the subscribers, or say what is wrong with the file; never what is in it."""
+def read_register(path: str) -> tuple[subscribers.Subscribers, bytes]:
+    """Return the subscribers and the key beside them, or say what is wrong with the file; never what is in it."""
     try:
-        return subscribers.decode(Path(path).read_bytes())
+        return subscribers.decode(Path(path).read_bytes()), Path(path).with_name("key").read_bytes()
     except (OSError, packing.WireError) as error:
         why = getattr(error, "strerror", error)
         raise config.ConfigError(path, [f"the subscribers file cannot be read: {why}"]) from None

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from probe.base.clock import epoch_ms
 from probe.base.main import RunError
 from probe.base.packing import WireError
-from probe.consent import counted
 from probe.identity import Keys, pseudonyms, seeded_key, system_key
 from probe.probe import Probe
 from probe.tap import AHEAD_MS
 from probe.wire.consent import NO, YES
 from probe.wire.events import EVENT, NO_PCI, NO_RSRP, NO_TA, Batch
-from probe.wire.subscribers import MINOR, SUBSCRIBER, Subscribers
+from probe.wire.subscribers import MINOR, SUBSCRIBER
 from tests import oracles_count as oracle
+from tests.builders_consent import always
 
 ZONE, PLAN, CELLS, LATENESS_MS = "Europe/Berlin", b"a plan..", 10, 60_000
 NOON_MS = epoch_ms(datetime(2026, 10, 24, 12), ZONE)
@@ -38,7 +38,16 @@ def people(*consents, ages=None):
 def probe(rows=None, start_ms=NOON_MS, basis="consent"):
     rows = people(AGREED, AGREED, AGREED, 0) if rows is None else rows
     keys = Keys(seeded_key(1), ZONE, start_ms, LATENESS_MS)
-    return Probe(PLAN, CELLS, counted(Subscribers(0, rows), "market_research", basis), keys, start_ms)
+    return Heard(PLAN, CELLS, always(rows, "market_research", basis), keys, start_ms)
+
+
+class Heard(Probe):
+    """A probe that nobody says no to: one part a batch."""
+
+    def observe(self, heard):
+        ((found, watermark_ms, gone),) = super().observe(heard)
+        assert watermark_ms == self.watermark_ms and not any(map(len, gone))
+        return found
 
 
 def event(time_ms=NOON_MS, who=0, **fields):
@@ -77,7 +86,7 @@ def test_pseudonyms_equal_siphash_typed_from_the_paper(raw, numbers):
 
 def test_an_observation_holds_all_of_the_event_but_the_subscriber():
     fields = {
-        "cell": 7, "kind": 8, "flags": 3, "ta": 1282, "aoa": 17,
+        "cell": 7, "kind": 8, "flags": 2, "ta": 1282, "aoa": 17,
         "rsrp": [97, 0, 40, 255, 255, 255, 255, 255], "neighbour_pci": [503, 7, 1, 2, 3, 4, 5],
     }  # fmt: skip
     heard = event(who=1, **fields)
@@ -160,8 +169,8 @@ def test_every_subscriber_finds_their_own_person():
 
 def test_shards_share_the_subscribers_among_them():
     """mix64(person) mod S, the bits typed from Steele, Lea and Flood (2014)."""
-    known = Subscribers(0, people(*[AGREED] * 100))
-    parts = [counted(known, "market_research", "consent", shard, 4)["person"] for shard in range(4)]
+    known = people(*[AGREED] * 100)
+    parts = [always(known, shard=shard, shards=4).table["person"] for shard in range(4)]
     for shard, persons in enumerate(parts):
         assert all(oracle.mix64(int(person)) % 4 == shard for person in persons[persons > 0])
     assert sum(np.count_nonzero(persons) for persons in parts) == 100

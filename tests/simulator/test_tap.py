@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import zmq
 
-from probe.wire import cells, events
+from probe.wire import cells, epochs, events
 from simulator import truth
-from simulator.tap import WorldConfig, world_main
+from simulator.tap import WorldConfig, epochs_path, world_main
 from tests.builders_signalling import digest, events_digest, plan_of, small
 
 
@@ -24,7 +24,12 @@ class Process:
         self.pipe, theirs = Pipe()
         areas = self.scenario.areas.elsewhere + 1
         views = truth.views({"": self.scenario.areas}, {"presence": ("slot", areas), "moves": ("slot", 2 * areas)})
-        config = WorldConfig(self.scenario, str(path), 0, 1, "market_research", "consent", speed, 60_000, views)
+        start_ms, end_ms = self.scenario.start_ms, self.scenario.end_ms
+        begins_ms = range(start_ms, end_ms, 900_000)
+        self.epochs = [(begin_ms, epochs.BEGINS + b"%d" % begin_ms) for begin_ms in begins_ms]
+        epochs_path(tmp_path, 0).write_bytes(epochs.bundle(self.epochs))
+        config = WorldConfig(self.scenario, str(path), 0, 1, "market_research", "consent", speed, 60_000, views,
+                             str(tmp_path))
         self.thread = Thread(target=world_main, args=(config, theirs), daemon=True)
         self.thread.start()
         self.socket = zmq.Context.instance().socket(zmq.PULL)
@@ -36,9 +41,16 @@ class Process:
         self.pipe.send(("start", {"endpoint": f"tcp://127.0.0.1:{self.port}"}))
 
     def batches(self):
-        end_ms = self.scenario.end_ms + 61_000
+        end_ms, told_ms, waiting = self.scenario.end_ms + 61_000, 0, self.epochs.copy()
         while True:
-            batch = events.decode(self.socket.recv())
+            frame = self.socket.recv()
+            if epochs.is_epoch(frame):
+                begin_ms, wanted = waiting.pop(0)
+                assert frame == wanted and begin_ms >= told_ms, "an epoch goes before the events of its time"
+                continue
+            batch = events.decode(frame)
+            assert not waiting or batch.rows["time_ms"].max(initial=0) < waiting[0][0], "and no event before its epoch"
+            told_ms = batch.watermark_ms
             yield batch
             if batch.watermark_ms >= end_ms:
                 return

@@ -15,6 +15,7 @@ from probe.base.config import ConfigError
 from probe.base.packing import opened
 from probe.wire import cells, events, subscribers
 from probe.wire.consent import YES
+from tests.builders_consent import EVER_MS, KEY, an_epoch
 
 START_MS = epoch_ms(datetime(2026, 5, 12), "Europe/Berlin")
 UNTIL_MS, LATENESS_MS, SLOT_MS = START_MS + 3_600_000, 60_000, 900_000
@@ -45,6 +46,7 @@ def folder(tmp_path_factory):
     rows["subscriber"], rows["person"] = FIRST + np.arange(3), np.arange(3)
     rows["consent"][:2] = YES["market_research"]
     (path / "subscribers").write_bytes(subscribers.encode(subscribers.Subscribers(0, rows)))
+    (path / "key").write_bytes(KEY)
     return path
 
 
@@ -82,8 +84,8 @@ def frame(folder, watermark_ms, *rows, shard=0):
 
 def partial(message):
     """(slot, i8[areas]) of a partial tally."""
-    worker, table, slot, raw, _ = opened(message, seal.MAGIC, seal.TYPES, seal.SIZE_MAX)
-    assert (worker, table) == (0, 1)
+    worker, table, slot, raw, _, epoch = opened(message, seal.MAGIC, seal.TYPES, seal.SIZE_MAX)
+    assert (worker, table, epoch) == (0, 1, 1)
     return slot, np.frombuffer(raw, "<i8")
 
 
@@ -102,6 +104,7 @@ def test_a_worker_counts_what_it_is_sent_and_reports(folder, monkeypatch):
         word, ready = ours.recv()
         assert word == "ready"
         world.connect(ready["endpoint"])
+        world.send(an_epoch(1, 0, EVER_MS))
         world.send(frame(folder, START_MS + 60_000, (0, 0, 0), (5, 1, 2), (7, 2, 0), (9, 0, 99)))
         world.send(b"poison")
         world.send_multipart([b"two", b"frames"])
@@ -120,6 +123,7 @@ def test_a_worker_counts_what_it_is_sent_and_reports(folder, monkeypatch):
         "offered": 6, "binned": 2, "late": 1, "invalid": 2, "refused": 1, "shed": 0, "waiting": 0,
     }  # fmt: skip
     assert done["poisoned"] == 3 and "shard 3" in done["poisoned_last"]
+    assert done["consent"] == {"epoch": 1, "not_taken": {}, "words": []}
     assert set(done["core_s"]) == {"tap", "triangulate", "count"} and done["peak_rss_mb"] > 0
 
 
@@ -148,6 +152,7 @@ def test_two_workers_add_up_to_one(folder):
 
     def tally(*heard):
         work = agent.Work(config(folder), WallClock())
+        work.take([an_epoch(1, 0, EVER_MS)])
         return partial(work.take([frame(folder, end_ms, *heard)])[0])[1]
 
     apart = [tally(*[row for row in rows if row[1] == who]) for who in (0, 1)]

@@ -29,6 +29,7 @@ from probe.base import process
 from probe.base.clock import HOUR_MS, WallClock, epoch_ms
 from probe.wire import cells, events, subscribers
 from probe.wire.consent import YES
+from tests.builders_consent import EVER_MS, KEY, an_epoch
 from tests.oracles_count import siphash_2_4
 
 START_MS = epoch_ms(datetime(2026, 5, 12), "Europe/Berlin")
@@ -58,6 +59,7 @@ def edge(folder, left):
         str(folder / "plan.csv"), areas, str(folder / "subscribers"), "tcp://127.0.0.1:1", "market_research", "consent",
         "Europe/Berlin", START_MS, START_MS + 8 * DAY_MS, 0, 1, None, {}, {"tables": tables}, {}), WallClock())
     with process.sockets((zmq.PULL, agent.WORLD)) as (source,):
+        work.take([an_epoch(1, 0, EVER_MS)])
         source.bind("tcp://127.0.0.1:*")
         os.write(1, process.endpoint(source).encode() + b"\n")
         while (frames := source.recv_multipart()) != [END]:
@@ -239,6 +241,7 @@ def folder(tmp_path_factory):
     rows["subscriber"], rows["person"] = FIRST + np.arange(len(rows)), np.arange(len(rows))
     rows["consent"] = YES["market_research"]
     (path / "subscribers").write_bytes(subscribers.encode(subscribers.Subscribers(0, rows)))
+    (path / "key").write_bytes(KEY)
     return path
 
 
