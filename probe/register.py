@@ -34,8 +34,12 @@ SCHEMA = """
 CREATE TABLE meta(begin_ms INTEGER, zone TEXT NOT NULL);
 CREATE TABLE said(id INTEGER PRIMARY KEY, recorded_ms INTEGER NOT NULL, effective_ms INTEGER NOT NULL,
                   fingerprint INTEGER NOT NULL, purpose TEXT NOT NULL, answer TEXT NOT NULL,
-                  text_version TEXT NOT NULL, channel TEXT NOT NULL, proof TEXT NOT NULL UNIQUE);
+                  text_version TEXT NOT NULL, channel TEXT NOT NULL, proof TEXT NOT NULL UNIQUE,
+                  dated INTEGER NOT NULL);
 CREATE INDEX of_one ON said(fingerprint);
+CREATE VIEW holds AS SELECT * FROM said AS one WHERE NOT EXISTS (
+    SELECT 1 FROM said WHERE fingerprint = one.fingerprint AND purpose = one.purpose
+    AND id > one.id AND NOT dated AND effective_ms <= one.effective_ms);
 CREATE TRIGGER no_update BEFORE UPDATE ON said BEGIN SELECT raise(ABORT, 'what was said is never changed'); END;
 CREATE TRIGGER no_delete BEFORE DELETE ON said BEGIN SELECT raise(ABORT, 'what was said is never changed'); END
 """
@@ -43,7 +47,10 @@ COLUMNS = "purpose, answer, effective_ms, text_version, channel, proof, recorded
 
 
 class Said(NamedTuple):
-    """What one subscriber said of one purpose.  What is None or empty is filled in when it is recorded."""
+    """What one subscriber said of one purpose.  What is None or empty is filled in when it is recorded.
+
+    Without a time it is their last word: it takes effect at once, and what they said before for a later time is void.
+    """
 
     number: int
     purpose: str
@@ -127,10 +134,10 @@ class Register:
         """Return the fingerprints of numbers, as SQLite keeps them."""
         return fingerprints(np.array(numbers, "u8"), self.key).view("i8").tolist()
 
-    def said(self, number: int) -> list[Said]:
-        """Return everything that is recorded of a subscriber, in order of effect."""
+    def said(self, number: int, of: str = "said") -> list[Said]:
+        """Return everything that is recorded of a subscriber, in order of effect; of "holds": what is not void."""
         with self._log() as db:
-            rows = db.execute(f"SELECT {COLUMNS} FROM said WHERE fingerprint = ? ORDER BY effective_ms, id",
+            rows = db.execute(f"SELECT {COLUMNS} FROM {of} WHERE fingerprint = ? ORDER BY effective_ms, id",
                               self._names([number])).fetchall()
         return [Said(number, *row) for row in rows]
 
@@ -167,17 +174,19 @@ class Register:
         begin_ms = now_ms if self.begin_ms is None else self.begin_ms
         full = [one._replace(effective_ms=begin_ms if one.effective_ms is None else one.effective_ms,
                              proof=one.proof or secrets.token_hex(8), recorded_ms=now_ms) for one in said]
-        rows = [(name, *one[1:]) for name, one in zip(self._names([one.number for one in full]), full, strict=True)]
+        names = self._names([one.number for one in full])
+        rows = [(name, given.effective_ms is not None, *one[1:])
+                for name, given, one in zip(names, said, full, strict=True)]
         with self._log() as db:
             db.execute("BEGIN IMMEDIATE")
-            db.executemany(f"INSERT INTO said(fingerprint, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            db.executemany(f"INSERT INTO said(fingerprint, dated, {COLUMNS}) VALUES ({', '.join('?' * 9)})", rows)
             db.execute("COMMIT")
         return full
 
     def log(self) -> np.ndarray:
-        """Return CHANGE[n]: everything that is recorded, in order of effect, and of recording at one time."""
+        """Return CHANGE[n]: everything that is recorded and not void, by time of effect, and then of recording."""
         with self._log() as db:
-            rows = db.execute("SELECT effective_ms, fingerprint, purpose, answer FROM said ORDER BY effective_ms, id")
+            rows = db.execute("SELECT effective_ms, fingerprint, purpose, answer FROM holds ORDER BY effective_ms, id")
             times_ms, names, purposes, answers = [*zip(*rows, strict=True)] or [()] * 4
         ours = fingerprints(self.rows["subscriber"], self.key).view("i8") if names else np.zeros(0, "i8")
         order = np.argsort(ours)
@@ -191,7 +200,7 @@ class Register:
         """Return yes, no or open by purpose, as it stands at a time; a yes and a no in the operator's file mean no."""
         flags = int(self.rows["consent"][self.known(number)])
         found = {one: "no" if flags & NO[one] else "yes" if flags & YES[one] else "open" for one in PURPOSES}
-        return found | {one.purpose: "yes" if ANSWERS[one.answer] else "no" for one in self.said(number)
+        return found | {one.purpose: "yes" if ANSWERS[one.answer] else "no" for one in self.said(number, "holds")
                         if (one.effective_ms or 0) <= at_ms}
 
     def counted(self, number: int) -> dict[str, dict[str, bool]]:

@@ -66,20 +66,25 @@ def replayed(rows, register, frames, purpose, basis, at_ms):
     return counted
 
 
-a_change = st.tuples(st.integers(-3, 12), st.integers(0, 5), st.integers(0, 2), st.booleans())
+WHO = st.integers(0, 2), st.sampled_from([1, 1, 1, 0]), st.booleans()
+a_change, a_decision = (st.tuples(when, *WHO) for when in (st.integers(-3, 6), st.none() | st.integers(-3, 6)))
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 63), min_size=6, max_size=6), st.lists(st.integers(0, 4), min_size=6, max_size=6),
-       st.lists(a_change, max_size=12), st.lists(a_change, max_size=6), st.sampled_from(PURPOSES),
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.integers(0, 63), min_size=4, max_size=4), st.lists(st.integers(0, 2), min_size=4, max_size=4),
+       st.lists(a_decision, min_size=4, max_size=12), st.lists(a_change, max_size=6), st.sampled_from(PURPOSES[:2]),
        st.sampled_from(BASES), st.sampled_from([1, 2, 4]))
 def test_whoever_replays_the_epochs_counts_whom_the_oracle_counts(tmp_path_factory, flags, person, said, world,
                                                                   purpose, basis, shards):
-    rows = rows_of(*flags, person=person, minors=[5])
+    rows = rows_of(*flags, person=person, minors=[3])
     register = Register.create(tmp_path_factory.mktemp("r") / "edge", rows, ZONE, BEGIN_MS)
-    minute = [(BEGIN_MS + t * 60_000, FIRST + who, what, yes) for t, who, what, yes in said]
-    for time_ms, number, what, yes in minute:  # one call each: in one call opposite answers at one time are refused
-        register.record([Said(number, PURPOSES[what], "give" if yes else "refuse", time_ms)])
+    minute = []
+    for t, who, what, yes in said:  # one call each: in one call opposite answers at one time are refused
+        time_ms = None if t is None else BEGIN_MS + t * 60_000
+        register.record([Said(FIRST + who, PURPOSES[what], "give" if yes else "refuse", time_ms)])
+        if t is None:  # the last word
+            minute = [one for one in minute if one[0] < BEGIN_MS or one[1:3] != (FIRST + who, what)]
+        minute.append((BEGIN_MS if t is None else time_ms, FIRST + who, what, yes))
     own = [(BEGIN_MS + t * 60_000, FIRST + who, what, yes) for t, who, what, yes in world]
     logged = {(number, what) for _, number, what, _ in minute}
     told = sorted((one for one in own if one[1:3] not in logged), key=lambda one: one[0])
@@ -120,12 +125,30 @@ def test_a_no_leaves_as_a_fingerprint_and_a_yes_as_the_subscriber(make):
     assert FIRST.to_bytes(8, "little") not in frame
 
 
+def test_what_took_effect_before_the_first_epoch_stands_at_its_begin_as_it_ended(make):
+    register = make(0, YES[PURPOSE], YES[PURPOSE])
+    for t, who, answer in ((2, 0, "give"), (3, 1, "refuse"), (1, 2, "refuse"), (2, 2, "give")):
+        register.record([Said(FIRST + who, PURPOSE, answer, BEGIN_MS + t)])
+    (first, second) = register.epochs(PURPOSE, "consent", [BEGIN_MS + k for k in (10, 20, 30)])
+    start, stop = epochs.decode(first[1], register.key).decisions
+    assert start["time_ms"] == stop["time_ms"] == BEGIN_MS + 10
+    assert start["row"]["subscriber"] == FIRST and not stop["row"]["subscriber"]
+    assert not len(epochs.decode(second[1], register.key).decisions)
+
+
 def test_what_is_said_last_at_one_time_holds(make):
     register = make(0)
     for answer, counted in (("give", True), ("withdraw", False), ("give", True), ("refuse", False)):
         (one,) = register.record([Said(FIRST, PURPOSE, answer)])
         assert one.effective_ms == BEGIN_MS and register.counted(FIRST)["consent"][PURPOSE] is counted
     assert [one.answer for one in register.said(FIRST)] == ["give", "withdraw", "give", "refuse"]
+
+
+def test_a_no_without_a_time_makes_every_later_yes_void(make):
+    register = make(YES[PURPOSE])
+    register.record([Said(FIRST, PURPOSE, "withdraw", BEGIN_MS + 1), Said(FIRST, PURPOSE, "give", BEGIN_MS + 2)])
+    register.record([Said(FIRST, PURPOSE, "withdraw")])
+    assert register.state(FIRST)[PURPOSE] == "no" and len(register.said(FIRST)) == 3 and len(register.log()) == 1
 
 
 def test_a_live_register_takes_effect_at_once(tmp_path):
