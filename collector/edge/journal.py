@@ -72,16 +72,14 @@ class Journal:
 
     def granted_to_gone(self, used: int) -> list[np.ndarray]:
         """Return the RECORD[n] of steps, of trips of each set in turn of who has gone; forget them, and who it was."""
-        number, _ = self._numbered(used)
-        found = []
+        if not self._gone:
+            return []
+        (number, _), found = self._numbered(used), []
         for kept in self._records:
-            of_gone = [np.empty(0, RECORD)]
-            for rows, records in kept.values():
-                at = np.flatnonzero(number[rows])
-                of_gone.append(records[at])
-                rows[at] = 0
-                records[at] = 0
-            found.append(np.concatenate(of_gone))
+            of_gone = [(rows, records, at) for rows, records in kept.values() if len(at := np.flatnonzero(number[rows]))]
+            found.append(np.concatenate([np.empty(0, RECORD), *(records[at] for _, records, at in of_gone)]))
+            for rows, records, at in of_gone:
+                rows[at], records[at] = 0, np.zeros((), RECORD)
         self._gone.clear()
         return found
 
