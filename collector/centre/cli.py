@@ -24,7 +24,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a nam
 @click.option("--level", help="slot, hour, part (4 hours), day or week; default hour, or that of the table.")
 @click.option("--by", metavar="AXIS[,AXIS]", help="Axes to keep; default all but age and gender.")
 @click.option("--only", metavar="AXIS=ROW[,ROW]", multiple=True, help="Rows of an axis, before its sum; repeatable.")
-@click.option("--extrapolate", is_flag=True, help="People instead of counted persons.")
+@click.option("--extrapolate", is_flag=True, help="People, not counted persons; weighed by age where told.")
 @click.option("--partial", is_flag=True, help="Also where slots are missing: of those that are there.")
 @click.option("--format", "style", type=click.Choice(("table", "csv", "json")), default="table", show_default=True)
 def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) -> None:
@@ -49,8 +49,8 @@ def ask(run_or_store: Path, table: str, extrapolate: bool, style: str, **asked) 
 
     store, folder = questions.opened(run_or_store)
     with closing(store):
-        factor = questions.extrapolation(folder, store, table) if extrapolate else 1.0
-        rows = questions.answer(store, question := questions.Question(table, **asked), factor)
+        factors = questions.extrapolation(folder, store, table) if extrapolate else ()
+        rows = questions.answer(store, question := questions.Question(table, **asked), *factors)
         remarks = questions.remarks(store, question)
     if any(row["state"] == "unresolved" for row in rows):
         remarks.append("unresolved: these areas cannot be resolved at this site spacing")

@@ -19,7 +19,7 @@ State = StrEnum("State", "PUBLISHED HIDDEN MISSING WARMING PARTIAL UNRESOLVED")
 class Slots(namedtuple("Slots", "values sigma stored warming span_ms most")):
     """Slots of one table, in order.
 
-    values  : i8[slots, cells]  value units, zero where not stored
+    values  : i8[slots, cells] or i8[slots, cells, parts]  value units, zero where not stored; parts are added up
     sigma   : f8[slots]         standard deviation of one value, zero where not stored
     stored  : bool[slots]       whether all of the slot is there
     warming : bool[slots]
@@ -53,12 +53,14 @@ def times_of(spans: int, places: int, most: int, held_ms: int) -> int:
     return min(spans * places, most * max(1, round(held_ms / (24 * HOUR_MS))))
 
 
-def estimate(slots: Slots, period_ms: int, averaged: bool, partial: bool, factor: float, places=1) -> list[Estimate]:
+def estimate(slots: Slots, period_ms: int, averaged: bool, partial: bool, factor: float | np.ndarray,
+             places=1) -> list[Estimate]:
     """Return one estimate a cell, of the slots inside a period: their sum, or the mean of persons over their time.
 
     The noise of a sum of slots is exact: its variance is the sum of theirs.  The threshold
     is held against the noisy sum at this level, on counted devices; then `factor` is applied.
     Half of a period says nothing of the whole; partial sums are of the stored slots alone.
+    factor : how many people one of the counted stands for; or f8[cells, parts], of each part of a cell
     places : how many areas (pairs of areas, directions) are summed in one value
     """
     there = slots.stored
@@ -67,11 +69,13 @@ def estimate(slots: Slots, period_ms: int, averaged: bool, partial: bool, factor
     if held_ms == 0 or (held_ms < period_ms and not partial):
         return [Estimate(None, None, None, coverage, State.MISSING)] * slots.values.shape[1]
     unit = held_ms / SECOND_MS if averaged else 1
-    counted, sigma = slots.values[there].sum(axis=0) / unit, float(np.linalg.norm(slots.sigma[there])) / unit
-    low, high = np.maximum(counted - INTERVAL_Z * sigma, 0), counted + INTERVAL_Z * sigma
+    parts = slots.values[there].sum(axis=0).reshape(slots.values.shape[1], -1) / unit
+    of_part, factors = float(np.linalg.norm(slots.sigma[there])) / unit, np.broadcast_to(factor, parts.shape)
+    counted, sigma, people = parts.sum(axis=1), of_part * parts.shape[1] ** 0.5, (parts * factors).sum(axis=1)
+    half = INTERVAL_Z * of_part * np.linalg.norm(factors, axis=1)
     state = State.WARMING if slots.warming[there].any() else State.PUBLISHED if held_ms >= period_ms else State.PARTIAL
     times = 1 if averaged else times_of(int(there.sum()), places, int(slots.most[there].max()), held_ms)
     hidden, limit = Estimate(None, None, None, coverage, State.HIDDEN), least(times, sigma)
-    numbers = (factor * np.stack([counted, low, high], axis=1)).tolist()
+    numbers = np.stack([people, np.maximum(people - half, 0), people + half], axis=1).tolist()
     return [Estimate(*(*shown, coverage, state)) if one >= limit else hidden
             for one, shown in zip(counted, numbers, strict=True)]

@@ -33,35 +33,40 @@ def opened(path: Path) -> tuple[Store, Path]:
     return SqliteStore(path=str(found)).reader(), found.parent
 
 
-def extrapolation(folder: Path, store: Store, table: str) -> float:
-    """Return how many people one counted device stands for, as run.json of the folder says.
+def extrapolation(folder: Path, store: Store, table: str) -> tuple[float, dict[str, float]]:
+    """Return how many people one counted device stands for, as run.json of the folder says; and by age where told.
 
     A table that tells age or gender counts adults, and extrapolates to adults.
     """
-    adults = any(axis in WHO for one in store.registered() if one.name == table for axis, _ in one.axes)
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return float(json.loads((folder / "run.json").read_text("utf-8"))["extrapolation" + "_adults" * adults])
+    axes = {axis for one in store.registered() if one.name == table for axis, _ in one.axes}
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        said = json.loads((folder / "run.json").read_text("utf-8"))
+        by_age = {age: float(one) for age, one in said.get("extrapolation_by_age", {}).items()} if "age" in axes else {}
+        return float(said["extrapolation" + "_adults" * bool(axes & {*WHO})]), by_age
     raise ConfigError(str(folder), ['no run.json with "extrapolation" beside the store; ask without --extrapolate'])
 
 
-def answer(store: Store, question: Question, factor: float = 1.0) -> list[dict]:
+def answer(store: Store, question: Question, factor=1.0, by_age: dict[str, float] | None = None) -> list[dict]:
     """Return one row a cell of the axes kept, and period; ConfigError names every problem of the question.
 
     Columns: the axes (names), slot_start and slot_end (local time with its offset), value, low
     and high (persons on average over the period, or how many; None where not shown), coverage,
     state, unit; and place_error where the edge has stated hits: the share of the people there
     whose fixes lie elsewhere.
-    factor multiplies what is shown, after the threshold; 1 = counted devices.
+    factor multiplies what is shown, after the threshold; 1 = counted devices.  by_age, by the ids of that axis, stands
+    in its place where the table tells age, also where it is added up.
     """
     expected, asked, begin_ms, end_ms = checked(store.registered(), question)
-    first, rows, unit = expected[0], [], unit_of(expected[0], factor)
-    cells, slots = cells_of(first, asked), summed(load(store, expected), first, asked)
+    first, rows, cells = expected[0], list[dict](), cells_of(expected[0], asked)
+    slots, factors = summed(load(store, expected), first, asked), factors_of(first, asked, factor, by_age or {})
+    unit = unit_of(first, factors)
     warming = slots.warming & (asked.level not in ("day", "week"))  # every day has its warming hour, a small part of it
-    slots = slots._replace(values=slots.values[:, [cell for cell, *_ in cells]], warming=warming)
+    kept = [cell for cell, *_ in cells]
+    slots, factors = slots._replace(values=slots.values[:, kept], warming=warming), factors[kept]
     places = prod(len(its) for axis, its in asked.only.items() if axis in {*PLACES, "direction"} - {*asked.by})
     for begin, end in periods(first, asked.level, begin_ms, end_ms):
         span = in_words(first, begin, end)
-        found = estimate(slots.inside(begin, end), end - begin, first.averaged, asked.partial, factor, places)
+        found = estimate(slots.inside(begin, end), end - begin, first.averaged, asked.partial, factors, places)
         for (_, names, hit), one in zip(cells, found, strict=True):
             if hit is not None and not hit >= RESOLVED_MIN:
                 one = Estimate(None, None, None, one.coverage, State.UNRESOLVED)
@@ -70,12 +75,22 @@ def answer(store: Store, question: Question, factor: float = 1.0) -> list[dict]:
     return rows
 
 
-def unit_of(table: Registered, factor: float) -> str:
-    """Return what one of the values is, in words; factor: as of answer."""
+def factors_of(table: Registered, asked: Question, factor: float, by_age: dict[str, float]) -> np.ndarray:
+    """Return f8[cells, parts]: how many people one counted device of each part of a cell stands for, as of answer."""
+    ages = [by_age.get(rows[i][0], factor) for axis, rows in table.axes if axis == "age" for i in asked.only[axis]]
+    kept = {axis: len(asked.only[axis]) for axis, _ in table.axes if axis in asked.by}
+    parts = len(ages) if ages and "age" not in kept else 1
+    each = np.reshape(ages or [factor], [*(len(ages) if axis == "age" else 1 for axis in kept), parts])
+    return np.broadcast_to(each, (*kept.values(), parts)).reshape(prod(kept.values()), parts)
+
+
+def unit_of(table: Registered, factors: np.ndarray) -> str:
+    """Return what one of the values is, in words; factors: of factors_of."""
     of = "" if table.averaged or table.value_unit == "persons" else f"{table.value_unit} of "
     average, who = " on average" * table.averaged, "adults" if {*WHO} & {*dict(table.axes)} else "people"
-    stands = f"{who}{average} (one counted person stands for {factor:.2f})"
-    return of + (stands if factor != 1 else f"counted persons{average}")
+    least, most = f"{factors.min(initial=np.inf):.2f}", f"{factors.max(initial=0):.2f}"
+    stands = f"{who}{average} (one counted person stands for {least}{f' to {most}, by age' * (least != most)})"
+    return of + (stands if np.any(factors != 1) else f"counted persons{average}")
 
 
 def remarks(store: Store, question: Question) -> list[str]:
@@ -187,11 +202,17 @@ def cells_of(table: Registered, asked: Question) -> list[tuple[int, dict[str, st
 
 
 def summed(slots: Slots, table: Registered, asked: Question) -> Slots:
-    """Return the slots with the axes that are not kept added up, over the rows chosen; and its variance with them."""
-    gone = [i for i, (axis, _) in enumerate(table.axes, 1) if axis not in asked.by]
+    """Return the slots with the axes that are not kept added up, over the rows chosen; and its variance with them.
+
+    values : i8[slots, cells, parts]; the parts are the ages, where they are not kept
+    """
+    gone = {axis: i for i, (axis, _) in enumerate(table.axes, 1) if axis not in asked.by}
     values = slots.values.reshape(-1, *table.shape)[np.ix_(range(len(slots.values)), *asked.only.values())]
-    cells, values = prod(values.shape[i] for i in gone), values.sum(axis=tuple(gone))
-    return slots._replace(values=values.reshape(len(values), prod(values.shape[1:])), sigma=slots.sigma * cells**0.5)
+    ages, others = [gone.pop("age")] if "age" in gone else [], tuple(gone.values())
+    cells, values = prod(values.shape[i] for i in others), values.sum(axis=others, keepdims=True)
+    values = np.moveaxis(values[..., None], ages, [-1] * len(ages))
+    return slots._replace(values=values.reshape(len(values), prod(values.shape[1:-1]), values.shape[-1]),
+                          sigma=slots.sigma * cells**0.5)
 
 
 def load(store: Store, expected: list[Registered]) -> Slots:

@@ -240,6 +240,50 @@ def test_few_are_hidden_where_they_are_told_apart_and_shown_where_they_are_not()
     assert {row["value"] for row in asked(one, values, by="area")} == {40}
 
 
+BY_AGE = {"young": 5.0, "old": 8.0}
+
+
+@pytest.mark.parametrize(("name", "kept", "only"), [
+    ("profile", "area", []), ("profile", "area,age", []), ("profile", "age,gender", ["area=a,b"]),
+    ("profile", "gender", ["age=old"]), ("profile", "area,gender", ["gender=women"]), ("who", "gender", []),
+    ("who", "age", [])])  # fmt: skip
+def test_ages_are_weighed_before_they_are_added_up_and_so_is_their_noise(name, kept, only):
+    one, words = a_table(name), {text.split("=")[0]: text.split("=")[1].split(",") for text in only}
+    values, axes = drawn(one), [axis for axis, _ in one.axes]
+    chosen = [[i for i, row in enumerate(rows) if row[0] in words.get(axis, row)] for axis, rows in one.axes]
+    slow: dict[tuple, list[float]] = {}
+    for cell in product(*chosen):
+        weight = BY_AGE[ROWS["age"][cell[axes.index("age")]][0]]
+        names = tuple(one.axes[axes.index(axis)][1][cell[axes.index(axis)]][1] for axis in kept.split(","))
+        held = slow.setdefault(names, [0.0, 0.0])
+        held[0], held[1] = held[0] + weight * int(values[0][cell]), held[1] + weight**2
+    rows = answer(a_store(one, values), Question(name, level=one.span, by=kept, only=only), 6.5, BY_AGE)[: len(slow)]
+    seconds = 4 * 3_600 if one.value_unit == "person-seconds" else 1
+    for row in rows:
+        value, squares = slow.pop(tuple(row[axis] for axis in kept.split(",")))
+        assert row["value"] == pytest.approx(value / seconds, rel=1e-12)
+        assert row["high"] - row["value"] == pytest.approx(INTERVAL_Z * SIGMA * squares**0.5 / seconds, rel=1e-3)
+    assert not slow and rows[0]["unit"].endswith(
+        "stands for 8.00)" if "age" in words else "stands for 5.00 to 8.00, by age)")
+
+
+def test_the_threshold_stands_before_ages_are_weighed():
+    """Ten young and ten old are hidden, whatever they stand for; an age without a weight stands for the flat one."""
+    one, how = a_table("who"), (Question("who", by="gender"), 6.5, {"young": 500.0})
+    few, more = (answer(a_store(one, np.full((DAYS, *one.shape), n)), *how) for n in (10, 100))
+    assert {row["state"] for row in few} == {"hidden"} and {row["value"] for row in more} == {100 * 506.5}
+
+
+def test_ask_weighs_by_age_where_a_table_tells_it_and_by_one_factor_elsewhere(tmp_path):
+    said = {"extrapolation": 7.0, "extrapolation_adults": 6.5, "extrapolation_by_age": BY_AGE}
+    for table, stands in {"profile": "5.00 to 8.00, by age)", "dwell": "6.50)", "presence": "7.00)"}.items():
+        (folder := tmp_path / table).mkdir()
+        a_store(a_table(table), drawn(a_table(table)), folder / "store.db").close()
+        (folder / "run.json").write_text(json.dumps(said))
+        rows = json.loads(CliRunner().invoke(ask, [str(folder), table, "--extrapolate", "--format", "json"]).stdout)
+        assert rows[0]["unit"].partition("stands for ")[2] == stands
+
+
 HITS = [0.8, 0.49, 0.95]
 
 
