@@ -36,9 +36,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One object o
 @click.option("--speed", type=float, default=0.0, help="Simulated seconds a second; 0 = as fast as possible.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("run"), show_default=True)
 @click.option("--force", is_flag=True, help="Replace an earlier run in --out.")
+@click.option("--subscribers", type=click.Path(path_type=Path), metavar="DIR",
+              help="Keep the edge's subscriber folder; what is recorded there counts in the next run.")
 @click.option("--address", default="tcp://127.0.0.1:*", show_default=True, help="Where the store listens.")
 @json_option
-def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, address, as_json):
+def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, subscribers, address, as_json):
     """Simulate SCENARIO (a shipped name or a TOML file), count it at the edge, store it, judge it."""
     from probe.base.process import loopback
     from simulator import deployment, report
@@ -52,6 +54,8 @@ def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, 
     given = {"handsets": handsets, "seed": seed, "hours": hours, "days": days if hours is None else 0}
     sets = [*sets, *(f"world.{key}={value}" for key, value in given.items() if value is not None)]
     stage = deployment.checked(scenario, sets)
+    if subscribers:
+        deployment.registered(stage, deployment.outside(subscribers, out))  # told before an earlier run is replaced
     begun = report.begun(stage, out)
     report.write_json(deployment.fresh(out, force), begun)
     click.echo(f"{report.layout_in_words(stage.report)}\n{starting()}", err=True)
@@ -61,7 +65,7 @@ def run(scenario, sets, handsets, hours, days, seed, shards, speed, out, force, 
         signal.signal(number, signal.default_int_handler)
     try:
         with progress(stage.scenario.end_ms - stage.scenario.start_ms, begun["scenario"]) as tell:
-            reports = deployment.Deployment(stage, out, shards, address, speed).run(tell)
+            reports = deployment.Deployment(stage, out, shards, address, speed, subscribers).run(tell)
         found = report.judged(stage, out, begun, reports)
     except KeyboardInterrupt:
         report.write_json(out, {**begun, "state": "interrupted"})

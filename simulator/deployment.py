@@ -150,23 +150,45 @@ def fresh(out: Path, force: bool) -> Path:
     return out
 
 
-class Deployment:
-    """One run: S worlds, S edge workers, a sealer and a store, each a process of its own."""
+def outside(folder: Path, out: Path) -> Path:
+    """Return a folder of subscribers, or say that it lies where a run is to be."""
+    if out.resolve() in (folder.resolve(), *folder.resolve().parents):
+        words = f"{folder} lies within {out}, which anybody may be given; name a folder outside of the run"
+        raise config.ConfigError("--subscribers", [words])
+    return folder
 
-    def __init__(self, stage: Stage, out: Path, shards=1, address="tcp://127.0.0.1:*", speed=0.0):
-        self.stage, self.scenario, self.out = stage, stage.scenario, out
+
+def registered(stage: Stage, folder: Path) -> Register:
+    """Return the register of a world, made where the folder is new; ConfigError where it is that of another."""
+    one = stage.scenario
+    people = population.country(one.areas, one.population)
+    rows = population.subscribers(people, one.world.seed, one.handsets, one.population)
+    return Register.create(folder, rows, one.world.zone, one.start_ms)
+
+
+class Deployment:
+    """One run: S worlds, S edge workers, a sealer and a store, each a process of its own.
+
+    subscribers : folder of the register, kept; None = one of this run alone, deleted at its end
+    """
+
+    def __init__(self, stage: Stage, out: Path, shards=1, address="tcp://127.0.0.1:*", speed=0.0,
+                 subscribers: Path | None = None):
+        self.stage, self.scenario, self.out, self.subscribers = stage, stage.scenario, out, subscribers
         self.shards, self.address, self.speed = shards, address, speed
         self.worlds, self.workers = ([f"{name}-{shard}" for shard in range(shards)] for name in ("world", "edge"))
         self.processes = processes.Processes(out / "logs")
 
     def write_inputs(self, private: Path) -> None:
         """Write plan.csv and areas.geojson; subscribers and epochs go to a private folder outside of the run."""
-        one, people = self.scenario, population.country(self.scenario.areas, self.scenario.population)
         (self.out / "plan.csv").write_text(cells.to_csv(self.stage.plan), encoding="utf-8")
         for name, path in self.area_paths().items():
-            Path(path).write_text(one.area_texts[name][0], encoding="utf-8")
-        rows = population.subscribers(people, one.world.seed, one.handsets, one.population)
-        self.write_epochs(private, Register.create(private / "register", rows, one.world.zone, one.start_ms))
+            Path(path).write_text(self.scenario.area_texts[name][0], encoding="utf-8")
+        self.write_epochs(private, registered(self.stage, self.register_folder(private)))
+
+    def register_folder(self, private: Path) -> Path:
+        """Return where the register lies."""
+        return self.subscribers or private / "register"
 
     def write_epochs(self, private: Path, register: Register) -> None:
         """Write who may be counted from when on: the epochs of each shard, one a slot; its windows for the judge.
@@ -185,6 +207,10 @@ class Deployment:
         until_ms = np.where(found["until_ms"] == NEVER_MS, NEVER_MS, found["until_ms"] - start_ms)
         windows = found["person"].astype("i8"), found["from_ms"] - start_ms, until_ms
         np.save(private / "windows.npy", np.stack(windows, axis=1))
+        no = found["until_ms"] < one.end_ms
+        yes = ~no & (found["until_ms"] == NEVER_MS) & (found["from_ms"] < one.end_ms)
+        self.consent = {"agreed_share_by_age": one.population.agreed(privacy.purpose).tolist(),
+                        "changes": {"yes": int(yes.sum()), "no": int(no.sum())}}
 
     def area_paths(self) -> dict[str, str]:
         """Return the file of each area set in the run, by name."""
@@ -221,7 +247,7 @@ class Deployment:
             shutil.rmtree(private, ignore_errors=True)
         done = {name: said["done"] for name, said in running.said.items()}
         return {"worlds": [done[name] for name in self.worlds], "workers": [done[name] for name in self.workers],
-                **done, "wall_s": end_s - begin_s, "simulated_s": end_s - start_s}
+                **done, "consent": self.consent, "wall_s": end_s - begin_s, "simulated_s": end_s - start_s}
 
     def _start(self, private: Path) -> None:
         """Start everything; a second shard once the first has compiled: nothing is compiled twice."""
@@ -261,7 +287,7 @@ class Deployment:
             list(table.axes.items()), self.stage.hits_of(table))
             for table, its in zip(counted.every(), tables, strict=True)]
         views = truth.views(one.sets, {its.name: (its.span, its.cells) for its in tables})
-        known = str(private / "register/subscribers")
+        known = str(self.register_folder(private) / "subscribers")
         settle_ms = (grid.lateness_s + grid.slot_s) * clock.SECOND_MS  # until the last slot of steps is closed
         edge: dict[str, Any] = {"zone": zone, "start_ms": one.start_ms, "until_ms": one.end_ms,
                                 "seed": one.world.seed, "slots": one.slots, "workers": self.shards}
