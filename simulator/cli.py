@@ -117,7 +117,7 @@ def score(run_dir: Path, as_json: bool):
     try:
         found: dict[str, Any] = json.loads(read_text(run_dir / "run.json", "the run"))
         state = found["state"]
-        told = {name: found[name] for name in ("fix_error_m", "sensing", "caps")} if state == "done" else {}
+        told = {name: found[name] for name in ("fix_error_m", "sensing", "caps", "refusals")} if state == "done" else {}
     except (ValueError, TypeError, LookupError) as error:
         words = error.problems if isinstance(error, ConfigError) else ["run.json is damaged, or of another program"]
         raise ConfigError(str(run_dir), words) from None

@@ -33,7 +33,8 @@ def begun(stage, out: Path) -> dict[str, Any]:
             "handsets": scenario.handsets, "persons": stage.persons, "hours": scenario.hours,
             "start": clock.local(scenario.start_ms, world.zone).isoformat(), "cells": len(stage.plan),
             "areas": scenario.areas.elsewhere, "extrapolation": stage.extrapolation, "out": str(out),
-            "extrapolation_adults": stage.extrapolation * (1 - scenario.population.minor_share)}
+            "extrapolation_adults": stage.extrapolation * (1 - scenario.population.minor_share),
+            "extrapolation_by_age": score.by_age(stage)}
 
 
 def judged(stage, out: Path, begun: dict[str, Any], reports: dict[str, Any]) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def judged(stage, out: Path, begun: dict[str, Any], reports: dict[str, Any]) -> 
     judged = score.read(out)
     tables = {name: {"level": one.level, **one.errors(found)[one.level]} for name, one in judged.items()}
     found["fix_error_m"], seen = score.relived(stage)
+    found["refusals"] = score.refusals(judged, found)
     found |= {"presence_error": {name: tables["presence"][name] for name in JUDGED}, "tables": tables,
               "sensing": score.sensing(out, stage, seen), "state": "done"}
     write_json(out, found)
@@ -205,6 +207,19 @@ cost      {run['core_ns_per_event']['total']:,.0f} core ns an event, {run['event
 look at   {run['out']}/map.html, or ask: footfall ask {run['out']} presence --level hour"""
 
 
+def refused(refusals: dict[str, Any]) -> list[str]:
+    """Return in words what the refusals cost."""
+    lines = ["refusals  what they cost, without noise or place: the truth of some, extrapolated, against everyone's;",
+             "customers: adults with a handset of ours, as if all had agreed; weighed: the counted, by age",
+             f"{'  median and p95 of each':30}" + "".join(f"{name:>9}{'':9}" for name in score.GUESSES)]
+    for row in refusals["errors"]:
+        ends = [row.get(f"{name}_{rank}") for name in score.GUESSES for rank in ("median", "p95")]
+        label = f"  {row['table']} by {', '.join([row['level'], *row['by']])}"
+        lines.append(f"{label:30}" + "".join(f"{percent(one):>9}" for one in ends))
+    return lines + [f"{f'  sum of the run, {age}':30}" + "".join(f"{percent(its[name], '+'):>9}{'':9}"
+                    for name in score.GUESSES) for age, its in refusals["bias"].items()]
+
+
 def scores(tables: dict[str, dict[str, dict[str, Any]]], run: dict[str, Any]) -> str:
     """Return the errors of every table by level, its bias, what the caps cut, and what was never heard of."""
     ends = [f"{error}_{rank}" for error in ("noise", "place", "total") for rank in ("median", "p95")]
@@ -220,6 +235,7 @@ def scores(tables: dict[str, dict[str, dict[str, Any]]], run: dict[str, Any]) ->
     lines.append("bias      tally - truth of the people counted, of the sum over all areas and the run")
     lines += [f"  {name:18}{axis:10}" + ", ".join(f"{row} {percent(one, '+')}" for row, one in rows.items())
               for name, axes in run["bias"].items() for axis, rows in axes.items() if {*rows.values()} - {None}]
+    lines += refused(run["refusals"])
     caps, gap = run["caps"], run["sensing"]
     lines.append(f"{'refused   by caps':20}" + "".join(f"{name:>12}" for name in caps))
     shares = [[percent(one) for one in (its["refused_share"], *its["by_hour"])] for its in caps.values()]

@@ -5,6 +5,8 @@ total: published and extrapolated - truth of everyone.  All relative (of counts:
 least), by cell and period, over what is published (noisy sum at the threshold or above) and not warming up;
 the share that is published is of all that was due.
 bias: the place error with its sign, of the sum over areas (elsewhere left out) and all that is stored.
+refusals: what it costs that not everybody is counted, without noise or place: the truth of customers, as if all had
+agreed, and of the counted, each extrapolated, against everyone.
 fix: the point of a fix - where the handset truly was, in metres.
 sensing gap: what no network could see with these timers and this grade, of person-time and of visits.
 """
@@ -13,6 +15,8 @@ import sqlite3
 from collections import namedtuple
 from contextlib import closing
 from functools import reduce
+from itertools import compress
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +24,13 @@ import numpy as np
 
 from collector.centre import estimate, questions
 from collector.edge.locators.fixes import FIX, NONE
-from collector.edge.metrics import TALLY_UNITS
+from collector.edge.metrics import AXES, TALLY_UNITS
 from probe.base import clock, plugins
 from probe.wire.areas import ELSEWHERE
 from probe.wire.observations import NO_RSRP, NO_TA, OBSERVATION
 from simulator import population, truth
 from simulator.kernels import visits
+from simulator.truth import COLUMNS
 from simulator.world import Batch, World, place_of
 
 JUDGED_SHARDS = 32  # the judge lives through 2 of the 64 buckets again, beside the truth
@@ -33,15 +38,19 @@ CONTENTS = ("cell", "ta", "ta_levels", "levels")
 STAYS, STAY_MS = ("pass-by", "2-5", "5-15", "15-60", "60+"), visits.LEVEL_MS[:4]  # minutes; where a next one begins
 PERSON_SHIFT = 36  # bits of a time since the start of a run: two years
 CONTENT_OF = np.array([0, 1, 3, 2])  # row of CONTENTS, by timing + 2 * levels
+# What the refusals cost is told of: table, level, axes kept.
+REFUSED = ("presence", "hour", ("area",)), ("profile", "part", ("area",)), ("profile", "part", ("area", "age"))
+GUESSES = ("customers", "counted", "weighed")
 SIGNED = ("stay", "role", "direction", "age", "gender", "days")  # axes whose rows a bias moves people between
 
 
-class Counts(namedtuple("Counts", "span_ms warming sigma released tally everyone counted averaged times",
+class Counts(namedtuple("Counts", "span_ms warming sigma released tally everyone customers counted averaged times",
                         defaults=[1])):
     """A table by whole period of a level, and cell (elsewhere left out): person-seconds, or how many.
 
     span_ms : i8[periods, 2], when each begins and ends;  warming : bool[periods];  sigma : f8[periods]
-    released, tally, everyone, counted : f8[periods, cells]; the last two are the truth; NaN = not stored, not known
+    released, tally : f8[periods, cells]; NaN = not stored
+    everyone, customers, counted : f8[periods, cells], the truth; NaN = not known
     averaged : whether it is person-seconds;  times : how often one person counts in a sum at most, f8[periods] or 1
     """
 
@@ -56,18 +65,46 @@ class Counts(namedtuple("Counts", "span_ms warming sigma released tally everyone
 
 
 class Judged(namedtuple("Judged", "axes levels bias", defaults=[None])):
-    """A table of a run: names of its axes, {level: Counts}, the finest first, and the bias by row of SIGNED axes."""
+    """A table of a run.
+
+    axes: {axis: ids of its rows}, elsewhere left out;  levels: {level: Counts}, the finest first;  bias: by SIGNED axes
+    """
 
     @property
     def level(self) -> str:
         """Return the level that it is told at in a word: by hour, or what it is counted over."""
         return "hour" if "hour" in self.levels else next(iter(self.levels))
 
+    def factors(self, run: dict[str, Any], weighed: bool = True) -> np.ndarray:
+        """Return f8[cells]: how many people one counted person stands for; of an age, where the table tells it.
+
+        A table that knows a class speaks of adults: minors have none.
+        """
+        flat = run["extrapolation_adults" if {"age", "gender"} & {*self.axes} else "extrapolation"]
+        by_age = run["extrapolation_by_age"] if weighed else {}
+        each = [[by_age.get(row, flat) / flat if axis == "age" else 1.0 for row in rows]
+                for axis, rows in self.axes.items()]
+        return flat * reduce(np.multiply.outer, each, np.ones(())).ravel()
+
+    def added(self, values: np.ndarray, kept: tuple[str, ...]) -> np.ndarray:
+        """Return f8[periods, cells] with the axes that are not kept added up."""
+        gone = tuple(i for i, axis in enumerate(self.axes, 1) if axis not in kept)
+        total = values.reshape(len(values), *map(len, self.axes.values())).sum(axis=gone)
+        return total.reshape(len(values), prod(total.shape[1:]))
+
     def errors(self, run: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """Return the errors by level.  A table that knows a class speaks of adults: minors have none."""
-        adults = {"age", "gender"} & {*self.axes}
-        factor = run["extrapolation_adults" if adults else "extrapolation"]
-        return {level: errors(counts, factor) for level, counts in self.levels.items()}
+        """Return the errors by level."""
+        return {level: errors(counts, self.factors(run)) for level, counts in self.levels.items()}
+
+
+def by_age(stage) -> dict[str, float]:
+    """Return how many adults of an age one counted person of that age stands for, where anybody of that age agrees.
+
+    What share of customers of an age is counted is known, and how many adults there are of it is public.
+    """
+    shares = stage.scenario.population.counted(stage.privacy.purpose, stage.privacy.basis).tolist()
+    ages = [age for age, _ in AXES["age"].rows(None)]  # and, last, unknown
+    return {age: stage.persons / (stage.scenario.handsets * its) for age, its in zip(ages, shares, strict=False) if its}
 
 
 def read(run: Path, elsewhere: bool = False) -> dict[str, Judged]:
@@ -99,13 +136,13 @@ def table(store, expected: list, judge: sqlite3.Connection, truth: sqlite3.Conne
 
     tables = [np.where(slots.stored[:, None], slots.values, np.nan),
               *dense(judge, "tally", TALLY_UNITS.get(first.value_unit, 1)),
-              *dense(truth, "everyone, counted", clock.SECOND_MS if first.averaged else 1)]
-    tally, counted = (np.where(kept, of[slots.stored].sum(axis=0).reshape(first.shape), 0) for of in tables[1::2])
+              *dense(truth, ", ".join(COLUMNS), clock.SECOND_MS if first.averaged else 1)]
+    tally, counted = (np.where(kept, of[slots.stored].sum(axis=0).reshape(first.shape), 0) for of in tables[1::3])
     across = {axis: tuple({*range(kept.ndim)} - {number}) for number, (axis, _) in enumerate(first.axes)}
     bias = {axis: {row[0]: share(ours - true, true) for row, ours, true in
                    zip(rows, tally.sum(axis=across[axis]), counted.sum(axis=across[axis]), strict=True)}
             for axis, rows in first.axes if axis in SIGNED}
-    columns = np.concatenate(tables, axis=1)[:, np.tile(kept.ravel(), 4)]
+    columns = np.concatenate(tables, axis=1)[:, np.tile(kept.ravel(), 5)]
     begin_ms, end_ms = (slot * first.slot_s * clock.SECOND_MS for slot in (first.first_slot, first.until_slot))
 
     def at(level: str) -> Counts:
@@ -114,30 +151,68 @@ def table(store, expected: list, judge: sqlite3.Connection, truth: sqlite3.Conne
         # Every local day has its warming hour: of a day that is a small part, and judged with it.
         warming = [level not in ("day", "week") and part.warming.any() for part in parts]
         total = np.array([part.values.sum(axis=0) for part in parts]).reshape(len(parts), columns.shape[1])
-        released, tally, everyone, counted = np.split(total, 4, axis=1)
         sigma = np.array([np.sqrt((part.sigma**2).sum()) for part in parts])
         times = [1 if first.averaged else estimate.times_of(len(part.sigma), 1, int(slots.most.max()), end - begin)
                  for part, (begin, end) in zip(parts, spans, strict=True)]
+        released, tally, everyone, customers, counted = np.split(total, 5, axis=1)
         return Counts(np.array(spans, "i8").reshape(-1, 2), np.array(warming, bool), sigma,
-                      released, tally, everyone, counted, first.averaged, np.array(times))
+                      released, tally, everyone, customers, counted, first.averaged, np.array(times))
 
     levels = questions.LEVELS[questions.LEVELS.index(first.span) :]
-    return Judged([axis for axis, _ in first.axes], {level: at(level) for level in levels}, bias)
+    axes = {axis: [row[0] for row in compress(rows, one)] for (axis, rows), one in zip(first.axes, its, strict=True)}
+    return Judged(axes, {level: at(level) for level in levels}, bias)
 
 
-def errors(counts: Counts, extrapolation: float) -> dict[str, Any]:
+def errors(counts: Counts, factors: np.ndarray) -> dict[str, Any]:
     """Return median and p95 of the three relative errors at a level, and how much was published."""
     settled, tally = ~counts.warming[:, None], counts.tally
     shown = settled & counts.shown()
     found: dict[str, Any] = {"periods": len(shown), "cells": int(settled.sum()) * shown.shape[1],
                              "published": int(shown.sum())}
     for name, guess, true in (("noise", counts.released, tally), ("place", tally, counts.counted),
-                              ("total", counts.released * extrapolation, counts.everyone)):
-        relative = np.abs((guess - true) / np.maximum(true, counts.one))[shown]  # where nobody was: against one person
-        relative = relative[np.isfinite(relative)]
-        found |= {f"{name}_median": quantile(relative, 0.5), f"{name}_p95": quantile(relative, 0.95)}
+                              ("total", counts.released * factors, counts.everyone)):
+        found |= relative(name, guess, true, counts.one, shown)
     due = np.where(np.isfinite(counts.released), tally, np.nan_to_num(counts.counted))  # the lost slots too
     return {**found, "published_share": float(due[counts.shown()].sum() / due.sum()) if due.sum() else None}
+
+
+def relative(name: str, guess: np.ndarray, true: np.ndarray, one: np.ndarray, shown: np.ndarray) -> dict[str, Any]:
+    """Return median and p95 of the relative error of what is shown; where nobody was: against one person."""
+    found = np.abs((guess - true) / np.maximum(true, one))[shown]
+    found = found[np.isfinite(found)]
+    return {f"{name}_median": quantile(found, 0.5), f"{name}_p95": quantile(found, 0.95)}
+
+
+def refusals(tables: dict[str, Judged], run: dict[str, Any]) -> dict[str, Any]:
+    """Return what the refusals cost, against everyone (adults, where a table tells age).
+
+    customers: adults with a handset of ours, as if all had agreed; counted: who may be counted, each for as many
+    people; weighed: each for as many of their age as the census knows, where a table tells age.
+    errors : of each of REFUSED: median and p95 over what is published and not warming up
+    bias   : by age, "all" first: of the sum over all areas and the run, with its sign
+    """
+    found: dict[str, Any] = {"errors": [], "bias": {}}
+    each = run["persons"] / run["handsets"]  # adults; of everyone more, for the minors among them are not counted
+    for name, level, kept in REFUSED:
+        if name in tables and level in (its := tables[name]).levels:
+            counts, ages = its.levels[level], "age" in its.axes
+            guesses = {"customers": counts.customers * each * (1 if ages else run["extrapolation"] /
+                                                               run["extrapolation_adults"]),
+                       "counted": counts.counted * its.factors(run, weighed=False),
+                       **({"weighed": counts.counted * its.factors(run)} if ages else {})}
+            released, everyone = its.added(counts.released, kept), its.added(counts.everyone, kept)
+            sigma = counts.sigma * (counts.released.shape[1] / released.shape[1]) ** 0.5
+            shown = counts._replace(released=released, sigma=sigma).shown() & ~counts.warming[:, None]
+            row = {"table": name, "level": level, "by": [*kept], "published": int(shown.sum())}
+            for guess, values in guesses.items():
+                row |= relative(guess, its.added(values, kept), everyone, counts.one, shown)
+            found["errors"].append(row)
+            for axis in ((), ("age",)) if kept[-1] == "age" else ():
+                sums = {guess: its.added(values, axis).sum(axis=0) for guess, values in guesses.items()}
+                true = its.added(counts.everyone, axis).sum(axis=0)
+                found["bias"] |= {row: {guess: share(one[i] - true[i], true[i]) for guess, one in sums.items()}
+                                  for i, row in enumerate(its.axes["age"] if axis else ["all"]) if true[i] > 0}
+    return found
 
 
 def sensing(run: Path, stage, seen: np.ndarray) -> dict[str, Any]:

@@ -26,7 +26,8 @@ TABLES = {  # span, unit, axes
     "nights": ("hour", "persons", [["area", AREAS]]),  # a stranger's
     "repeat": ("week", "persons", [["area", AREAS], ["days", WORDS]]),
 }
-RUN = {"extrapolation": 4.0, "extrapolation_adults": 3.0}
+PROFILE = "part", "person-seconds", [["area", AREAS], ["age", WORDS], ["gender", WORDS]]
+RUN = {"extrapolation": 4.0, "extrapolation_adults": 3.0, "extrapolation_by_age": {}}
 
 
 def tallies(spans, cells, seed):
@@ -79,7 +80,8 @@ def run(tmp_path, monkeypatch):
                         for cell, value in enumerate(line)]  # fmt: skip
                 db.executemany(f'INSERT INTO "{one.name}" VALUES (?, ?, ?)', rows)
                 counted = np.rint(tally / 0.9).astype("i8") * scale
-                kept[one.name] = truth.Kept(np.array([*one.spans], "i8"), np.stack([counted * 5, counted], axis=2))
+                columns = np.stack([counted * 5, counted * 2, counted], axis=2)
+                kept[one.name] = truth.Kept(np.array([*one.spans], "i8"), columns)
         del kept["nights"]
         truth.write(tmp_path / "truth.db", kept, {})
         monkeypatch.setattr(questions, "opened", lambda path: (store, path))
@@ -153,11 +155,52 @@ def test_what_is_not_stored_is_not_judged_and_counts_as_not_published(run):
     assert dwell["published"] == 0 and dwell["noise_median"] is None and dwell["published_share"] == 0
 
 
+def test_what_the_refusals_cost_is_the_truth_of_some_held_against_everyone(run, monkeypatch):
+    """Everyone is five times the counted, customers are twice: 2.5 people each, of adults, and no error is left.
+
+    Without minors in the table one counted stands for 3: 0.4 too few.  Of age x each stands for 5, as it should.
+    """
+    monkeypatch.setitem(TABLES, "profile", PROFILE)
+    folder, tally = run()
+    known = {**RUN, "persons": 100, "handsets": 40, "extrapolation_by_age": {"x": 5.0}}
+    found = score.refusals(score.read(folder), known)
+    presence, areas, ages = found["errors"]
+    assert (presence["level"], presence["by"], presence["published"]) == ("hour", ["area"], 24 * 2)
+    assert (presence["customers_median"], presence["counted_p95"]) == (pytest.approx(1 / 3), pytest.approx(0.2))
+    assert "weighed_median" not in presence
+    assert (areas["by"], areas["published"], ages["by"], ages["published"]) == (["area"], 6 * 2, ["area", "age"], 6 * 4)
+    for row in (areas, ages):
+        assert row["customers_p95"] == pytest.approx(0, abs=1e-9) and row["counted_median"] == pytest.approx(0.4)
+    x, y = (tally["profile"].reshape(6, 3, 2, 2)[:, :2, age].sum(axis=2) for age in (0, 1))
+    slow = 0.4 * y / (x + y)  # whoever is of age y is counted as too few, in a sum of both too
+    assert areas["weighed_median"] == pytest.approx(np.median(slow), rel=1e-4)
+    assert ages["weighed_median"] == pytest.approx(0.2) and ages["weighed_p95"] == pytest.approx(0.4)
+    assert [*found["bias"]] == ["all", "x", "y"]
+    assert found["bias"]["x"] == {"customers": pytest.approx(0, abs=1e-9), "counted": pytest.approx(-0.4),
+                                  "weighed": pytest.approx(0, abs=1e-9)}  # fmt: skip
+    assert found["bias"]["all"]["weighed"] == pytest.approx(-0.4 * y.sum() / (x + y).sum(), rel=1e-6)
+
+
+def test_a_table_that_tells_age_is_extrapolated_by_age(run, monkeypatch):
+    monkeypatch.setitem(TABLES, "profile", PROFILE)
+    folder, _ = run()
+    total = score.read(folder)["profile"].errors({**RUN, "extrapolation_by_age": {"x": 5.0, "y": 5.0}})["part"]
+    assert total["total_median"] < 0.11 < 0.39 < score.read(folder)["profile"].errors(RUN)["part"]["total_median"]
+
+
+def test_an_age_is_weighed_by_how_many_of_it_agree():
+    """A tenth of all are customers: where half of an age agree one stands for 20, where none does there is nobody."""
+    settings = population.PopulationSettings(share=0.1, consent_by_age={"marketing": (0.5, 0.8, 1.0, 0.25, 0.4, 0.0)})
+    stage = SimpleNamespace(persons=1_000, privacy=SimpleNamespace(purpose="marketing", basis="consent"),
+                            scenario=SimpleNamespace(handsets=100, population=settings))  # fmt: skip
+    assert score.by_age(stage) == {"18-24": 20, "25-34": 12.5, "35-44": 10, "45-54": 40, "55-64": 25}
+
+
 def test_below_the_threshold_is_not_judged():
     """Counts: 20 and what noise may add; person-seconds: that many all the time."""
     span = np.array([[0, 3_600_000]])
     values = np.array([[20.0 + 3.09 * 5, 20.0 + 3.09 * 5 - 0.01]])
-    heads = score.Counts(span, np.zeros(1, bool), np.array([5.0]), values, values, values, values, False)
+    heads = score.Counts(span, np.zeros(1, bool), np.array([5.0]), *[values] * 5, False)
     time = heads._replace(released=values * 3_600, sigma=np.array([5.0 * 3_600]), averaged=True)
     assert heads.shown().tolist() == time.shown().tolist() == [[True, False]]
 
@@ -179,8 +222,10 @@ def test_the_score_in_words_names_every_table_cap_and_gap(run):
     said = report.scores({name: one.errors(RUN) for name, one in found.items()},
                          {**RUN, "caps": report.caps(cut), "fix_error_m": fixes,
                           "bias": {name: one.bias for name, one in found.items()},
+                          "refusals": score.refusals(found, {**RUN, "persons": 10, "handsets": 4}),
                           "sensing": {"presence": 0.125, "visits": visits}})  # fmt: skip
-    for words in ("presence            hour ", "repeat              week    no whole one", "12.5 % of person-time",
+    for words in ("  presence by hour, area         33.3 %   33.3 %   20.0 %   20.0 %        -        -",
+                  "presence            hour ", "repeat              week    no whole one", "12.5 % of person-time",
                   "dwell             gender    x -10.0 %, y -10.0 %", "60+ 25.0 %"):  # fmt: skip
         assert words in said, said
     (at,) = (row for row, line in enumerate(said.splitlines()) if line.startswith("refused   by caps"))
@@ -230,7 +275,7 @@ def test_a_visit_is_seen_when_an_event_fell_into_it(monkeypatch, part, unseen):
                      for row in held], dtype)  # fmt: skip
     span = np.array([[0, 3_600_000], [3_600_000, 7_200_000]])
     there, tally = np.array([[30.0, 70.0], [50.0, 50.0]]), np.array([[30.0, 50.0], [50.0, 40.0]])
-    hours = score.Counts(span, np.zeros(2, bool), np.ones(2), tally, tally, there * 5, there, True)
+    hours = score.Counts(span, np.zeros(2, bool), np.ones(2), tally, tally, there * 5, there, there, True)
     monkeypatch.setattr(score, "read", lambda run, elsewhere: {"presence": score.Judged(["area"], {"hour": hours})})
     found = score.sensing(None, stage, seen)
     assert found["presence"] == 0.15 and found["presence_by_hour"] == [0.2, 0.1]
