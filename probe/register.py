@@ -8,6 +8,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -60,6 +61,11 @@ class Said(NamedTuple):
     channel: str = "command"
     proof: str = ""
     recorded_ms: int | None = None
+
+    @property
+    def yes_or_no(self) -> str:
+        """Return what the answer comes to."""
+        return "yes" if ANSWERS.get(self.answer) else "no"
 
 
 class Register:
@@ -130,6 +136,24 @@ class Register:
         at = int(np.searchsorted(self.rows["subscriber"], np.uint64(number)))
         return at if at < len(self.rows) and self.rows["subscriber"][at] == number else -1
 
+    def minor(self, number: int) -> bool:
+        """Return whether a subscriber is one: never counted, whatever is said."""
+        return bool(self.rows["age"][self.known(number)] == MINOR)
+
+    def moment(self, text: str | None) -> int | None:
+        """Return UTC milliseconds of an ISO time, local where it states no offset; None for none, -1 for no time."""
+        try:
+            found = datetime.fromisoformat(text) if text else None
+            return found if found is None else int(found.replace(
+                tzinfo=found.tzinfo or clock.zone(self.zone)).timestamp() * clock.SECOND_MS)
+        except (ValueError, OverflowError):
+            return -1
+
+    def slot(self, time_ms: int) -> tuple[datetime, datetime, int]:
+        """Return the local begin and end, and the number, of the slot that a time lies in."""
+        index = time_ms // SLOT_MS
+        return clock.local(index * SLOT_MS, self.zone), clock.local((index + 1) * SLOT_MS, self.zone), index
+
     def _names(self, numbers: list[int]) -> list[int]:
         """Return the fingerprints of numbers, as SQLite keeps them."""
         return fingerprints(np.array(numbers, "u8"), self.key).view("i8").tolist()
@@ -143,27 +167,29 @@ class Register:
 
     def problems(self, said: list[Said]) -> list[tuple[int, str]]:
         """Return (index, words) of everything for which these cannot be recorded; no word holds a number."""
-        found, answers, proofs = [], dict[tuple, bool | None](), set[str]()
+        found, answers, proofs = [], dict[tuple, str](), list[str]()
         with self._log() as db:
-            for index, one in enumerate(said):
-                texts = one.text_version, one.channel, one.proof
-                held = one.proof and db.execute("SELECT 1 FROM said WHERE proof = ?", [one.proof]).fetchone()
-                yes, key = ANSWERS.get(one.answer), (one.number, one.purpose, one.effective_ms)
-                rules = {
-                    "subscriber: no such number in this folder; nobody of that number is counted":
-                        self.known(one.number) < 0,
-                    f"purpose: use one of {', '.join(PURPOSES)}": one.purpose not in PURPOSES,
-                    f"answer: use one of {', '.join(ANSWERS)}": yes is None,
-                    "time: is before 1970 or after 2200": not 0 <= (one.effective_ms or 0) < LATEST_MS,
-                    f"text_version, channel, proof: use at most {TEXT_MAX} printable characters each, the first two "
-                    "not empty": not (all(t.isprintable() and len(t) <= TEXT_MAX for t in texts) and all(texts[:2])),
-                    "text_version, channel, proof: hold the number of the subscriber; the log must not":
-                        any(str(one.number) in text for text in texts),
-                    "proof: is in the log already; it names one decision": bool(held) or one.proof in proofs,
-                    "answer: another row says the opposite at the same time": answers.setdefault(key, yes) != yes,
-                }
-                proofs |= {one.proof} - {""}
-                found += [(index, words) for words, wrong in rules.items() if wrong]
+            proofs += [one.proof for one in said if one.proof and db.execute(
+                "SELECT 1 FROM said WHERE proof = ?", [one.proof]).fetchone()]
+        for index, one in enumerate(said):
+            known, texts = self.known(one.number) >= 0, (one.text_version, one.channel, one.proof)
+            key = one.number, one.purpose, one.effective_ms
+            rules = {
+                "subscriber: no such number in this folder (it has 15 digits); nobody of it is counted": not known,
+                f"purpose: use one of {', '.join(PURPOSES)}": one.purpose not in PURPOSES,
+                f"answer: use one of {', '.join(ANSWERS)}": one.answer not in ANSWERS,
+                "time: write it like 2026-05-12T10:00, from 1970 to 2199":
+                    not 0 <= (one.effective_ms or 0) < LATEST_MS,
+                f"text_version, channel, proof: use up to {TEXT_MAX} printable characters each":
+                    not all(text.isprintable() and len(text) <= TEXT_MAX for text in texts),
+                "text_version, channel, proof: hold the number of the subscriber, and the log must not":
+                    known and any(str(one.number) in text for text in texts),
+                "proof: is in the log, or used above; it names one decision": one.proof in proofs,
+                "answer: is the opposite of one above, for the same time":
+                    answers.setdefault(key, one.yes_or_no) != one.yes_or_no,
+            }
+            proofs += [one.proof] * (one.proof != "")
+            found += [(index, words) for words, wrong in rules.items() if wrong]
         return found
 
     def record(self, said: list[Said]) -> list[Said]:
@@ -200,19 +226,17 @@ class Register:
         """Return yes, no or open by purpose, as it stands at a time; a yes and a no in the operator's file mean no."""
         flags = int(self.rows["consent"][self.known(number)])
         found = {one: "no" if flags & NO[one] else "yes" if flags & YES[one] else "open" for one in PURPOSES}
-        return found | {one.purpose: "yes" if ANSWERS[one.answer] else "no" for one in self.said(number, "holds")
+        return found | {one.purpose: one.yes_or_no for one in self.said(number, "holds")
                         if (one.effective_ms or 0) <= at_ms}
 
     def counted(self, number: int) -> dict[str, dict[str, bool]]:
-        """Return whether a subscriber is counted in the end, by basis and purpose.  One person's no holds for all."""
+        """Return whether a subscriber is counted in the end, by purpose and basis.  One handset's no holds for all."""
         family = self.rows[self.rows["person"] == self.rows["person"][self.known(number)]]
-        flags = np.zeros(len(family), "u1")
-        for i, one in enumerate(family["subscriber"].tolist()):
-            for purpose, answer in self.state(one).items():
-                flags[i] |= {"yes": YES[purpose], "no": NO[purpose], "open": np.uint8(0)}[answer]
+        bits = {(one, says): of[one] for says, of in (("yes", YES), ("no", NO)) for one in PURPOSES}
+        flags = np.array([sum(bits.get(one, 0) for one in self.state(number).items())
+                          for number in family["subscriber"].tolist()], "u1")
         asked, me = (flags, family["age"] == MINOR, family["person"]), family["subscriber"] == number
-        return {basis: {purpose: bool(countable(*asked, purpose, basis)[me][0]) for purpose in PURPOSES}
-                for basis in BASES}
+        return {one: {basis: bool(countable(*asked, one, basis)[me][0]) for basis in BASES} for one in PURPOSES}
 
     def turns(self, purpose: str, basis: str, begin_ms: int, shard=0, shards=1, also=None) -> np.ndarray:
         """Return TURN[n], by time: who is counted no longer, or from then on.  `row` is as it stands then.

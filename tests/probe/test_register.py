@@ -140,7 +140,7 @@ def test_what_is_said_last_at_one_time_holds(make):
     register = make(0)
     for answer, counted in (("give", True), ("withdraw", False), ("give", True), ("refuse", False)):
         (one,) = register.record([Said(FIRST, PURPOSE, answer)])
-        assert one.effective_ms == BEGIN_MS and register.counted(FIRST)["consent"][PURPOSE] is counted
+        assert one.effective_ms == BEGIN_MS and register.counted(FIRST)[PURPOSE]["consent"] is counted
     assert [one.answer for one in register.said(FIRST)] == ["give", "withdraw", "give", "refuse"]
 
 
@@ -161,7 +161,7 @@ def test_a_live_register_takes_effect_at_once(tmp_path):
 def test_the_no_of_one_handset_holds_for_all_of_the_person(make):
     register = make(YES[PURPOSE], YES[PURPOSE], person=[3, 3])
     register.record([Said(FIRST, PURPOSE, "withdraw")])
-    assert not register.counted(FIRST + 1)["consent"][PURPOSE] and register.state(FIRST + 1)[PURPOSE] == "yes"
+    assert not register.counted(FIRST + 1)[PURPOSE]["consent"] and register.state(FIRST + 1)[PURPOSE] == "yes"
     assert len(register.turns(PURPOSE, "consent", BEGIN_MS)) == 2
 
 

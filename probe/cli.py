@@ -1,0 +1,179 @@
+"""The probe's commands: what a subscriber says of being counted.  Everything heavy is imported when a command runs."""
+
+import csv
+import json
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from probe.base.config import ConfigError, read_text
+
+COMMANDS = {"consent": ("probe.cli", "consent", "A person's yes and no, by purpose: give, withdraw, refuse, show.")}
+COLUMNS, OPTIONAL = ("subscriber", "purpose", "answer"), ("time", "text_version", "channel", "proof")
+STEPS = {
+    "give": "Say yes: the person may be counted for a purpose.",
+    "withdraw": "Take a yes back: the person is not counted any more.",
+    "refuse": "Object: the person is not counted, yes or no yes before.",
+}
+DETAILS = """NUMBER has 15 digits; - reads it from stdin, so that it stays out of the history of the shell. It is never
+printed. Without --at the answer takes effect at once (in the folder of a simulation: from its begin), and what was said
+before for a later time is void. A yes counts from then on, and nothing before. After a no, what is still being counted
+is set right as if they had not been there that day; what was sealed before stays.
+"""
+
+
+class Discreet(click.Group):
+    """A group whose faults never tell a number, wherever somebody typed it."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            raise click.UsageError(discreet(error.format_message()), error.ctx) from None
+        except ConfigError as error:
+            raise ConfigError(discreet(error.where), [*map(discreet, error.problems)]) from None
+
+
+def discreet(words: str) -> str:
+    """Return words without what may be the number of a subscriber."""
+    return re.sub(r"\d{12,}", "[number]", words)
+
+
+consent = Discreet("consent", help="A person's yes and no to being counted, by purpose and in one step each. FOLDER is "
+                                   "the subscriber folder of an edge.")
+folder_argument = click.argument("folder", type=click.Path(path_type=Path))
+number_argument = click.argument("number")
+json_option = click.option("--json", "as_json", is_flag=True, help="One object on stdout.")
+
+
+def step(answer: str) -> None:
+    """Add the command of one answer: the same shape for all."""
+
+    @consent.command(answer, help=f"{STEPS[answer]}\n\n{DETAILS}", short_help=STEPS[answer])
+    @folder_argument
+    @number_argument
+    @click.option("--purpose", required=True, help="network, market_research or marketing.")
+    @click.option("--text-version", default="unstated", show_default=True, help="Of the text that they were shown.")
+    @click.option("--channel", default="command", show_default=True, help="How they said it: shop, letter, telephone.")
+    @click.option("--at", metavar="TIME", help="When it takes effect, in local time: 2026-05-12T10:00.")
+    @json_option
+    def command(folder, number, purpose, text_version, channel, at, as_json):
+        from probe.register import Said
+
+        register, known = opened(folder, number)
+        (said,) = register.record([Said(known, purpose, answer, register.moment(at), text_version, channel)])
+        found = told(register, said)
+        since = f"effective since slot {found['slot_start']} to {found['slot_end'][11:16]}"
+        words = f"{purpose}: {found['answer']}, {since}\nproof id: {found['proof']}"
+        click.echo(json.dumps(found) if as_json else words)
+
+
+for _answer in STEPS:
+    step(_answer)
+
+
+def opened(folder: Path, text: str) -> tuple[Any, int]:
+    """Return the register and the number in figures, from stdin where it is "-"."""
+    from probe.register import Register
+
+    number = figures(sys.stdin.readline() if text == "-" else text)
+    if (register := Register(folder)).known(number) < 0:
+        raise ConfigError("NUMBER", ["no such number in this folder (it has 15 digits); nobody of it is counted"])
+    return register, number
+
+
+def figures(text: str) -> int:
+    """Return the number that a text of 15 digits says, blanks and hyphens aside; 0, which nobody has, for another."""
+    digits = re.sub(r"[\s-]", "", text)
+    return int(digits) if re.fullmatch(r"[0-9]{15}", digits) else 0
+
+
+def told(register, said) -> dict[str, Any]:
+    """Return what was recorded, and since which slot it holds; never whose it is."""
+    begin, end, index = register.slot(said.effective_ms)
+    return {"purpose": said.purpose, "answer": said.yes_or_no, "said": said.answer,
+            "slot_start": begin.isoformat(timespec="minutes"), "slot_end": end.isoformat(timespec="minutes"),
+            "slot": index, "text_version": said.text_version, "channel": said.channel, "proof": said.proof}
+
+
+@consent.command()
+@folder_argument
+@number_argument
+@json_option
+def show(folder, number, as_json):
+    """Show what NUMBER said, purpose by purpose, and whether they are counted.
+
+    An edge counts either those who said yes (basis "consent") or all who did not object (basis "anonymous"). Minors
+    are never counted, and the no of one handset holds for all handsets of a person.
+    """
+    register, known = opened(folder, number)
+    last, counted = {one.purpose: told(register, one) for one in register.said(known, "holds")}, register.counted(known)
+    found = {"minor": register.minor(known), "said": [told(register, one) for one in register.said(known)],
+             "purposes": [{"purpose": purpose, "answer": answer, "counted": counted[purpose], "last": last.get(purpose)}
+                          for purpose, answer in register.state(known).items()]}
+    lines = ["a minor: never counted, whatever is said"] if found["minor"] else []
+    for purpose, answer in register.state(known).items():
+        since = (f", effective since slot {one['slot_start']} (text {one['text_version']}, channel {one['channel']}, "
+                 f"proof id {one['proof']})" if (one := last.get(purpose)) else ", by the operator's file")
+        lines.append(f"{purpose}: " + ("nothing said yet" if answer == "open" else answer + since))
+        lines += [f"  basis {basis}: {'' if yes else 'not '}counted" for basis, yes in counted[purpose].items()]
+    click.echo(json.dumps(found) if as_json else "\n".join(lines))
+
+
+@consent.command("import")
+@folder_argument
+@click.argument("file", metavar="FILE.csv", type=click.Path(path_type=Path))
+@json_option
+def import_file(folder, file, as_json):
+    """Record the decisions of a CSV file: all of them or, where a row is wrong, none. Every wrong row is named.
+
+    Columns: subscriber, purpose, answer (give, withdraw or refuse); and, where they are known, time (ISO, local),
+    text_version, channel, proof.
+    """
+    from probe.register import Register, Said
+
+    register, reader = Register(folder), csv.DictReader(read_text(file, "the file").splitlines(), restkey="more")
+    if not {*COLUMNS} <= {*(reader.fieldnames or ())} <= {*COLUMNS, *OPTIONAL}:
+        words = f"line 1: name the columns {', '.join(COLUMNS)}; there may be {', '.join(OPTIONAL)}"
+        raise ConfigError(str(file), [words])
+    rows = [(reader.line_num, row) for row in reader]
+    cut = [line for line, row in rows if "more" in row or None in row.values()]
+    rows = [(line, row) for line, row in rows if line not in cut]
+    said = [Said(figures(row["subscriber"]), row["purpose"], row["answer"], register.moment(row.get("time")),
+                 row.get("text_version") or "unstated", row.get("channel") or "import", row.get("proof", ""))
+            for _, row in rows]
+    problems = [(rows[index][0], words) for index, words in register.problems(said)]
+    problems += [(line, "has more or fewer fields than line 1") for line in cut]
+    if problems:
+        raise ConfigError(str(file), [f"line {line}: {words}" for line, words in sorted(problems)])
+    register.record(said)
+    found = {"recorded": len(said), "subscribers": len({one.number for one in said})}
+    click.echo(json.dumps(found) if as_json else "recorded {recorded:,} of {subscribers:,} subscribers".format(**found))
+
+
+@consent.command()
+@folder_argument
+@click.option("--port", type=click.IntRange(0, 65_535), default=8040, show_default=True, help="0: any that is free.")
+@click.option("--open", "open_it", is_flag=True, help="Open it in the browser.")
+def page(folder, port, open_it):
+    """Serve the page on which people say yes and no themselves, on this machine alone, until Ctrl-C.
+
+    It has no log-in of its own: whoever can use it can ask for any number. What is said there is recorded with the
+    version of the text that was shown.
+    """
+    from probe.page import serve
+    from probe.register import Register
+
+    def ready(address: str) -> None:
+        click.echo(address)
+        click.echo("the page is served there, on this machine alone; Ctrl-C ends it", err=True)
+        if open_it:
+            click.launch(address)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C
+        signal.signal(number, signal.default_int_handler)
+    serve(Register(folder), port, ready)
