@@ -101,6 +101,9 @@ def truth_of(config: WorldConfig, world: World, heed) -> dict[str, truth.Kept]:
     persons, found = population.persons_of(scenario.handsets, scenario.population.share), dict[str, truth.Kept]()
     known = population.subscribers(people, seed, scenario.handsets, scenario.population)
     windows = truth.always(truth.counted_persons(known, persons, config.purpose, config.basis))
+    turn = np.load(Path(config.private) / "windows.npy")
+    turn = turn[turn[:, 0] < persons]  # of a few handsets, to compile, there are fewer
+    windows[turn[:, 0]] = turn[:, 1:]
     customer = truth.customers(known, persons)
     klass = truth.klasses(*population.classes(seed, persons, scenario.population))
     home = population.homes(people, seed, persons, scenario.population)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import zmq
 
+from probe.register import NEVER_MS
 from probe.wire import cells, epochs, events
-from simulator import truth
+from probe.wire.subscribers import MINOR
+from simulator import population, truth
 from simulator.tap import WorldConfig, epochs_path, world_main
 from tests.builders_signalling import digest, events_digest, plan_of, small
 
@@ -28,6 +30,8 @@ class Process:
         begins_ms = range(start_ms, end_ms, 900_000)
         self.epochs = [(begin_ms, epochs.BEGINS + b"%d" % begin_ms) for begin_ms in begins_ms]
         epochs_path(tmp_path, 0).write_bytes(epochs.bundle(self.epochs))
+        windows = [(person, 900_000, NEVER_MS if person % 2 else 900_000) for person in range(24)]
+        np.save(tmp_path / "windows.npy", np.array(windows, "i8"))
         config = WorldConfig(self.scenario, str(path), 0, 1, "market_research", "consent", speed, 60_000, views,
                              str(tmp_path))
         self.thread = Thread(target=world_main, args=(config, theirs), daemon=True)
@@ -81,6 +85,9 @@ def test_a_run_ships_every_event_in_order_and_reports(tmp_path):
     assert events_digest(report["bucket_digests"]) == digest()
     presence, persons = report["truth"]["presence"].cells, 80  # 24 handsets at a share of 0.3
     assert np.all(presence[:, :, 0].sum(axis=1) == persons * 900_000) and len(presence) == 8
+    minor = population.classes(process.scenario.world.seed, persons, process.scenario.population)[0][:24] == MINOR
+    said_yes = (~minor[1::2]).sum() * 900_000  # who are odd, after the first slot; the others never
+    assert minor.any() and presence[:, :, 2].sum(axis=1).tolist() == [0] + [said_yes] * 7
     assert not report["stopped"] and set(report["core_s"]) == {"world", "ship", "truth"}
 
 
