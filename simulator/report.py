@@ -74,11 +74,22 @@ def figures(stage, reports: dict[str, Any], truth_digest: str) -> dict[str, Any]
     return {"events": events, "digest": {"events": events_digest, "tallies": sealer["tallies"], "truth": truth_digest},
             "account": {name: sum(worker["account"][name] for worker in workers) for name in ACCOUNT},
             "releases": {"due": due, "stored": store["stored"], "lost": sealer["lost"]},
-            "caps": caps(np.sum([worker["cut"] for worker in workers], axis=0)),
+            "caps": caps(np.sum([worker["cut"] for worker in workers], axis=0)), "consent": consent(reports),
             "privacy": stage.privacy_spent(), "core_ns_per_event": {**cost_ns, "total": sum(cost_ns.values())},
             "truth_core_s": sum(world["core_s"]["truth"] for world in worlds),
             "wall_s": reports["wall_s"], "events_per_s": events / reports["simulated_s"],
             "peak_rss_mb": {name: max(one["peak_rss_mb"] for one in group) for name, group in groups.items()}}
+
+
+def consent(reports: dict[str, Any]) -> dict[str, Any]:
+    """Return who agrees, how many began and ceased to be counted, the newest epoch of all workers, and what was amiss.
+
+    not_taken : epochs that were not taken, by kind, and events without one (stale); words: what the workers said of it
+    """
+    said = [worker["consent"] for worker in reports["workers"]]
+    not_taken = sum((Counter(one["not_taken"]) for one in said), Counter[str]())
+    return {**reports["consent"], "epoch": min(one["epoch"] for one in said), "not_taken": dict(not_taken),
+            "words": sorted({words for one in said for words in one["words"]})}
 
 
 def caps(cut: np.ndarray) -> dict[str, dict[str, Any]]:
@@ -191,6 +202,7 @@ def summary(run: dict[str, Any]) -> str:
     account, error, privacy, releases = (run[name] for name in ("account", "presence_error", "privacy", "releases"))
     noise, place, total, published = (percent(error[name]) for name in JUDGED)
     lost = account["late"] + account["invalid"] + account["shed"]
+    agreed, (yes, no) = run["consent"], (run["consent"]["changes"][word] for word in ("yes", "no"))
     others = ", ".join(f"{name} {percent(its['total_median'])} ({its['level']}"
                        f"{', sparse' * (2 * its['published'] < its['cells'])})" if its["published"] else
                        f"{name} nothing published" for name, its in run["tables"].items() if name != "presence")
@@ -198,6 +210,7 @@ def summary(run: dict[str, Any]) -> str:
 {run['handsets']:,} handsets, {run['cells']:,} cells, {run['areas']} areas, {run['hours']:g} h
 events    {run['events']:,} in {run['events'] / run['events_per_s']:.0f} s, {run['wall_s']:.0f} s with the start; \
 {account['binned']:,} counted, {account['refused']:,} of people who are not counted, {lost:,} late, invalid or shed
+consent   {"; ".join([*agreed["words"], f"{no:,} ceased and {yes:,} began to be counted, as they said"])}
 {located(run["fix_error_m"])}
 sealed    {releases['stored']} of {releases['due']} releases stored, {releases['lost']} lost; \
 rho {privacy['rho']:.4g} a {privacy['unit']}, epsilon {privacy['epsilon_at_1e_6']:.2f} at 1e-6

@@ -122,6 +122,9 @@ def test_where_everybody_refused_nobody_is_counted_and_the_folder_stays(tmp_path
     found = json.loads(said.stdout)
     assert found["account"]["refused"] == found["account"]["offered"] > 0 == found["account"]["binned"]
     assert len(Register(tmp_path / "edge").log()) == 160
+    consent = found["consent"]
+    assert (consent["epoch"], consent["not_taken"], consent["words"]) == (6, {}, [])  # one a quarter of an hour
+    assert consent["changes"]["no"] > 80 and consent["agreed_share_by_age"] == [0.8] * 6
 
 
 def test_a_folder_of_another_world_or_within_the_run_is_refused_before_anything_is_done(tmp_path):
