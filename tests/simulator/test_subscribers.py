@@ -11,6 +11,7 @@ from probe.base import clock
 from probe.base.config import ConfigError
 from probe.register import Register, Said
 from probe.wire.consent import PURPOSES
+from probe.wire.events import REFUSES
 from simulator import deployment, population, tap
 from simulator.world import World, place_of
 from tests.conftest import footfall
@@ -66,8 +67,9 @@ def test_run_refuse_and_run_again_refuses_the_events_of_that_person(tmp_path, sh
     middle_ms = run.scenario.start_ms + HALF_MS
 
     def say(register):
-        register.record([Said(early, PURPOSE, "refuse"), Said(late, PURPOSE, "withdraw", middle_ms),
-                         Said(again, "marketing", "refuse")])
+        words = "consent", "refuse", register.folder, "-", "--purpose", PURPOSE
+        assert footfall(*words, input=f"{early}\n").returncode == 0
+        register.record([Said(late, PURPOSE, "withdraw", middle_ms), Said(again, "marketing", "refuse")])
 
     same, after, changes, _ = told(tmp_path, *NOBODY_SPEAKS, name="again", folder=tmp_path / "edge", shards=shards,
                                    say=say)
@@ -109,6 +111,16 @@ def test_what_the_people_of_the_world_say_takes_effect_while_it_lasts(tmp_path):
         may[since & (heard["subscriber"] == subscriber)] = yes
     assert account["refused"] == np.count_nonzero(~may) and account["binned"] == np.count_nonzero(may)
     assert 2 < changes["no"] + changes["yes"] <= len(said) and min(changes.values()) > 0  # some had not agreed to this
+
+
+def test_of_a_connection_that_refuses_every_event_is_refused(tmp_path):
+    """Whoever it is; those of the same people that are of no such connection are counted."""
+    heard, account, *_ = told(tmp_path, *NOBODY_SPEAKS, "traffic.refusing_share=0.3", folder=tmp_path / "edge")
+    rows = Register(tmp_path / "edge").rows
+    at = np.searchsorted(rows["subscriber"], heard["subscriber"])
+    may, refuses = (rows["consent"][at] & 2 > 0) & (rows["age"][at] < 6), heard["flags"] == REFUSES
+    assert account["binned"] == np.count_nonzero(may & ~refuses) and np.count_nonzero(may & refuses) > 30
+    assert account["refused"] == np.count_nonzero(~may | refuses)
 
 
 def test_where_everybody_refused_nobody_is_counted_and_the_folder_stays(tmp_path):
