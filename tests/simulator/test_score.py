@@ -243,9 +243,18 @@ def test_the_summary_says_what_is_sparse_and_what_is_not_published():
     run = {**dict.fromkeys(figures, 1), "account": dict.fromkeys(report.ACCOUNT, 0), "tables": tables,
            "privacy": {"rho": 0.1, "unit": "subscriber-day", "epsilon_at_1e_6": 2.0}, "fix_error_m": {"by_content": {}},
            "releases": {"stored": 1, "due": 1, "lost": 0}, "core_ns_per_event": {"total": 1.0},
-           "presence_error": dict.fromkeys(report.JUDGED)}  # fmt: skip
+           "presence_error": dict.fromkeys(report.JUDGED),
+           "consent": {"changes": {"yes": 2, "no": 1_003}, "words": ["epoch 3 was not taken: it is old"]}}  # fmt: skip
     said = report.summary(run)
     assert "dwell 50.0 % (day), moves 25.0 % (day, sparse), flows nothing published" in said, said
+    assert "consent   epoch 3 was not taken: it is old; 1,003 ceased and 2 began to be counted, as they said\n" in said, said
+
+
+def test_what_the_probes_say_of_epochs_is_added_up():
+    said = [{"epoch": 7, "not_taken": {"old": 2, "stale": 5}, "words": ["x", "y"]},
+            {"epoch": 6, "not_taken": {"stale": 1}, "words": ["y"]}]  # fmt: skip
+    found = report.consent({"workers": [{"consent": one} for one in said], "consent": {"changes": {"no": 3}}})
+    assert found == {"changes": {"no": 3}, "epoch": 6, "not_taken": {"old": 2, "stale": 6}, "words": ["x", "y"]}
 
 
 def test_the_cells_of_a_table_are_those_of_settled_periods(run):
