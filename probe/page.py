@@ -35,9 +35,9 @@ HEADERS = {
 Form = dict[str, list[str]]
 
 
-def piece(name: str, **given: str) -> str:
+def piece(of: str, /, **given: str) -> str:
     """Return a piece of page.html, filled in."""
-    return PIECES[name].substitute(given)
+    return PIECES[of].substitute(given)
 
 
 def document(body: str) -> str:
@@ -73,15 +73,18 @@ class Page:
             return 404, fault("path")
         if form is None:
             return 200, self._first()
-        if not hmac.compare_digest(form.get("token", [""])[0].encode(), self._token.encode()):
+        token, digits = (next(iter(form.get(name, [])), "") for name in ("token", "number"))
+        if not hmac.compare_digest(token.encode(), self._token.encode()):
             return 403, fault("old")
-        number = figures(form.get("number", [""])[0])
+        number = figures(digits)
         if self._register.known(number) < 0:
             return 404, self._first(piece("fault", words=escape(TEXT["faults"]["number"])))
         try:
             return 200, self._choices(number, self._heed(number, form))
         except ConfigError:
             return 400, fault("unclear")
+        except RunError:
+            return 503, fault("trouble")
 
     def _heed(self, number: int, form: Form) -> list[str] | None:
         """Record what was said; return for which purposes, or None where only the number was.
@@ -95,7 +98,7 @@ class Page:
 
     def _first(self, wrong: str = "") -> str:
         """Return the page that asks for the number."""
-        title, about = escape(TEXT["title"]), each("p", TEXT["about"])
+        title, about = escape(TEXT["title"]), each("p", TEXT["about"][:1])
         return document(piece("first", title=title, wrong=wrong, about=about, token=self._token))
 
     def _choices(self, number: int, said: list[str] | None) -> str:
@@ -119,8 +122,8 @@ class Page:
         if state == "yes" and not (self._register.counted(number)[purpose]["consent"] or self._register.minor(number)):
             holds += f" {TEXT['notice']['other']}"
         controls = {"yes": ["withdraw"], "open": ["tick", "refuse"], "no": ["tick"]}[state]
-        controls = [PIECES[name].substitute(text) for name in controls]
-        return piece("card", holds=escape(holds), controls="\n".join(controls), **text)
+        buttons = "\n".join(piece(one, **text) for one in controls)
+        return piece("card", holds=escape(holds), controls=buttons, **text)
 
     def _since(self, said: Said) -> str:
         """Return in words from when on something holds, and its proof."""

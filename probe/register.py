@@ -186,7 +186,7 @@ class Register:
                     known and any(str(one.number) in text for text in texts),
                 "proof: is in the log, or used above; it names one decision": one.proof in proofs,
                 "answer: is the opposite of one above, for the same time":
-                    answers.setdefault(key, one.yes_or_no) != one.yes_or_no,
+                    one.answer in ANSWERS and answers.setdefault(key, one.yes_or_no) != one.yes_or_no,
             }
             proofs += [one.proof] * (one.proof != "")
             found += [(index, words) for words, wrong in rules.items() if wrong]

@@ -1,0 +1,132 @@
+"""`footfall consent`: one step each, and no fault tells a number."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from probe.base.main import main
+from probe.register import Register
+from probe.wire.consent import YES
+from probe.wire.subscribers import SUBSCRIBER
+
+NUMBER, STRANGER = 262_070_000_000_001, 262_070_000_000_009
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rows = np.zeros(2, SUBSCRIBER)
+    rows["subscriber"], rows["person"], rows["consent"] = NUMBER + np.arange(2), [0, 1], [0, YES["marketing"]]
+    Register.create(tmp_path / "edge", rows, "Europe/Berlin", 1_778_536_800_000)  # 2026-05-12, midnight
+    return str(tmp_path / "edge")
+
+
+@pytest.fixture
+def consent(monkeypatch, capsys):
+    """Return what a command does: (exit code, stdout, stderr)."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["footfall", "consent", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def test_a_yes_and_taking_it_back_are_one_step_of_the_same_shape(folder, consent):
+    for answer, said, counted in (("give", "yes", True), ("withdraw", "no", False), ("refuse", "no", False)):
+        code, out, _ = consent(answer, folder, NUMBER, "--purpose", "network", "--json")
+        told = json.loads(out)
+        assert code == 0 and (told["answer"], told["slot_start"]) == (said, "2026-05-12T00:00+02:00")
+        assert Register(folder).counted(NUMBER)["network"]["consent"] is counted
+
+
+def test_words_say_since_which_slot_and_under_which_proof(folder, consent):
+    _, out, _ = consent("give", folder, NUMBER, "--purpose", "network", "--at", "2026-05-12T10:07", "--channel", "shop",
+                        "--text-version", "v3")
+    (said,) = Register(folder).said(NUMBER)
+    assert "network: yes, effective since slot 2026-05-12T10:00+02:00 to 10:15" in out and said.proof in out
+    assert (said.text_version, said.channel, str(NUMBER) in out) == ("v3", "shop", False)
+
+
+def test_show_tells_each_purpose_and_the_history(folder, consent):
+    consent("withdraw", folder, NUMBER + 1, "--purpose", "marketing")
+    _, out, _ = consent("show", folder, NUMBER + 1, "--json")
+    found = json.loads(out)
+    assert [one["answer"] for one in found["purposes"]] == ["open", "open", "no"]
+    assert found["purposes"][0]["counted"] == {"consent": False, "anonymous": True}
+    assert [one["said"] for one in found["said"]] == ["withdraw"]
+    _, out, _ = consent("show", folder, NUMBER + 1)
+    assert "marketing: no, effective since slot 2026-05-12T00:00+02:00" in out and str(NUMBER + 1) not in out
+
+
+def test_a_number_is_read_from_stdin_too(folder, consent, monkeypatch):
+    monkeypatch.setattr("sys.stdin", iter(()))
+    monkeypatch.setattr("sys.stdin", type("In", (), {"readline": staticmethod(lambda: f"{NUMBER}\n")}))
+    assert consent("give", folder, "-", "--purpose", "network")[0] == 0
+    assert Register(folder).state(NUMBER)["network"] == "yes"
+
+
+WRONG = {
+    "unknown": ("give", "{folder}", STRANGER, "--purpose", "network"),
+    "too short": ("give", "{folder}", NUMBER // 10, "--purpose", "network"),
+    "swapped": ("give", NUMBER, "{folder}", "--purpose", "network"),
+    "twice": ("give", "{folder}", NUMBER, NUMBER, "--purpose", "network"),
+    "as purpose": ("give", "{folder}", NUMBER, "--purpose", NUMBER),
+    "as channel": ("give", "{folder}", NUMBER, "--purpose", "network", "--channel", NUMBER),
+    "as time": ("give", "{folder}", NUMBER, "--purpose", "network", "--at", NUMBER),
+    "as option": ("give", "{folder}", NUMBER, f"--{NUMBER}"),
+    "as command": (NUMBER, "{folder}"),
+    "as port": ("page", "{folder}", "--port", NUMBER),
+    "as file": ("import", "{folder}", NUMBER),
+}
+
+
+@pytest.mark.parametrize("words", WRONG.values(), ids=WRONG)
+def test_wrong_use_ends_with_2_and_never_tells_the_number(folder, consent, words):
+    code, out, err = consent(*(str(word).format(folder=folder) for word in words))
+    assert code == 2 and err and not out
+    assert not any(str(number) in err for number in (NUMBER, STRANGER, NUMBER // 10))
+    assert not Register(folder).said(NUMBER)
+
+
+def test_an_import_is_recorded_once_in_order_of_time(folder, consent, tmp_path):
+    (file := tmp_path / "said.csv").write_text(
+        "subscriber,purpose,answer,time,proof,channel\n"
+        f"{NUMBER},network,refuse,2026-05-12T09:00,P2,letter\n{NUMBER},network,give,2026-05-12T08:00,P1,shop\n"
+        f"{NUMBER + 1},marketing,withdraw,,,\n")
+    assert json.loads(consent("import", folder, file, "--json")[1]) == {"recorded": 3, "subscribers": 2}
+    register = Register(folder)
+    assert [one.proof for one in register.said(NUMBER)] == ["P1", "P2"]
+    assert register.state(NUMBER)["network"] == register.state(NUMBER + 1)["marketing"] == "no"
+    code, _, err = consent("import", folder, file)
+    assert code == 2 and "line 2: proof" in err and len(register.said(NUMBER + 1)) == 1
+
+
+def test_an_import_names_every_bad_row_and_takes_none(folder, consent, tmp_path):
+    (file := tmp_path / "said.csv").write_text(
+        f"subscriber,purpose,answer,time\n{NUMBER},network,give,\n{STRANGER},network,give,\n{NUMBER},spying,give,\n"
+        f"{NUMBER},network,perhaps,\n{NUMBER},network,give,yesterday\n{NUMBER},network\n{NUMBER},network,refuse,\n")
+    code, out, err = consent("import", folder, file)
+    assert code == 2 and not out and not Register(folder).said(NUMBER)
+    named = [line.split(":")[0].strip() for line in err.splitlines()[1:]]
+    assert named == [f"line {k}" for k in (3, 4, 5, 6, 7, 8)]
+    assert str(NUMBER) not in err and str(STRANGER) not in err
+
+
+@pytest.mark.parametrize("text", ["", f"{NUMBER},network,give\n", "subscriber,purpose\n", "\0\n"])
+def test_a_file_without_the_columns_is_refused(folder, consent, tmp_path, text):
+    (file := tmp_path / "said.csv").write_text(text)
+    code, _, err = consent("import", folder, file)
+    assert code == 2 and "line 1: name the columns" in err and str(NUMBER) not in err
+
+
+def test_help_imports_no_numba():
+    code = ("import sys; from probe.base.main import footfall\n"
+            "for words in ([], ['consent'], ['consent', 'give'], ['consent', 'page']):\n"
+            "    footfall.main([*words, '--help'], standalone_mode=False)\n"
+            "assert not {'numba', 'numpy'} & {*sys.modules}")
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
