@@ -247,7 +247,7 @@ def test_the_summary_says_what_is_sparse_and_what_is_not_published():
            "consent": {"changes": {"yes": 2, "no": 1_003}, "words": ["epoch 3 was not taken: it is old"]}}  # fmt: skip
     said = report.summary(run)
     assert "dwell 50.0 % (day), moves 25.0 % (day, sparse), flows nothing published" in said, said
-    assert "consent   epoch 3 was not taken: it is old; 1,003 ceased and 2 began to be counted, as they said\n" in said, said
+    assert "consent   epoch 3 was not taken: it is old; 1,003 ceased and 2 began to be counted" in said, said
 
 
 def test_what_the_probes_say_of_epochs_is_added_up():
