@@ -21,8 +21,8 @@ STEPS = {
 }
 DETAILS = """NUMBER has 15 digits; - reads it from stdin, so that it stays out of the history of the shell. It is never
 printed. Without --at the answer takes effect at once (in the folder of a simulation: from its begin), and what was said
-before for a later time is void. A yes counts from then on, and nothing before. After a no, what is still being counted
-is set right as if they had not been there that day; what was sealed before stays.
+before for a later time is void. A yes counts from then on, nothing before; on the day of a no, from the next day on.
+After a no, what is still being counted is set right as if they had not been there that day; what was sealed stays.
 """
 
 
@@ -70,6 +70,8 @@ def step(answer: str) -> None:
         since = f"effective since slot {found['slot_start']} to {found['slot_end'][11:16]}"
         words = f"{purpose}: {found['answer']}, {since}\nproof id: {found['proof']}"
         click.echo(json.dumps(found) if as_json else words)
+        if found["answer"] == "yes" and not any(register.counted(known)[purpose].values()):
+            click.echo("not counted all the same: a minor, or another handset of the person said no", err=True)
 
 
 for _answer in STEPS:

@@ -6,6 +6,7 @@ start), `key` (32 bytes), `consent.db` (a log that only grows; it holds fingerpr
 
 import secrets
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -17,7 +18,7 @@ import numpy as np
 
 from probe.base import clock, record
 from probe.base.config import ConfigError, RunError
-from probe.base.packing import WireError
+from probe.base.packing import WireError, require
 from probe.base.streams import mix64
 from probe.identity import fingerprints
 from probe.wire import epochs, subscribers
@@ -81,6 +82,7 @@ class Register:
         try:
             self.rows = subscribers.decode((self.folder / "subscribers").read_bytes()).rows
             self.key = (self.folder / "key").read_bytes()
+            require(len(self.key) == KEY_BYTES, f"key: is not {KEY_BYTES} bytes")
         except (OSError, WireError) as error:  # what is wrong with it, never what is in it
             words = error.strerror if isinstance(error, OSError) else error
             raise ConfigError("the subscriber folder", [f"{self.folder}: cannot be read: {words}"]) from None
@@ -99,14 +101,10 @@ class Register:
             if problems := broken(folder, new):
                 raise ConfigError("the subscriber folder", problems)
             if new:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                data = subscribers.encode(subscribers.Subscribers(0, rows)), secrets.token_bytes(KEY_BYTES), b""
-                for name, content in zip(FILES, data, strict=True):
-                    (folder / name).touch(mode=0o600)
-                    (folder / name).write_bytes(content)
-                with closing(sqlite3.connect(folder / FILES[-1], isolation_level=None)) as db:
-                    record.prepare(db, APPLICATION_ID, SCHEMA)
-                    db.execute("INSERT INTO meta VALUES (?, ?)", (begin_ms, zone))
+                folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryDirectory(dir=folder.absolute().parent, ignore_cleanup_errors=True) as made:
+                    fill(Path(made), rows, zone, begin_ms)
+                    Path(made).rename(folder)  # all of it is there, or nothing
         except OSError as error:
             words = f"{folder}: {error.strerror}; name a folder that can be written"
             raise ConfigError("the subscriber folder", [words]) from None
@@ -299,6 +297,17 @@ class Register:
             window = found.setdefault(int(one["row"]["subscriber"]), [int(one["row"]["person"])])
             window += [begin_ms] * (len(window) == 1 and not one["counts"]) + [int(one["time_ms"])]
         return np.array([(number, *window, NEVER_MS)[:4] for number, window in found.items()], WINDOW)
+
+
+def fill(folder: Path, rows: np.ndarray, zone: str, begin_ms: int | None) -> None:
+    """Write the files of a new register."""
+    data = subscribers.encode(subscribers.Subscribers(0, rows)), secrets.token_bytes(KEY_BYTES), b""
+    for name, content in zip(FILES, data, strict=True):
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_bytes(content)
+    with closing(sqlite3.connect(folder / FILES[-1], isolation_level=None)) as db:
+        record.prepare(db, APPLICATION_ID, SCHEMA)
+        db.execute("INSERT INTO meta VALUES (?, ?)", (begin_ms, zone))
 
 
 def broken(folder: Path, new: bool = False) -> list[str]:

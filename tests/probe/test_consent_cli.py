@@ -10,15 +10,16 @@ import pytest
 from probe.base.main import main
 from probe.register import Register
 from probe.wire.consent import YES
-from probe.wire.subscribers import SUBSCRIBER
+from probe.wire.subscribers import MINOR, SUBSCRIBER
 
 NUMBER, STRANGER = 262_070_000_000_001, 262_070_000_000_009
 
 
 @pytest.fixture
 def folder(tmp_path):
-    rows = np.zeros(2, SUBSCRIBER)
-    rows["subscriber"], rows["person"], rows["consent"] = NUMBER + np.arange(2), [0, 1], [0, YES["marketing"]]
+    rows = np.zeros(3, SUBSCRIBER)
+    rows["subscriber"], rows["person"], rows["age"] = NUMBER + np.arange(3), [0, 1, 2], [0, 0, MINOR]
+    rows["consent"] = [0, YES["marketing"], 0]
     Register.create(tmp_path / "edge", rows, "Europe/Berlin", 1_778_536_800_000)  # 2026-05-12, midnight
     return str(tmp_path / "edge")
 
@@ -63,8 +64,12 @@ def test_show_tells_each_purpose_and_the_history(folder, consent):
     assert "marketing: no, effective since slot 2026-05-12T00:00+02:00" in out and str(NUMBER + 1) not in out
 
 
+def test_a_yes_that_counts_nobody_is_said_so(folder, consent):
+    code, out, err = consent("give", folder, NUMBER + 2, "--purpose", "network")
+    assert code == 0 and "network: yes" in out and "not counted all the same" in err
+
+
 def test_a_number_is_read_from_stdin_too(folder, consent, monkeypatch):
-    monkeypatch.setattr("sys.stdin", iter(()))
     monkeypatch.setattr("sys.stdin", type("In", (), {"readline": staticmethod(lambda: f"{NUMBER}\n")}))
     assert consent("give", folder, "-", "--purpose", "network")[0] == 0
     assert Register(folder).state(NUMBER)["network"] == "yes"

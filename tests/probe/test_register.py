@@ -236,6 +236,15 @@ def test_a_folder_that_others_read_that_is_foreign_or_in_a_run_is_refused(make, 
     assert [path.name for path in foreign.iterdir()] == ["letter"] and not (run / "edge").exists()
 
 
+def test_a_folder_is_made_whole_or_not_at_all(make, tmp_path, monkeypatch):
+    (tmp_path / "edge").mkdir(mode=0o700)  # an empty one is as good as none
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("probe.base.record.prepare", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        make(0)
+    assert [*tmp_path.rglob("*")] == [tmp_path / "edge"]
+    assert len(make(0).rows) == 1 and [*tmp_path.iterdir()] == [tmp_path / "edge"]
+
+
 def test_a_folder_is_made_once_kept_and_not_lent_to_another_world(make):
     register = make(0, YES[PURPOSE])
     register.record([Said(FIRST, PURPOSE, "give")])
@@ -248,7 +257,7 @@ def test_a_folder_is_made_once_kept_and_not_lent_to_another_world(make):
         make(0, YES[PURPOSE], begin_ms=BEGIN_MS + 1)
 
 
-@pytest.mark.parametrize("name", ["subscribers", "consent.db"])
+@pytest.mark.parametrize("name", ["subscribers", "key", "consent.db"])
 def test_a_damaged_file_is_named_and_nothing_in_it(make, name):
     register = make(0)
     (register.folder / name).write_bytes(b"%d" % FIRST * 99)
