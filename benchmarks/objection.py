@@ -1,0 +1,246 @@
+"""Whoever says no leaves no trace: one world, heard by the edge with their events and without, byte by byte.
+
+    python -m benchmarks.objection [--seeds N] [--small]
+
+The people of a made-up village live a week, that of 25 October (which has 25 hours).  All nine tables are counted.
+Some never agreed, some say no or yes in the middle of it, some connections refuse.  Everything from the tap's frames
+to the store's file runs in this process: the parts of `footfall run`, without its sockets.  Two claims, for one and
+for two edge workers, on each basis in turn:
+
+silence    Delete every event that may not be counted.  Nothing changes: not a byte of what passes between edge and
+           store, of spool and store, of the tallies before noise, of the answers to questions.
+objection  Delete instead all that objectors ever did, also what was counted before they said no.  Every release
+           whose span was still open then is the same, byte by byte; what was sealed before stays as it was.
+
+Who may be counted is worked out here once more, from the answers alone.  One line of JSON for each seed, number of
+workers and claim; `differs` has to be [].
+"""
+
+import json
+import sys
+import tempfile
+from collections import Counter, namedtuple
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from collector.centre import intake, questions, receiver
+from collector.centre.stores.sqlite import SqliteStore
+from collector.edge import agent, collect, sealer, spool
+from probe.base import clock
+from probe.base.tally import Tally
+from probe.register import Register, Said
+from probe.wire import release
+from probe.wire.consent import BASES, NO, PURPOSES, YES
+from probe.wire.events import EVENT, REFUSES
+from probe.wire.subscribers import MINOR
+from simulator import deployment, population, tap
+from simulator.world import Batch, World, place_of
+
+PURPOSE, GROUP, FOREVER_MS = "market_research", 8, 1 << 62
+WEEK = ("world.start=2026-10-20T00:00", "world.hours=169",
+        f"collector.tables={json.dumps([*collect.DAILY, 'repeat'])}")
+DAY = "world.start=2026-10-24T00:00", "world.hours=26"  # all but the table by week
+# What the people of a group say, and how many hours after the start: in the middle of a slot; in the first minute of a
+# day, while the last slot of the day before is open; a no and a yes on one day, which counts from the next day on.
+GROUPS = {"regret": [(9.3517, "withdraw"), (15.2611, "give")], "noon": [(13.1282, "withdraw")],
+          "midnight": [(24.0083, "refuse")], "late": [(10.0444, "give")]}
+OBJECTORS = ("regret", "noon", "midnight")  # in order of their no
+
+# What an edge and its store leave.  wire: the messages between them, in order; files: bytes by name; answers: by table;
+# releases: frames by (table, slot); account: what became of every event.
+Left = namedtuple("Left", "wire files answers releases account")
+
+
+def staged(seed: int, *sets: str, basis="consent", handsets=200) -> deployment.Stage:
+    """Return the stage of the village that is heard."""
+    return deployment.checked("village", [
+        f"world.seed={seed}", f"world.handsets={handsets}", "world.step_s=900", "traffic.refusing_share=0.05",
+        "population.objection_share=0.3", f"privacy.purpose={PURPOSE}", f"privacy.basis={basis}", *sets])
+
+
+def lived(stage: deployment.Stage) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Return EVENT[n] of everyone, in order of time, and of each batch (where it ends in them, watermark_ms)."""
+    events, batches = [np.zeros(0, EVENT)], list[tuple[int, int]]()
+
+    def keep(batch: Batch) -> None:
+        events.append(batch.events.copy())
+        batches.append((sum(map(len, events)), batch.watermark_ms))
+
+    settle_ms = deployment.Deployment(stage, Path()).told(Path())[0].lateness_ms
+    World(stage.scenario, place_of(stage.scenario, stage.plan)).run(keep, settle_ms)
+    return np.concatenate(events), batches
+
+
+def groups_of(rows: np.ndarray) -> dict[str, list[int]]:
+    """Return the subscribers of each of GROUPS: adults who agreed, or had not when they say yes late."""
+    adult, found = (rows["age"] != MINOR) & (rows["consent"] & NO[PURPOSE] == 0), dict[str, list[int]]()
+    for name, ((_, answer), *_) in GROUPS.items():
+        able = adult & ((rows["consent"] & YES[PURPOSE] == 0) == (answer == "give"))
+        able &= ~np.isin(rows["subscriber"], [*chain(*found.values())])
+        found[name] = rows["subscriber"][able][:GROUP].tolist()
+    return found
+
+
+def windows_of(row: np.void, said: np.ndarray, basis: str, zone: str) -> Iterator[tuple[int, int]]:
+    """Yield (from_ms, until_ms) in which one SUBSCRIBER may be counted, who said CHANGE[n], in order of time.
+
+    Who was counted on a local day, and said no, is not counted again before the next.
+    """
+    agreed, refused = (row["consent"] & of[PURPOSE] != 0 for of in (YES, NO))
+    from_ms, again_ms = 0 if (agreed or basis == "anonymous") and not refused else FOREVER_MS, 0
+    for time_ms, yes in zip(said["time_ms"].tolist(), said["yes"].tolist(), strict=True):
+        if yes:
+            from_ms = min(from_ms, max(time_ms, again_ms))
+        elif from_ms < FOREVER_MS:
+            yield from_ms, time_ms
+            from_ms, again_ms = FOREVER_MS, clock.midnights_ms(time_ms, time_ms, zone)[1]
+    yield from_ms, FOREVER_MS
+
+
+class Village:
+    """What a world has said, and an edge of so many workers that hears all of it, or less.
+
+    world  : as `lived` returns it;  events : EVENT[n] of everyone;  lawful : bool[n], which of them may be counted
+    groups : the subscribers of each of GROUPS;  no_ms : when those of each of OBJECTORS say no
+    """
+
+    def __init__(self, stage: deployment.Stage, world: tuple, workers: int, folder: Path):
+        self.stage, self._folder, (self.events, self._batches) = stage, folder, world
+        run, self._private = deployment.Deployment(stage, folder, workers), folder / "private"
+        self._private.mkdir(mode=0o700)
+        run.write_inputs(self._private)
+        register = Register(self._private / "register")
+        rows, self.groups = register.rows, groups_of(register.rows)
+        said = {name: [(stage.scenario.start_ms + round(hours * clock.HOUR_MS), answer) for hours, answer in words]
+                for name, words in GROUPS.items()}
+        self.no_ms = {name: said[name][0][0] for name in OBJECTORS}
+        register.record([Said(number, PURPOSE, answer, time_ms) for name, numbers in self.groups.items()
+                         for number in numbers for time_ms, answer in said[name]])
+        run.write_epochs(self._private, register)
+        _, self._edge, self._sealer, self._store = run.told(self._private)
+        self._windows, self.lawful = self._windows_by(register), np.zeros(len(self.events), "?")
+        for number, windows in self._windows.items():
+            for from_ms, until_ms in windows:
+                self.lawful |= self._of(number, from_ms, until_ms)
+        self.lawful &= self.events["flags"] & REFUSES == 0
+        shards = [population.shard_of(len(rows), worker, workers) for worker in range(workers)]
+        self._mine = [np.isin(self.events["subscriber"], rows["subscriber"][np.isin(rows["person"], shard)])
+                      for shard in shards]
+
+    def _of(self, number: int, from_ms: int, until_ms: int) -> np.ndarray:
+        """Return bool[n]: the events of a subscriber from .. until."""
+        who, time_ms = self.events["subscriber"], self.events["time_ms"]
+        return (who == number) & (time_ms >= from_ms) & (time_ms < until_ms)
+
+    def _windows_by(self, register: Register) -> dict[int, list[tuple[int, int]]]:
+        """Return the windows of every subscriber but minors: by what the world says by itself, and by the log."""
+        one, rows, log = self.stage.scenario, register.rows, register.log()
+        also = population.changes(rows, one.world.seed, one.population, one.start_ms, one.end_ms, one.world.zone)
+        said = np.append(also[~np.isin(also["subscriber"], log["subscriber"])], log)
+        said = said[said["purpose"] == PURPOSES.index(PURPOSE)]
+        asked = self.stage.privacy.basis, one.world.zone
+        return {int(row["subscriber"]): [*windows_of(row, said[said["subscriber"] == row["subscriber"]], *asked)]
+                for row in rows[rows["age"] != MINOR]}
+
+    def without(self, *groups: str) -> np.ndarray:
+        """Return bool[n]: all events but those of these objectors, until they are counted again, if ever."""
+        gone = np.zeros(len(self.events), "?")
+        for number in (one for name in groups for one in self.groups[name]):
+            gone |= self._of(number, 0, self._windows[number][1][0])
+        return ~gone
+
+    def frames(self, kept: np.ndarray) -> Iterator[tuple[int, bytes]]:
+        """Yield (worker, frame) as a tap sends them, epochs too, that hears only the events kept, bool[n]."""
+        waiting, first = [tap.read_epochs(self._private, worker) for worker in range(len(self._mine))], 0
+        for end, watermark_ms in self._batches:
+            for worker, mine in enumerate(self._mine):
+                batch = Batch(self.events[first:end][(kept & mine)[first:end]], None, None, watermark_ms)
+                for frame in tap.frames(batch, self.stage.plan.digest(), worker, waiting[worker]):
+                    yield worker, frame
+            first = end
+
+    def left(self, kept: np.ndarray) -> Left:
+        """Return what is left when the edge has heard the events kept, bool[n]."""
+        works = [agent.Work(self._edge._replace(worker=worker), clock.WallClock()) for worker in range(len(self._mine))]
+        expected, wire = self._store.registered, list[bytes]()
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            path = {name: str(Path(folder, f"{name}.db")) for name in ("spool", "store", "judge")}
+            told = self._sealer._replace(spool_path=path["spool"], judge_path=path["judge"])
+            store = SqliteStore(path=path["store"]).build()
+            with spool.opened(path["spool"], bytes(16)) as sealed, closing(store):
+                store.register(expected)
+                sealing, taking = sealer.Work(told, sealed), intake.Intake(expected, {1: store.known(1)})
+                for worker, frame in self.frames(kept):
+                    for part in works[worker].take([frame]):
+                        sealing.take([part])
+                        while said := sealing.delivery.outgoing(0.0):
+                            heard = receiver.handle([(b"", one) for one in said], taking, store, Tally())
+                            wire += [*said, *(answer for _, answer in heard)]
+                            for _, answer in heard:
+                                sealing.delivery.incoming(answer)
+                releases = {(one.table, one.slot): frame for its in expected for frame in store.frames(its.table)
+                            for one in [release.decode(frame)]}
+                answers = {its.name: questions.answer(store, questions.Question(its.name)) for its in expected}
+            files = {name: Path(one).read_bytes() for name, one in path.items()}
+        return Left(wire, files, answers, releases, sum((Counter(one.report()["account"]) for one in works), Counter()))
+
+    def still_open(self, table: int, slot: int, at_ms: int) -> bool:
+        """Return whether a span was not yet closed at an instant: tables of steps wait a slot, but not at midnight."""
+        its = next(one for one in self._store.registered if one.table == table)
+        end_ms, zone = its.spans[slot][1], self.stage.scenario.world.zone
+        at_midnight = end_ms == clock.midnights_ms(end_ms, end_ms, zone)[0]
+        closes_ms = end_ms + self.stage.slots.lateness_s * clock.SECOND_MS if at_midnight else its.due_ms(slot)
+        return closes_ms > at_ms
+
+
+def silence(village: Village, everything: Left) -> dict[str, Any]:
+    """Return what differs once all that may not be counted is deleted; and what the account says of it."""
+    lawful = village.left(village.lawful)
+    pairs = {"wire": (everything.wire, lawful.wire), "answers": (everything.answers, lawful.answers),
+             **{name: (data, lawful.files[name]) for name, data in everything.files.items()}}
+    gone = Counter({name: count - lawful.account[name] for name, count in everything.account.items()})
+    deleted = int(np.sum(~village.lawful))
+    return {"deleted": deleted, "releases": len(lawful.releases), "messages": len(lawful.wire),
+            "differs": [name for name, (one, other) in pairs.items() if one != other],
+            "counted_of_the_deleted": deleted - gone["refused"]}
+
+
+def objection(village: Village, everything: Left) -> dict[str, Any]:
+    """Return, for objectors in the order of their no, which releases that were still open then differ without them."""
+    found: dict[str, Any] = {"open": {}, "sealed": {}, "differs": []}
+    for k, name in enumerate(OBJECTORS, 1):
+        without, no_ms = village.left(village.without(*OBJECTORS[:k])).releases, village.no_ms[name]
+        same = {key: without[key] == frame for key, frame in everything.releases.items()}
+        still = {key for key in same if village.still_open(*key, no_ms)}
+        found["open"][name] = len(still)
+        found["sealed"][name] = sum(not same[key] for key in same.keys() - still)
+        found["differs"] += sorted((name, *key) for key in still if not same[key])
+    return found
+
+
+def judged(seed: int, workers: tuple[int, ...] = (1, 2)) -> Iterator[dict[str, Any]]:
+    """Yield the lines of one world."""
+    stage = staged(seed, *WEEK, basis=BASES[seed % 2])
+    world = lived(stage)
+    for count in workers:
+        with tempfile.TemporaryDirectory(prefix="footfall-") as folder:
+            village = Village(stage, world, count, Path(folder))
+            everything = village.left(village.without())
+            head = {"seed": seed, "basis": stage.privacy.basis, "workers": count, "events": len(village.events)}
+            yield {**head, "claim": "silence", **silence(village, everything)}
+            yield {**head, "claim": "objection", **objection(village, everything)}
+
+
+if __name__ == "__main__":
+    seeds = 1 if "--small" in sys.argv else int(sys.argv[-1]) if "--seeds" in sys.argv else 20
+    wrong = 0
+    for seed in range(1, seeds + 1):
+        for line in judged(seed):
+            wrong += len(line["differs"])
+            print(json.dumps(line), flush=True)
+    sys.exit(bool(wrong))
