@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from probe import page
-from probe.register import Register
+from probe.register import Register, Said
 from probe.wire.consent import YES
 from probe.wire.subscribers import MINOR, SUBSCRIBER
 from tests.browser import CHROMIUM, Browser
@@ -92,6 +92,11 @@ def test_a_minor_and_who_said_no_by_another_phone_are_told(ask):
     assert page.TEXT["notice"]["other"] not in ask(4)[1]
     ask(3, withdraw="marketing")
     assert page.TEXT["notice"]["other"] in ask(4)[1]
+
+
+def test_what_stands_in_the_log_is_shown_as_text(ask, register):
+    register.record([Said(NUMBER, "network", "give", proof="<b>$token</b>")])
+    assert "proof id &lt;b&gt;$token&lt;/b&gt;" in ask()[1]
 
 
 @pytest.mark.parametrize("change", [{"token": "x"}, {"token": []}, {"number": "123"}, {"number": str(NUMBER + 9)},
