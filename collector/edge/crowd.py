@@ -23,9 +23,9 @@ People = namedtuple("People", "lower persons days week wheel sums areas")
 # clock: (day_ms, begin_ms, length_ms, expiry_ms): UTC of the local day, the open slot in it, length of a slot, silence;
 # hours, parts: u1[slots of the day]; zones: u1[sets, areas]; records: RECORD[sets, 2, room] of STEPS and TRIPS, of
 # which counts i8[sets, 2] are written; cut: i8[25, 3, 2] by hour, (areas, arrivals, departures), granted or refused;
-# by: i4[sets, 2, room] the row + 1 of each record, who: i4[1] that row; rows i4[room], places PLACE[room]: the journal,
-# of which noted i8[1] are written
-Diary = namedtuple("Diary", "clock hours parts zones records counts cut by who rows places noted")
+# by: i4[sets, 2, room] the row + 1 of each record; journal: u4[room], of which at[NOTED] are written; at[ROW]: whose
+# turn it is
+Diary = namedtuple("Diary", "clock hours parts zones records counts cut by journal at")
 
 
 class Rows:
@@ -90,7 +90,7 @@ class Crowd:
         self._persons = Rows(((), person), ((int(weekly),), np.dtype("u8")))
         self._weeks = [Rows(((), WEEK)) for _ in sets] if weekly else []
         self.cut = np.zeros((25, 3, 2), "i8")
-        self._granted = [[(np.empty(0, "i4"), np.empty(0, RECORD))] for _ in range(2 * len(sets))]
+        self._granted = [[(np.empty(0, RECORD), np.empty(0, "i4"))] for _ in range(2 * len(sets))]
         self._room, self._by = (np.empty((len(sets), 2, 0), dtype) for dtype in (RECORD, "i4"))  # kernels write to them
         self._journal = Journal(len(self._sums), len(sets), slots.length_ms)
         self._begin_day()
@@ -142,7 +142,7 @@ class Crowd:
         taken = [tuple(map(np.concatenate, zip(*written, strict=True))) for written in self._granted]
         self._granted = [one[:1] for one in self._granted]  # which is empty
         self._journal.grant(self._slot - 1, taken)
-        return by_set([records for _, records in taken])
+        return by_set([records for records, _ in taken])
 
     def time_of_gone(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (slot, i8[pieces, 21]) of the person-time that was told of who has gone, the last slot first."""
@@ -210,16 +210,15 @@ class Crowd:
                  self._slots.expiry_ms)
         if room > self._room.shape[2]:
             self._room, self._by = (np.empty((len(self._areas), 2, room), dtype) for dtype in (RECORD, "i4"))
-        counts, noted, (rows, places) = np.zeros((len(self._areas), 2), "i8"), np.zeros(1, "i8"), (
-            self._journal.room_for(notes))
+        counts, at, journal = np.zeros((len(self._areas), 2), "i8"), np.zeros(2, "i8"), self._journal.room_for(notes)
         persons, week = self._persons.arrays
         people = People(persons["lower"], persons["now"], persons["days"], week, self._wheel, self._sums, self._areas)
         diary = Diary(clock, self._hours, self._parts, self._zones, self._room, counts, self.cut,
-                      self._by, np.zeros(1, "i4"), rows, places, noted)
+                      self._by, journal, at)
         found = kernel(*given, people, diary)
-        self._journal.noted += int(noted[0])
+        self._journal.noted += int(at[kernels.NOTED])
         for k, count in enumerate(counts.ravel()):
-            written = self._by[k // 2, k % 2, :count], self._room[k // 2, k % 2, :count]
+            written = self._room[k // 2, k % 2, :count], self._by[k // 2, k % 2, :count]
             self._granted[k].append((written[0].copy(), written[1].copy()))
             wipe(*written)
         return found

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from collector.edge.kernels import retraction
-from collector.edge.kernels.tallies import PERSON, PLACE
+from collector.edge.kernels.tallies import NOTE_MAX, PERSON
 from collector.edge.merge import pages, room, wipe
 from collector.edge.records import CLASSES, RECORD
 
-Noted = tuple[np.ndarray, np.ndarray]  # i4[n] rows of the crowd + 1, 0 = taken out; PLACE[n] or RECORD[n] of each
+Granted = tuple[np.ndarray, np.ndarray]  # RECORD[n], and i4[n]: row of the crowd + 1 of each, 0 = taken out
 
 
 class Journal:
@@ -20,33 +20,28 @@ class Journal:
 
     def __init__(self, piece_count: int, set_count: int, length_ms: int):
         self._piece_count, self._length_ms = piece_count, length_ms
-        self._rows, self._places, self.noted = np.zeros(0, "i4"), np.zeros(0, PLACE), 0  # of the open slot
-        self._closed, self._spare = dict[int, tuple[Noted, int]](), list[Noted]()  # how many are noted of a slot
-        self._records = [dict[int, Noted]() for _ in range(2 * set_count)]  # steps, trips of each set
-        self._gone = list[tuple[np.ndarray, np.ndarray]]()
+        self._words, self.noted = np.zeros(0, "u4"), 0  # of the open slot; how notes look: kernels.tallies
+        self._closed, self._spare = dict[int, np.ndarray](), list[np.ndarray]()
+        self._granted = [dict[int, Granted]() for _ in range(2 * set_count)]  # steps, trips of each set
+        self._gone = list[tuple[np.ndarray, np.ndarray]]()  # rows, and GONE of each
 
-    def room_for(self, count: int) -> Noted:
-        """Return where so many more places of the open slot can be written."""
-        if (wanted := self.noted + count) > len(self._rows):
-            held = self._rows[: self.noted], self._places[: self.noted]
-            self._rows, self._places = room(self._rows, wanted), room(self._places, wanted)
-            for new, old in zip((self._rows, self._places), held, strict=True):
-                new[: self.noted] = old
-            wipe(*held)
-        return self._rows[self.noted : wanted], self._places[self.noted : wanted]
+    def room_for(self, count: int) -> np.ndarray:
+        """Return u4[m] for so many more notes of the open slot."""
+        if (wanted := self.noted + NOTE_MAX * count) > len(self._words):
+            held, self._words = self._words[: self.noted], room(self._words, wanted)
+            self._words[: self.noted] = held
+            wipe(held)
+        return self._words[self.noted : wanted]
 
     def close(self, slot: int) -> None:
         """Keep the places of the open slot as those of a slot, and begin the next."""
-        self._closed[slot] = (self._rows, self._places), self.noted
-        size = len(self._rows)
-        self._rows, self._places = self._spare.pop() if self._spare else (
-            pages((size,), self._rows.dtype), pages((size,), PLACE))
-        self.noted = 0
+        self._closed[slot] = self._words[: self.noted]
+        self._words, self.noted = self._spare.pop() if self._spare else pages(self._words.shape, self._words.dtype), 0
 
-    def grant(self, slot: int, granted: list[Noted]) -> None:
+    def grant(self, slot: int, granted: list[Granted]) -> None:
         """Keep what was granted in a slot: steps and trips of each set."""
-        for kept, written in zip(self._records, granted, strict=True):
-            kept[slot] = written
+        for kept, taken in zip(self._granted, granted, strict=True):
+            kept[slot] = taken
 
     def leave(self, rows: np.ndarray, persons: np.ndarray) -> None:
         """Take note that i4[n] rows of the crowd have gone, PERSON[n] where they are."""
@@ -65,9 +60,8 @@ class Journal:
             return
         number, gone = self._numbered(used)
         for slot in sorted(self._closed, reverse=True):
-            (rows, places), count = self._closed[slot]
             begin_ms, time = slot * self._length_ms - day_ms, np.zeros((self._piece_count, CLASSES), "i8")
-            retraction.take_back(rows[:count], places[:count], number, gone, begin_ms, begin_ms + self._length_ms, time)
+            retraction.take_back(self._closed[slot], number, gone, begin_ms, begin_ms + self._length_ms, time)
             yield slot, time
 
     def granted_to_gone(self, used: int) -> list[np.ndarray]:
@@ -75,29 +69,35 @@ class Journal:
         if not self._gone:
             return []
         (number, _), found = self._numbered(used), []
-        for kept in self._records:
-            of_gone = [(rows, records, at) for rows, records in kept.values() if len(at := np.flatnonzero(number[rows]))]
-            found.append(np.concatenate([np.empty(0, RECORD), *(records[at] for _, records, at in of_gone)]))
-            for rows, records, at in of_gone:
-                rows[at], records[at] = 0, np.zeros((), RECORD)
-        self._gone.clear()
+        for kept in self._granted:
+            taken = [np.empty(0, RECORD)]
+            for records, rows in kept.values():
+                if len(at := np.flatnonzero(number[rows])):
+                    taken.append(records[at])
+                    rows[at], records[at] = 0, np.zeros((), RECORD)
+            found.append(np.concatenate(taken))
+        self._forget_gone()
         return found
 
     def keep(self, place_slot: int, record_slot: int) -> None:
         """Drop what lies before a slot: of places, of records."""
         for slot in [slot for slot in self._closed if slot < place_slot]:
-            both, count = self._closed.pop(slot)
-            wipe(*(array[:count] for array in both))
-            self._spare.append(both)
-        for kept in self._records:
+            wipe(words := self._closed.pop(slot))
+            self._spare.append(words.base)
+        for kept in self._granted:
             for slot in [slot for slot in kept if slot < record_slot]:
-                wipe(kept.pop(slot)[0])  # what was granted may still be in the hands of tables
+                wipe(kept.pop(slot)[1])  # the records are in other hands, too
 
     def forget(self) -> None:
         """Forget all of a local day."""
         self.keep(1 << 62, 1 << 62)
-        wipe(self._rows[: self.noted], self._places[: self.noted])
+        wipe(self._words[: self.noted])
         self.noted = 0
+        self._forget_gone()
+
+    def _forget_gone(self) -> None:
+        for both in self._gone:
+            wipe(*both)
         self._gone.clear()
 
     def _numbered(self, used: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,10 +6,10 @@ Computer Programming, volume 3, 6.4, algorithm R).
 
 import numpy as np
 
-from collector.edge.kernels.tallies import AREAS_MAX, LOWER, PLACE, U8, place_of
+from collector.edge.kernels.tallies import AREAS_MAX, LOWER, U8, place_of
 from probe.base.jit import bare, kernel
 
-GONE = np.dtype([*((name, PLACE[name]) for name in PLACE.names), ("klass", "u1")])
+GONE = np.dtype([("until_ms", "<i4"), ("area", "<u2", AREAS_MAX), ("weight", "u1", AREAS_MAX), ("klass", "u1")])
 
 
 @kernel
@@ -44,24 +44,28 @@ def take_out(keys, rows, table, lower):
 
 
 @bare
-def take_back(rows, places, number, gone, begin_ms, end_ms, time):
+def take_back(journal, number, gone, begin_ms, end_ms, time):
     """Add the person-time that those who have gone held in a slot, and go back to its begin.
 
-    rows, places : i4[n], PLACE[n] of the slot, in order of each person's time; theirs are zeroed
-    number       : i4[r + 1]  by row + 1, that of who has gone + 1, or 0
-    gone         : GONE[m]    in: where they were at the end of the slot; out: at its begin
-    time         : i8[pieces, classes] in and out
+    journal : u4[n]      that of the slot; their notes are zeroed
+    number  : i4[r + 1]  by row + 1, that of who has gone + 1, or 0
+    gone    : GONE[m]    in: where they were at the end of the slot; out: at its begin
+    time    : i8[pieces, classes] in and out
     """
     for k in range(len(gone)):
         gone[k].until_ms = end_ms
-    for i in range(len(rows) - 1, -1, -1):
-        k = number[rows[i]] - 1
+    end = len(journal)
+    while end > 0:
+        row, until = journal[end - 1], journal[end - 2]
+        held, k = until & 7, number[row] - 1
+        end -= held + 2
         if k >= 0:
-            hold(gone[k], places[i].until_ms, time)
-            for j in range(AREAS_MAX):
-                gone[k].area[j], gone[k].weight[j] = places[i].area[j], places[i].weight[j]
-                places[i].area[j], places[i].weight[j] = 0, 0
-            rows[i], places[i].until_ms = 0, 0
+            hold(gone[k], until >> 3, time)
+            gone[k].weight[:] = 0
+            for j in range(held):
+                gone[k].area[j], gone[k].weight[j] = journal[end + j] >> 8, journal[end + j] & 255
+                journal[end + j] = 0
+            journal[end + held], journal[end + held + 1] = held, 0
     for k in range(len(gone)):
         hold(gone[k], begin_ms, time)
 

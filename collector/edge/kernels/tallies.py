@@ -11,20 +11,21 @@ lower   : u4[r]      lower half of the pseudonym
 persons : PERSON[r]  where they are, and the next row + 1 in the same bucket of the wheel; weight 0 = nowhere
 table   : u8[2^k]    open addressing: upper half of the pseudonym, and row + 1; 0 = empty
 wheel   : i4[b]      first row + 1 in the bucket of a slot (slot mod b): who may fall silent in it
-PLACE   : of the journal: where someone was until then
+journal : u4[n]      where people were, note by note: (piece * 256 + weight) of all that held them, ms of the day
+                     until then * 8 + how many pieces, row + 1; a note begins at its end
 
 people and diary are People and Diary of collector.edge.crowd.
 """
 
 import numpy as np
 
-from collector.edge.kernels.visits import arrive, enter, leave
+from collector.edge.kernels.visits import NOTED, ROW, arrive, enter, leave
 from probe.base.jit import bare, kernel
 
 AREAS_MAX, CELL_ONLY, DETACH, END, BLOCK = 6, 1, 2, -1, 256
 PERSON = np.dtype([("last_ms", "<i4"), ("link", "<i4"), ("cell", "<u4"), ("area", "<u2", AREAS_MAX),
                    ("weight", "u1", AREAS_MAX), ("home", "<u2"), ("klass", "u1")])  # link 0: in no bucket
-PLACE = np.dtype([("until_ms", "<i4"), ("area", "<u2", AREAS_MAX), ("weight", "u1", AREAS_MAX)])
+NOTE_MAX = AREAS_MAX + 2  # words of the journal
 U8, LOWER, UPPER = np.uint64, np.uint64(0xFFFFFFFF), np.uint64(0xFFFFFFFF00000000)
 
 
@@ -123,20 +124,19 @@ def move(observations, fixes, rows, used, people, diary):
         if still and ((fixes[i].content == CELL_ONLY and person.cell == cell) or same(person, fixes[i])):
             person.cell = cell
             continue  # the better fix in this cell still holds, or this one says nothing new
-        diary.who[0] = row
+        diary.at[ROW] = row
         if here:
-            note(row, person, min(expires_ms, time_ms), diary)
-            shift(person, -1, min(expires_ms, time_ms) - begin_ms, people)
+            depart(row, person, min(expires_ms, time_ms), people, diary)
         if not still:
             end(row, min(expires_ms, time_ms), people, diary)
         if gone:
             continue
         if not still:
-            note(row, person, time_ms, diary)  # who was nowhere
+            note(row, 0, time_ms, diary)  # who was nowhere
         person.cell = cell
         for k in range(AREAS_MAX):
             person.area[k], person.weight[k] = fixes[i].area[k], fixes[i].weight[k]
-        shift(person, 1, time_ms - begin_ms, people)
+        settle(person, time_ms - begin_ms, people)
         if person.link == 0:
             hang(row, (time_ms + expiry_ms) // length_ms, people)
         for s in range(len(people.areas)):
@@ -149,16 +149,6 @@ def move(observations, fixes, rows, used, people, diary):
             if still:
                 leave(day, s, time_ms, True, diary)
             arrive(day, s, area, time_ms, diary)
-
-
-@bare
-def note(row, person, until_ms, diary):
-    """Write into the journal where a person was until then; who was nowhere has weight 0."""
-    n = diary.noted[0]
-    place, diary.rows[n], diary.noted[0] = diary.places[n], row + 1, n + 1
-    place.until_ms = until_ms
-    for k in range(AREAS_MAX):
-        place.area[k], place.weight[k] = person.area[k], person.weight[k]
 
 
 @bare
@@ -198,21 +188,40 @@ def holds(person, areas, area):
 
 
 @bare
-def shift(person, sign, at_ms, people):
-    """Let a person hold their units (sign 1), or no more (-1), from at_ms after the slot began."""
+def settle(person, at_ms, people):
+    """Let a person hold their units from at_ms after the slot began."""
     for k in range(AREAS_MAX):
         if person.weight[k] == 0:
             break
-        piece, klass, units = person.area[k], person.klass, sign * np.int64(person.weight[k])
+        piece, klass, units = person.area[k], person.klass, np.int64(person.weight[k])
         people.sums[piece, klass, 0] -= units * at_ms
         people.sums[piece, klass, 1] += units
+
+
+@bare
+def depart(row, person, until_ms, people, diary):
+    """Let a person hold their units no more from until_ms of the day, and note where they were."""
+    n, k, at_ms = diary.at[NOTED], 0, until_ms - diary.clock[1]
+    while k < AREAS_MAX and person.weight[k] > 0:
+        piece, klass, units = person.area[k], person.klass, np.int64(person.weight[k])
+        people.sums[piece, klass, 0] += units * at_ms
+        people.sums[piece, klass, 1] -= units
+        diary.journal[n + k], k = np.int64(piece) << 8 | units, k + 1
+    note(row, k, until_ms, diary)
+
+
+@bare
+def note(row, held, until_ms, diary):
+    """End a note of the journal: until then a person was held by so many pieces."""
+    n = diary.at[NOTED] + held
+    diary.journal[n], diary.journal[n + 1], diary.at[NOTED] = until_ms * 8 + held, row + 1, n + 2
 
 
 @bare
 def end(row, at_ms, people, diary):
     """Let a person be nowhere, and end their stays, if they are somewhere."""
     if people.persons[row].weight[0] > 0:
-        people.persons[row].weight[0], diary.who[0] = 0, row
+        people.persons[row].weight[0], diary.at[ROW] = 0, row
         for s in range(len(people.areas)):
             leave(people.days[row, s], s, at_ms, False, diary)
 
@@ -240,8 +249,7 @@ def expire(people, diary):
         if person.weight[0] > 0 and expires_ms >= begin_ms + length_ms:
             hang(row, expires_ms // length_ms, people)
         elif person.weight[0] > 0:
-            note(row, person, expires_ms, diary)
-            shift(person, -1, expires_ms - begin_ms, people)
+            depart(row, person, expires_ms, people, diary)
             end(row, expires_ms, people, diary)
 
 

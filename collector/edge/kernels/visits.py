@@ -29,6 +29,7 @@ DAY = np.dtype([("begin_ms", "<i4"), ("area", "<u2"), ("fate", "u1"), ("departur
                 ("stop", "<u2"), ("came_ms", "<i4"), ("left_ms", "<i4"), ("entry", "<u2", ENTRIES),
                 ("slot", "u1", EACH_MAX), ("pair", "u1", EACH_MAX)])
 STEPS, TRIPS, ARRIVAL, DEPARTURE, FIRST_IN_PART, FIRST_IN_HOUR, AREAS, STEP = 0, 1, 0, 1, 1, 2, 0, 1
+NOTED, ROW = 0, 1  # of diary.at
 NO_TRIP, MOVED, CAME, LEFT = 0xFF, 1, 2, 8  # CAME, LEFT: granted; twice as much: refused
 
 
@@ -148,6 +149,6 @@ def step(s, area, what, fate, at_ms, sign, diary):
 def write(s, source, at_ms, area, origin, what, sign, diary):
     """Write one record of a source, STEPS or TRIPS, of set s."""
     n = diary.counts[s, source]
-    record, diary.counts[s, source], diary.by[s, source, n] = diary.records[s, source, n], n + 1, diary.who[0] + 1
+    record, diary.counts[s, source], diary.by[s, source, n] = diary.records[s, source, n], n + 1, diary.at[ROW] + 1
     record.time_ms, record.area, record.origin, record.home = diary.clock[0] + at_ms, area, origin, 0
     record.klass, record.what, record.rank, record.sign = 0, what, 0, sign
