@@ -3,9 +3,9 @@
     python -m benchmarks.objection [--seeds N] [--small]
 
 The people of a made-up village live a week, that of 25 October (which has 25 hours).  All nine tables are counted.
-Some never agreed, some say no or yes in the middle of it, some connections refuse.  Everything from the tap's frames
-to the store's file runs in this process: the parts of `footfall run`, without its sockets.  Two claims, for one and
-for two edge workers, on each basis in turn:
+Every third person has two handsets.  Some never agreed, some say no or yes in the middle of it, some connections
+refuse.  Everything from the tap's frames to the store's file runs in this process: the parts of `footfall run`,
+without its sockets.  Two claims, for one and for two edge workers, on each basis in turn:
 
 silence    Delete every event that may not be counted.  Nothing changes: not a byte of what passes between edge and
            store, of spool and store, of the tallies before noise, of the answers to questions.
@@ -17,12 +17,12 @@ workers and claim; `differs` has to be [].
 """
 
 import json
+import shutil
 import sys
 import tempfile
 from collections import Counter, namedtuple
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -76,30 +76,46 @@ def lived(stage: deployment.Stage) -> tuple[np.ndarray, list[tuple[int, int]]]:
     return np.concatenate(events), batches
 
 
+def paired(rows: np.ndarray) -> np.ndarray:
+    """Return SUBSCRIBER[n] of which every fourth belongs to the person of the one before."""
+    rows["person"][3::4] = rows["person"][2::4][: len(rows[3::4])]
+    return rows
+
+
 def groups_of(rows: np.ndarray) -> dict[str, list[int]]:
-    """Return the subscribers of each of GROUPS: adults who agreed, or had not when they say yes late."""
-    adult, found = (rows["age"] != MINOR) & (rows["consent"] & NO[PURPOSE] == 0), dict[str, list[int]]()
+    """Return who speaks in each of GROUPS: one subscriber of people who agreed; or had not, when they say yes late."""
+    agreed, refused = (np.isin(rows["person"], rows["person"][some]) for some in (
+        rows["consent"] & YES[PURPOSE] != 0, (rows["consent"] & NO[PURPOSE] != 0) | (rows["age"] == MINOR)))
+    found, taken = dict[str, list[int]](), refused
     for name, ((_, answer), *_) in GROUPS.items():
-        able = adult & ((rows["consent"] & YES[PURPOSE] == 0) == (answer == "give"))
-        able &= ~np.isin(rows["subscriber"], [*chain(*found.values())])
-        found[name] = rows["subscriber"][able][:GROUP].tolist()
+        able = rows[~taken & (agreed != (answer == "give"))]
+        able = able[np.unique(able["person"], return_index=True)[1]][:GROUP]
+        found[name], taken = able["subscriber"].tolist(), taken | np.isin(rows["person"], able["person"])
     return found
 
 
-def windows_of(row: np.void, said: np.ndarray, basis: str, zone: str) -> Iterator[tuple[int, int]]:
-    """Yield (from_ms, until_ms) in which one SUBSCRIBER may be counted, who said CHANGE[n], in order of time.
+def windows_of(family: np.ndarray, said: np.ndarray, basis: str, zone: str) -> Iterator[tuple[int, int, int]]:
+    """Yield (subscriber, from_ms, until_ms) in which the SUBSCRIBER[n] of one person may be counted.
 
-    Who was counted on a local day, and said no, is not counted again before the next.
+    said : CHANGE[m] of theirs, in order of time
+    The no of one handset holds for all, a minor is never counted.  Who was counted on a local day, and then not any
+    more, is not counted again before the next.
     """
-    agreed, refused = (row["consent"] & of[PURPOSE] != 0 for of in (YES, NO))
-    from_ms, again_ms = 0 if (agreed or basis == "anonymous") and not refused else FOREVER_MS, 0
-    for time_ms, yes in zip(said["time_ms"].tolist(), said["yes"].tolist(), strict=True):
-        if yes:
-            from_ms = min(from_ms, max(time_ms, again_ms))
-        elif from_ms < FOREVER_MS:
-            yield from_ms, time_ms
-            from_ms, again_ms = FOREVER_MS, clock.midnights_ms(time_ms, time_ms, zone)[1]
-    yield from_ms, FOREVER_MS
+    answers = {int(one["subscriber"]): "no" if one["consent"] & NO[PURPOSE] or one["age"] == MINOR else
+               "yes" if one["consent"] & YES[PURPOSE] else "open" for one in family}
+    since, again_ms = dict[int, int](), 0
+    for time_ms, number, yes in [(0, 0, True), *said[["time_ms", "subscriber", "yes"]].tolist()]:
+        if number and family["age"].max() != MINOR:
+            answers[number] = "yes" if yes else "no"
+        for one, answer in answers.items():
+            counts = "no" not in answers.values() and (answer == "yes" or basis == "anonymous")
+            if counts and one not in since:
+                since[one] = max(time_ms, again_ms)
+            elif one in since and not counts:
+                again_ms = clock.midnights_ms(time_ms, time_ms, zone)[1]
+                yield one, since.pop(one), time_ms
+    for one, from_ms in since.items():
+        yield one, from_ms, FOREVER_MS
 
 
 class Village:
@@ -114,8 +130,10 @@ class Village:
         run, self._private = deployment.Deployment(stage, folder, workers), folder / "private"
         self._private.mkdir(mode=0o700)
         run.write_inputs(self._private)
-        register = Register(self._private / "register")
-        rows, self.groups = register.rows, groups_of(register.rows)
+        rows = paired(Register(self._private / "register").rows.copy())
+        shutil.rmtree(self._private / "register")
+        register = Register.create(self._private / "register", rows, stage.scenario.world.zone, stage.scenario.start_ms)
+        self.rows, self.groups = rows, groups_of(rows)
         said = {name: [(stage.scenario.start_ms + round(hours * clock.HOUR_MS), answer) for hours, answer in words]
                 for name, words in GROUPS.items()}
         self.no_ms = {name: said[name][0][0] for name in OBJECTORS}
@@ -123,10 +141,9 @@ class Village:
                          for number in numbers for time_ms, answer in said[name]])
         run.write_epochs(self._private, register)
         _, self._edge, self._sealer, self._store = run.told(self._private)
-        self._windows, self.lawful = self._windows_by(register), np.zeros(len(self.events), "?")
-        for number, windows in self._windows.items():
-            for from_ms, until_ms in windows:
-                self.lawful |= self._of(number, from_ms, until_ms)
+        self._windows, self.lawful = [*self._all_windows(register)], np.zeros(len(self.events), "?")
+        for window in self._windows:
+            self.lawful |= self._of(*window)
         self.lawful &= self.events["flags"] & REFUSES == 0
         shards = [population.shard_of(len(rows), worker, workers) for worker in range(workers)]
         self._mine = [np.isin(self.events["subscriber"], rows["subscriber"][np.isin(rows["person"], shard)])
@@ -137,22 +154,26 @@ class Village:
         who, time_ms = self.events["subscriber"], self.events["time_ms"]
         return (who == number) & (time_ms >= from_ms) & (time_ms < until_ms)
 
-    def _windows_by(self, register: Register) -> dict[int, list[tuple[int, int]]]:
-        """Return the windows of every subscriber but minors: by what the world says by itself, and by the log."""
-        one, rows, log = self.stage.scenario, register.rows, register.log()
+    def _all_windows(self, register: Register) -> Iterator[tuple[int, int, int]]:
+        """Yield the windows of everyone: by what people of this world say by themselves, and by the register's log."""
+        one, rows, log = self.stage.scenario, self.rows, register.log()
         also = population.changes(rows, one.world.seed, one.population, one.start_ms, one.end_ms, one.world.zone)
         said = np.append(also[~np.isin(also["subscriber"], log["subscriber"])], log)
-        said = said[said["purpose"] == PURPOSES.index(PURPOSE)]
-        asked = self.stage.privacy.basis, one.world.zone
-        return {int(row["subscriber"]): [*windows_of(row, said[said["subscriber"] == row["subscriber"]], *asked)]
-                for row in rows[rows["age"] != MINOR]}
+        said = np.sort(said[said["purpose"] == PURPOSES.index(PURPOSE)], order="time_ms", kind="stable")
+        for person in np.unique(rows["person"]):
+            family = rows[rows["person"] == person]
+            theirs = said[np.isin(said["subscriber"], family["subscriber"])]
+            yield from windows_of(family, theirs, self.stage.privacy.basis, one.world.zone)
 
     def without(self, *groups: str) -> np.ndarray:
         """Return bool[n]: all events but those of these objectors, until they are counted again, if ever."""
-        gone = np.zeros(len(self.events), "?")
-        for number in (one for name in groups for one in self.groups[name]):
-            gone |= self._of(number, 0, self._windows[number][1][0])
-        return ~gone
+        said = np.isin(self.rows["subscriber"], [number for name in groups for number in self.groups[name]])
+        gone = np.isin(self.rows["person"], self.rows["person"][said])
+        kept = np.ones(len(self.events), "?")
+        for number in self.rows["subscriber"][gone].tolist():
+            again_ms = [from_ms for one, from_ms, _ in self._windows if one == number][1:] or [FOREVER_MS]
+            kept &= ~self._of(number, 0, again_ms[0])
+        return kept
 
     def frames(self, kept: np.ndarray) -> Iterator[tuple[int, bytes]]:
         """Yield (worker, frame) as a tap sends them, epochs too, that hears only the events kept, bool[n]."""

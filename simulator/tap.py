@@ -48,7 +48,7 @@ def frames(batch: Batch, plan_digest: bytes, shard: int, waiting: deque[tuple[in
     rows, told_ms = batch.events, -1
     while len(rows) or told_ms < batch.watermark_ms:
         begin_ms = waiting[0][0] if waiting else inf
-        if begin_ms <= (rows["time_ms"][0] if len(rows) else batch.watermark_ms):
+        if begin_ms == told_ms:  # told first, so that no slot closes earlier or later by who speaks in between
             yield waiting.popleft()[1]
             continue
         count = min(FRAME_EVENTS, int(np.searchsorted(rows["time_ms"], begin_ms)))
