@@ -18,14 +18,13 @@ from probe.wire.consent import YES, countable
 from probe.wire.observations import NO_HOME
 from probe.wire.subscribers import MINOR, SUBSCRIBER, Subscribers
 
-LOAD, UNKNOWN_AGE, UNKNOWN_GENDER, KNOWN = 0.8, 6, 2, np.array([mcc for mcc, _ in COUNTRIES])
-# An entry with subscriber 0 is empty; at least one in five is.  Counted is what happened from from_ms on.
+LOAD, BUCKET, UNKNOWN_AGE, UNKNOWN_GENDER, KNOWN = 0.5, 8, 6, 2, np.array([mcc for mcc, _ in COUNTRIES])
+# An entry with subscriber 0 is empty; at least every other one is.  Counted is what happened from from_ms on.
 COUNTED = np.dtype([("subscriber", "u8"), ("person", "u8"), ("from_ms", "i8"), ("home", "u2"), ("klass", "u1"),
                     ("weekly", "u1")], align=True)
 START, STOP, DEFERRED = range(3)  # what is due: a yes, a no, a yes of someone who said no on the same day
 DUE = np.dtype([("time_ms", "i8"), ("fingerprint", "u8"), ("row", SUBSCRIBER), ("what", "u1")])
-NOBODY = np.zeros(0, "u8")
-DENIED = np.dtype([("person", "u8"), ("until_ms", "i8")])  # by fingerprint
+NOBODY, NONE_DUE = np.zeros(0, "u8"), np.zeros(0, DUE)
 
 
 class Consent:
@@ -41,13 +40,16 @@ class Consent:
         self._purpose, self._basis, self._key, self._zone, self._weekly = purpose, basis, key, zone, weekly
         self.number, self.from_ms, self.until_ms, self._since_ms = known.epoch, 0, 0, 0  # of the newest, and the first
         self.counts, self.words = Tally(), dict[str, str]()
-        self._due, self._denied = np.zeros(0, DUE), np.zeros(0, DENIED)
+        self._due, self._denied, self._midnight_ms = NONE_DUE, NOBODY, 0  # denied: by fingerprint, until midnight
+        self._done, self._due_ms, self._stops_ms = 0, *2 * [np.zeros(0, "i8")]  # how many of those due; when they are
         rows = known.rows
         ours = countable(rows["consent"], rows["age"] == MINOR, rows["person"], purpose, basis)
         ours &= of_shard(np.ascontiguousarray(rows["person"]), shard, shards)
-        self.table, self._used = np.zeros(1, COUNTED), 0
+        self.table, self.tags, self._used = *vacant(BUCKET), 0
         self._add(rows[ours], np.zeros(int(ours.sum()), "i8"))
-        remove(np.zeros(1, "u8"), self.table, np.zeros(1, "u8"))  # compiled before it is needed
+        move(np.zeros(0, COUNTED), self.table, self.tags)  # compiled before they are needed
+        remove(np.zeros(0, "u8"), self.table, self.tags, np.zeros(0, "u8"))
+        picked(np.zeros(0, "u8"), np.zeros(1 << 16, "?"))
 
     @property
     def fresh_ms(self) -> tuple[int, int]:
@@ -85,53 +87,56 @@ class Consent:
 
     def next_ms(self) -> int:
         """Return when the next who are counted stop; a time beyond all others if nobody is to."""
-        return int(self._due["time_ms"][self._due["what"] == STOP].min(initial=1 << 62))
+        return int(self._stops_ms[0]) if len(self._stops_ms) else 1 << 62
 
     def advance(self, time_ms: int) -> np.ndarray:
         """Let every decision up to time_ms take effect, in order; return u8[n], the persons who are not counted now."""
-        count = int(np.searchsorted(self._due["time_ms"], time_ms, "right"))
-        if not count:
-            return NOBODY
-        held, gone = self._due, [NOBODY]
-        due, self._due = held[:count], held[count:].copy()
-        for some in np.split(due, np.flatnonzero(np.diff(due["what"] == STOP)) + 1):
-            gone += [self._stop(some, time_ms)] if some["what"][0] == STOP else self._start(some)
-        wipe(held)
-        return np.unique(np.concatenate(gone))
+        gone = NOBODY
+        while (last := int(np.searchsorted(self._due_ms, time_ms, "right"))) > self._done:
+            due, self._done = self._due[self._done : last].copy(), last
+            wipe(self._due[:last])
+            for some in np.split(due, np.flatnonzero(np.diff(due["what"] == STOP)) + 1):
+                if some["what"][0] == STOP:
+                    gone = np.append(gone, self._stop(some, time_ms))
+                else:
+                    self._start(some)
+            wipe(due)
+        self._stops_ms = self._stops_ms[np.searchsorted(self._stops_ms, time_ms, "right") :]
+        return np.unique(gone) if len(gone) > 1 else gone
 
     def _stop(self, due: np.ndarray, time_ms: int) -> np.ndarray:
         """Take who said no out of the table; return their persons, who stay out until the end of the local day.
 
         What they were granted on that day is forgotten with them; after it they would be granted it again.
         """
-        numbers, persons = np.ascontiguousarray(due["row"]["subscriber"]), np.zeros(len(due), "u8")
-        persons = persons[: remove(numbers, self.table, persons)]
+        numbers, persons = due["row"]["subscriber"].copy(), np.zeros(len(due), "u8")
+        persons = persons[: remove(numbers, self.table, self.tags, persons)]
         wipe(numbers)
         self._used -= len(persons)
-        denied = np.zeros(len(persons), DENIED)
-        denied["person"] = fingerprints(persons, self._key)
-        denied["until_ms"] = midnights_ms(time_ms, time_ms, self._zone)[1]
-        self._denied = np.append(self._denied[self._denied["until_ms"] > time_ms], denied)
-        again = (self._due["what"] == DEFERRED) & np.isin(self._due["fingerprint"], due["fingerprint"])
-        held, self._due = self._due, self._due[~again]
-        wipe(held)
+        if time_ms >= self._midnight_ms:
+            self._midnight_ms, self._denied = midnights_ms(time_ms, time_ms, self._zone)[1], self._denied[:0]
+        self._denied = np.append(self._denied, fingerprints(persons, self._key))
+        waits = self._due["what"] == DEFERRED
+        if waits.any():
+            self._schedule(NONE_DUE, ~(waits & np.isin(self._due["fingerprint"], due["fingerprint"])))
         return persons
 
-    def _start(self, due: np.ndarray) -> list[np.ndarray]:
-        """Put who said yes into the table; who said no on the same local day waits for its end.  Nobody is gone."""
-        denied = self._denied["person"] == fingerprints(due["row"]["person"], self._key)[:, None]
-        until_ms = np.max(denied * self._denied["until_ms"], axis=1, initial=0)
-        wait = until_ms > due["time_ms"]
-        later = due[wait]
-        later["time_ms"], later["what"] = until_ms[wait], DEFERRED
-        self._schedule(later)
+    def _start(self, due: np.ndarray) -> None:
+        """Put who said yes into the table; who said no on the same local day waits for its end."""
+        wait = (due["time_ms"] < self._midnight_ms) & np.isin(
+            fingerprints(due["row"]["person"], self._key), self._denied)
+        if wait.any():
+            later = due[wait]
+            later["time_ms"], later["what"] = self._midnight_ms, DEFERRED
+            self._schedule(later)
         self._add(due["row"][~wait], due["time_ms"][~wait])
-        return []
 
-    def _schedule(self, due: np.ndarray) -> None:
-        """Add to what is due, in order of time; of one time, in the order of arrival."""
-        held = self._due, due, np.append(self._due, due)
-        self._due = held[2][np.argsort(held[2]["time_ms"], kind="stable")]
+    def _schedule(self, due: np.ndarray, kept: np.ndarray | slice = slice(None)) -> None:
+        """Add to what is due, in order of time; of one time, in the order of arrival.  kept : of what was due"""
+        held = self._due, due, np.append(self._due[kept][self._done :], due)
+        self._due, self._done = held[2][np.argsort(held[2]["time_ms"], kind="stable")], 0
+        self._due_ms = self._due["time_ms"].copy()
+        self._stops_ms = self._due_ms[self._due["what"] == STOP]
         wipe(*held)
 
     def _name(self) -> None:
@@ -152,18 +157,29 @@ class Consent:
         rows["home"][guest] = HOME_ABROAD + np.argmax(known, axis=1)[guest]
         size = 1 << int((self._used + len(rows)) / LOAD).bit_length()
         if size > len(self.table):
-            held, self.table = self.table, np.zeros(size, COUNTED)
-            move(held, self.table)
+            held, (self.table, self.tags) = self.table, vacant(size)
+            move(held, self.table, self.tags)
             wipe(held)
         agreed = (rows["consent"] & YES[self._purpose] != 0) & self._weekly
-        self._used += fill(rows, np.ascontiguousarray(from_ms), agreed, self.table)
+        self._used += fill(rows, np.ascontiguousarray(from_ms), agreed, self.table, self.tags)
         wipe(rows)
 
 
 def wipe(*arrays: np.ndarray) -> None:
     """Zero the memory of arrays."""
     for array in arrays:
-        array[:] = np.zeros((), array.dtype)
+        array.view("u1")[:] = 0
+
+
+def vacant(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return an open-addressing table COUNTED[2^k] with nobody in it, each entry in one cache line, and its tags.
+
+    A search begins with a bucket of entries; their tags, u2[2^k], 0 = empty, lie side by side, so that it seldom
+    needs a branch, or an entry of somebody else.
+    """
+    room = np.zeros(size * COUNTED.itemsize + 64, "u1")
+    first = -room.ctypes.data % 64
+    return room[first : first + size * COUNTED.itemsize].view(COUNTED), np.zeros(size, "u2")
 
 
 @kernel
@@ -173,13 +189,14 @@ def of_shard(person, shard, shards):
 
 
 @kernel
-def fill(rows, from_ms, weekly, table):
+def fill(rows, from_ms, weekly, table, tags):
     """Put SUBSCRIBER[n], i8[n], bool[n] into a table with room for them; return how many were not in it."""
     added = 0
     for i, one in enumerate(rows):
-        entry = table[find(one.subscriber, table, start(one.subscriber, table))]
+        at, tag = find(one.subscriber, table)
+        entry = table[at]
         if entry.subscriber == 0:
-            added += 1
+            added, tags[at] = added + 1, tag
             entry.subscriber, entry.person, entry.home, entry.weekly = one.subscriber, one.person, one.home, weekly[i]
             entry.klass = min(one.age, UNKNOWN_AGE) * (UNKNOWN_GENDER + 1) + min(one.gender, UNKNOWN_GENDER)
             entry.from_ms = from_ms[i]
@@ -187,22 +204,23 @@ def fill(rows, from_ms, weekly, table):
 
 
 @kernel
-def move(held, table):
-    """Put all of a table into a larger one that is empty."""
+def move(held, table, tags):
+    """Put all of COUNTED[n] into a table with room for them."""
     for entry in held:
         if entry.subscriber != 0:
-            table[find(entry.subscriber, table, start(entry.subscriber, table))] = entry
+            at, tags[at] = find(entry.subscriber, table)
+            table[at] = entry
 
 
 @kernel
-def remove(numbers, table, persons):
+def remove(numbers, table, tags, persons):
     """Take u8[n] subscribers out of a table, zeroed; write whose they were to u8[n], return how many were in it.
 
     Whoever would not be found past the gap moves into it (Knuth, TAOCP volume 3, section 6.4, algorithm R).
     """
     count, last = 0, len(table) - 1
     for number in numbers:
-        gap = find(number, table, start(number, table))
+        gap = find(number, table)[0]
         if number == 0 or table[gap].subscriber == 0:
             continue
         persons[count], count, at = table[gap].person, count + 1, gap
@@ -210,10 +228,9 @@ def remove(numbers, table, persons):
             at = (at + 1) & last
             if table[at].subscriber == 0:
                 break
-            if (at - start(table[at].subscriber, table)) & last >= (at - gap) & last:
-                table[gap] = table[at]
-                gap = at
-        one = table[gap]
+            if (at - start(mix64(table[at].subscriber), table)) & last >= (at - gap) & last:
+                table[gap], tags[gap], gap = table[at], tags[at], at
+        one, tags[gap] = table[gap], 0
         one.subscriber, one.person, one.from_ms, one.home, one.klass, one.weekly = 0, 0, 0, 0, 0, 0
     return count
 
@@ -225,14 +242,41 @@ def picked(found, marked):
 
 
 @kernel
-def start(subscriber, table):
-    """Return where the search for a subscriber begins."""
-    return np.int64(mix64(subscriber) & np.uint64(len(table) - 1))
+def start(mixed, table):
+    """Return where the search for a subscriber begins: a bucket.  mixed : mix64 of the number"""
+    return np.int64(mixed & np.uint64(len(table) - BUCKET))
 
 
 @kernel
-def find(subscriber, table, at):
-    """Return the entry of a subscriber, or the empty one that ends the search from `at`."""
+def find(subscriber, table):
+    """Return the entry of a subscriber or the empty one that ends the search, and its tag."""
+    mixed = mix64(subscriber)
+    at = start(mixed, table)
     while table[at].subscriber != subscriber and table[at].subscriber != 0:
         at = (at + 1) & (len(table) - 1)
-    return at
+    return at, np.uint16((mixed >> np.uint64(48)) | np.uint64(1))
+
+
+@kernel
+def seek(events, table, tags, at):
+    """Write to i8[n] the entry of each EVENT[n]'s subscriber, or an empty one, or of the same tag; return no meaning.
+
+    Touches every bucket, then every entry, in loops so short that many misses of the cache are on their way at once.
+    """
+    touched = np.uint64(0)
+    for i in range(len(events)):
+        at[i] = np.int64(mix64(events[i].subscriber))
+        touched ^= tags[start(np.uint64(at[i]), table)]
+    for i in range(len(events)):
+        mixed, here, gap = np.uint64(at[i]), -1, -1
+        first, tag = start(mixed, table), np.uint16((mixed >> np.uint64(48)) | np.uint64(1))
+        for k in range(BUCKET):
+            here = k if tags[first + k] == tag else here
+            gap = k if tags[first + k] == 0 else gap
+        here = gap if here < 0 else here
+        at[i] = first + here
+        if here < 0:  # seldom: the bucket is full of others
+            at[i] = find(events[i].subscriber, table)[0]
+    for i in range(len(events)):
+        touched ^= table[at[i]].subscriber
+    return touched

@@ -45,7 +45,8 @@ class Keys:
         Late is a day that ended so long ago that whatever is left of it is.  No copy of a key stays in freed memory.
         """
         gone = int(np.sum(self.midnights_ms[1:-1] + self._lateness_ms < watermark_ms))
-        later_ms = midnights_ms(int(self.midnights_ms[-1]), until_ms + (self._days - 1) * DAY_MAX_MS, self._zone)
+        last_ms, until_ms = int(self.midnights_ms[-1]), until_ms + (self._days - 1) * DAY_MAX_MS
+        later_ms = midnights_ms(last_ms, until_ms, self._zone) if last_ms <= until_ms else [last_ms]
         later_ms, kept = later_ms[:: self._days], self.keys[gone:]
         if gone or len(later_ms) > 1:
             keys = np.zeros((len(kept) + len(later_ms) - 1, 2), "u8")

@@ -13,7 +13,7 @@ from probe.wire.events import REFUSES
 from probe.wire.observations import OBSERVATION
 
 PASSED, INVALID, LATE, STALE, REFUSED = range(5)  # fates of an event; stale: nothing says who may be counted then
-LEAP_MAX_MS = 8 * 86_400_000  # no tap is silent for a week: an idle one still tells the time
+BLOCK, LEAP_MAX_MS = 2_048, 8 * 86_400_000  # no tap is silent for a week: an idle one still tells the time
 
 
 class ProbeSettings(Settings):
@@ -67,22 +67,24 @@ class Probe:
         while (stop_ms := self.consent.next_ms()) <= until_ms:
             self.consent.advance(stop_ms - 1)
             earlier = rows["time_ms"] < stop_ms
-            found, rows = self._admitted(rows[earlier], latest_ms), rows[~earlier]
+            count = int(np.count_nonzero(earlier))
+            if not earlier[:count].all():  # seldom: a tap speaks in order of time
+                rows = rows[np.argsort(~earlier, kind="stable")]
+            found, rows = self._admitted(rows[:count], latest_ms), rows[count:]
             parts.append(Part(found, min(stop_ms, self.watermark_ms), self._names(self.consent.advance(stop_ms))))
         self.consent.advance(until_ms)
-        parts.append(Part(self._admitted(rows, latest_ms), self.watermark_ms, self._names(consent.NOBODY)))
+        parts.append(Part(self._admitted(rows, latest_ms), self.watermark_ms, 2 * (consent.NOBODY,)))
         for keys in filter(None, (self._keys, self._weeks)):
             keys.hold(self.watermark_ms, latest_ms)
         return parts
 
     def _admitted(self, events: np.ndarray, latest_ms: int) -> np.ndarray:
         """Return OBSERVATION[m] of EVENT[n]."""
-        events, count, counted = events.view(), len(events), self.consent.table
+        events, count = events.view(), len(events)
         events.flags.writeable = False  # one signature for arrays from frames and from tests
-        at, person, day = np.empty(count, "i8"), np.empty(count, "u8"), np.empty(count, "i8")
-        observations, fates = np.empty(count, OBSERVATION), np.zeros(5, "i8")
-        seek(events, counted, at)
-        admit(events, (self._cell_count, latest_ms, *self.consent.fresh_ms), at, counted, self._keys.midnights_ms,
+        observations, person, day = np.empty(count, OBSERVATION), np.empty(count, "u8"), np.empty(count, "i8")
+        fates, limits = np.zeros(5, "i8"), (self._cell_count, latest_ms, *self.consent.fresh_ms)
+        admit(events, limits, self.consent.table, self.consent.tags, self._keys.midnights_ms,
               observations, person, day, fates)
         passed, invalid, late, stale, refused = fates.tolist()
         observations["pseudonym"][:passed] = identity.pseudonyms(person[:passed], day[:passed], self._keys.keys)
@@ -99,54 +101,50 @@ class Probe:
     def _names(self, persons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the pseudonyms of u8[n] persons of every day, and of every week, whose key is held."""
         def under(keys: identity.Keys | None) -> np.ndarray:
-            count = len(keys.keys) if keys else 0
-            span = np.repeat(np.arange(count), len(persons))
-            return identity.pseudonyms(np.tile(persons, count), span, keys.keys) if keys else consent.NOBODY
+            if not keys or not len(persons):
+                return consent.NOBODY
+            span = np.repeat(np.arange(count := len(keys.keys)), len(persons))
+            return identity.pseudonyms(np.tile(persons, count), span, keys.keys)
 
         return under(self._keys), under(self._weeks)
 
 
 @kernel
-def seek(events, counted, at):
-    """Write where the search for each subscriber begins; return nothing of meaning.
-
-    Touches that entry without a branch, so that many misses of the cache are on their way
-    at once; `admit` then finds them near.  A random entry of 1e6 costs 14 ns so, else 40.
-    """
-    touched = np.uint64(0)
-    for i in range(len(events)):
-        at[i] = consent.start(events[i].subscriber, counted)
-        touched ^= counted[at[i]].subscriber
-    return touched
-
-
-@kernel
-def admit(events, limits, at, counted, midnights_ms, observations, person, day, fates):
-    """Write an observation without its pseudonym for each event that may be counted.
+def admit(events, limits, counted, tags, midnights_ms, observations, person, day, fates):
+    """Write an observation without its pseudonym for each event that may be counted; return nothing of meaning.
 
     events       : EVENT[n]
     limits       : i8[4]       rows of the plan; time from which a clock is wrong; from when until when it is known
                                who may be counted
-    at           : i8[n]       where the search for each subscriber begins
-    counted      : COUNTED[2^k]
+    counted      : COUNTED[2^k], with their tags u2[2^k]
     midnights_ms : i8[d + 1]   of the local days; before the first the keys are gone
     observations : OBSERVATION[n] out
     person, day  : u8[n], i8[n] out: who it was, and on which day, for `pseudonyms`
     fates        : i8[5] out   how many met each fate; the first PASSED rows are written
+
+    By blocks, so that what `seek` found is still near; hardly a branch: what is refused is overwritten by the next.
     """
-    for i in range(len(events)):
-        event = events[i]
-        who = counted[consent.find(event.subscriber, counted, at[i])]
-        fate = (INVALID if not tap.sound(event, limits[0], limits[1]) else LATE if event.time_ms < midnights_ms[0] else
-                STALE if not limits[2] <= event.time_ms < limits[3] else
-                REFUSED if who.subscriber == 0 or event.time_ms < who.from_ms or event.flags & REFUSES else PASSED)
-        out, fates[fate] = fates[PASSED], fates[fate] + 1
-        if fate == PASSED:
-            one, person[out], day[out] = observations[out], who.person, 0
+    out, touched, at = 0, np.uint64(0), np.empty(BLOCK, np.int64)
+    for first in range(0, len(events), BLOCK):
+        some = events[first : first + BLOCK]
+        touched ^= consent.seek(some, counted, tags, at)
+        for i in range(len(some)):
+            event, who, one, fate = some[i], counted[at[i]], observations[out], PASSED
+            if who.subscriber != event.subscriber and who.subscriber != 0:  # of the same tag, seldom
+                who = counted[consent.find(event.subscriber, counted)[0]]
+            refused = (who.subscriber == 0) | (event.time_ms < who.from_ms) | (event.flags & REFUSES != 0)
+            fate = REFUSED if refused else fate
+            fate = STALE if (event.time_ms < limits[2]) | (event.time_ms >= limits[3]) else fate
+            fate = LATE if event.time_ms < midnights_ms[0] else fate
+            fate = fate if tap.sound(event, limits[0], limits[1]) else INVALID
+            person[out], day[out] = who.person, 0
+            for midnight in range(1, len(midnights_ms) - 1):
+                day[out] += event.time_ms >= midnights_ms[midnight]
             one.time_ms, one.home, one.klass, one.rsrp[7] = event.time_ms, who.home, who.klass, event.rsrp[7]
             one.week = who.weekly  # 1 where a pseudonym of the week takes its place
             one.cell, one.kind, one.flags, one.ta, one.aoa = event.cell, event.kind, event.flags, event.ta, event.aoa
             for k in range(7):
                 one.rsrp[k], one.neighbour_pci[k] = event.rsrp[k], event.neighbour_pci[k]
-            while event.time_ms >= midnights_ms[day[out] + 1]:
-                day[out] += 1
+            fates[fate] += 1
+            out += fate == PASSED
+    return touched

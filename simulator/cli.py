@@ -18,7 +18,7 @@ COMMANDS = {
     "score": ("simulator.cli", "score", "Truth beside estimate: noise, place and total error."),
     "scenario": ("simulator.cli", "scenario", "Scenarios: list, show, check."),
     "layout": ("simulator.cli", "layout", "Tower layouts: list, check."),
-    "bench": ("simulator.cli", "bench", "Benchmarks: pipeline, growth, count."),
+    "bench": ("simulator.cli", "bench", "Benchmarks: pipeline, growth, consent, count."),
 }
 sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE",
                            help="Change a setting, e.g. world.step_s=60.")
@@ -218,7 +218,7 @@ def check_layout(what: str, sets: tuple[str, ...], as_json: bool):
 @click.option("--small", is_flag=True, help="A minute's worth, to see that it works.")
 @json_option
 def bench(names: tuple[str, ...], small: bool, as_json: bool):
-    """Run benchmarks: pipeline (core ns an event by stage), growth (with handsets, with cells), count."""
+    """Run benchmarks: pipeline (core ns an event by stage), growth (with handsets, with cells), consent, count."""
     from simulator.bench import BENCHMARKS
 
     if unknown := [name for name in names if name not in BENCHMARKS]:

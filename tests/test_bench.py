@@ -17,6 +17,7 @@ def test_the_small_benchmarks_say_every_figure():
     assert found["pipeline"]["events_per_s"] > 0
     assert set(found["growth"]["exponent"]) == {"handsets", "cells"}
     assert found["growth"]["world_bytes_per_handset"] <= 64
+    assert found["consent"]["core_ns_per_event"] > 0 and found["consent"]["persons"] == 20_000
     assert found["count"]["core_ns_per_event"] > 0 and found["count"]["persons"] == 20_000
 
 
