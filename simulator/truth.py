@@ -111,8 +111,9 @@ class Truth:
         windows : i8[n, 2]  from when on and until when each is counted, ms since the start; from >= until: never
         customer, klass, home : bool[n], u1[n], and i8[n], a row of View.homes
         """
-        until_ms = np.where(customer & (windows[:, 0] < windows[:, 1]), windows[:, 1], -EVER_MS)
-        whose = np.stack([customer, windows[:, 0], until_ms], axis=1)
+        whose = np.zeros(len(persons), visits.WHO)
+        whose["customer"], whose["from_ms"], until_ms = customer, *windows.T
+        whose["until_ms"] = np.where(customer & (windows[:, 0] < until_ms), until_ms, -EVER_MS)
         for first in range(0, len(self._days), 7):
             days = np.zeros((len(persons), len(self._view.ground.zone_of)), "u1")
             visits.add_week(self._seed, persons, whose, klass, home, self._days[first : first + 7], self._country,

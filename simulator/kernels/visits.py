@@ -5,7 +5,6 @@ Arrivals, departures and trips lead from stop to stop; a level is that of the lo
 The truth has no caps.  Times are ms since local midnight in a way, since the first slot in a table.
 """
 
-from collections import namedtuple
 from math import ceil, sqrt
 
 import numpy as np
@@ -17,8 +16,9 @@ STOP_MS, LEVEL_MS = 600_000, np.array([120_000, 300_000, 900_000, 3_600_000, 14_
 CLASSES, NO_CLASS = 21, 0xFF  # age band * 3 + gender; minors have none
 PASS, STOP, JOINED = range(3)  # JOINED: part of a stop before it, which it prolongs
 PART = np.dtype([("begin_ms", "i4"), ("end_ms", "i4"), ("area", "u2"), ("kind", "u2")], align=True)
-# Of whom something is told: 1 = an adult with a handset of ours, 0 = another; the window in which they are counted.
-Who = namedtuple("Who", "customer from_ms until_ms")
+# Of whom something is told.  customer: 1 = an adult with a handset of ours; the window in which they are counted, ms
+# since the first slot: who is no customer has none.
+WHO = np.dtype([("customer", "i8"), ("from_ms", "i8"), ("until_ms", "i8")], align=True)
 
 
 @bare
@@ -119,7 +119,7 @@ def add_week(seed, persons, whose, klasses, homes, week, country, ground, scratc
     Parameters
     ----------
     persons : i8[n]
-    whose   : i8[n, 3]  a Who each, its times in ms since the first slot; who is no customer has no window
+    whose   : WHO[n]
     klasses : u1[n]  NO_CLASS = minor
     homes   : i8[n]  rows of `origin`: areas of the primary set first, then what is none
     week    : i8[days, 3]  local date, days since 1970-01-01; its midnight, ms since the first slot, may be negative;
@@ -134,7 +134,7 @@ def add_week(seed, persons, whose, klasses, homes, week, country, ground, scratc
     for row in range(len(week)):
         date, midnight_ms, length_ms = week[row, 0], week[row, 1], week[row, 2]
         for i in range(len(persons)):
-            klass, home, who = klasses[i], homes[i], Who(whose[i, 0], whose[i, 1], whose[i, 2])
+            klass, home, who = klasses[i], homes[i], whose[i]
             plan = legs[: day_plan(seed, persons[i], date, length_ms, country, legs)]
             way = room[: way_of(plan, ground.raster, room)]
             for here in way:
@@ -149,4 +149,4 @@ def add_week(seed, persons, whose, klasses, homes, week, country, ground, scratc
         for area in range(len(levels)):
             if days[i, area]:  # of repeat: 1, 2, 3-4, 5-7
                 row = (days[i, area] > 1) + (days[i, area] > 2) + (days[i, area] > 4)
-                add(tables.repeat, week[0, 1], 4 * area + row, Who(whose[i, 0], whose[i, 1], whose[i, 2]))
+                add(tables.repeat, week[0, 1], 4 * area + row, whose[i])
