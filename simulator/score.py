@@ -192,14 +192,9 @@ def refusals(tables: dict[str, Judged], run: dict[str, Any]) -> dict[str, Any]:
     bias   : by age, "all" first: of the sum over all areas and the run, with its sign
     """
     found: dict[str, Any] = {"errors": [], "bias": {}}
-    each = run["persons"] / run["handsets"]  # adults; of everyone more, for the minors among them are not counted
     for name, level, kept in REFUSED:
         if name in tables and level in (its := tables[name]).levels:
-            counts, ages = its.levels[level], "age" in its.axes
-            guesses = {"customers": counts.customers * each * (1 if ages else run["extrapolation"] /
-                                                               run["extrapolation_adults"]),
-                       "counted": counts.counted * its.factors(run, weighed=False),
-                       **({"weighed": counts.counted * its.factors(run)} if ages else {})}
+            counts, guesses = its.levels[level], guessed(its, its.levels[level], run)
             released, everyone = its.added(counts.released, kept), its.added(counts.everyone, kept)
             sigma = counts.sigma * (counts.released.shape[1] / released.shape[1]) ** 0.5
             shown = counts._replace(released=released, sigma=sigma).shown() & ~counts.warming[:, None]
@@ -207,12 +202,21 @@ def refusals(tables: dict[str, Judged], run: dict[str, Any]) -> dict[str, Any]:
             for guess, values in guesses.items():
                 row |= relative(guess, its.added(values, kept), everyone, counts.one, shown)
             found["errors"].append(row)
-            for axis in ((), ("age",)) if kept[-1] == "age" else ():
-                sums = {guess: its.added(values, axis).sum(axis=0) for guess, values in guesses.items()}
-                true = its.added(counts.everyone, axis).sum(axis=0)
-                found["bias"] |= {row: {guess: share(one[i] - true[i], true[i]) for guess, one in sums.items()}
-                                  for i, row in enumerate(its.axes["age"] if axis else ["all"]) if true[i] > 0}
+            if "age" in kept:
+                true, *sums = (np.concatenate([its.added(one, axis).sum(axis=0) for axis in ((), ("age",))])
+                               for one in (counts.everyone, *guesses.values()))
+                found["bias"] = {row: {guess: share(one[i] - true[i], true[i]) for guess, one in
+                                       zip(guesses, sums, strict=True)}
+                                 for i, row in enumerate(["all", *its.axes["age"]]) if true[i] > 0}
     return found
+
+
+def guessed(table: Judged, counts: Counts, run: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return f8[periods, cells] by GUESSES: the truth of some, extrapolated; weighed where the table tells age."""
+    adults = run["persons"] / run["handsets"]  # one customer stands for; and for minors, who are none
+    each = adults if "age" in table.axes else adults * run["extrapolation"] / run["extrapolation_adults"]
+    found = counts.customers * each, *(counts.counted * table.factors(run, weighed) for weighed in (False, True))
+    return dict(zip(GUESSES[: 2 + ("age" in table.axes)], found, strict=False))
 
 
 def sensing(run: Path, stage, seen: np.ndarray) -> dict[str, Any]:
