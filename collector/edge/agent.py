@@ -76,7 +76,7 @@ class Work:
         self._collector = collect.Collector(grid, partial(self._timed, "triangulate", locate), self._crowd, made)
         self._end_ms, self.finished = told.until_ms + grid.lateness_ms + grid.length_ms, False
         self._core_s, self._poisoned, self._why = dict.fromkeys(("tap", "triangulate", "count"), 0.0), 0, ""
-        self._said, self._forget = 0, True  # how many of the words of `Consent`; it stays in small blocks that are free
+        self._said, self._forget, self._closed = 0, True, True  # words of `Consent`; what it was made of is forgotten
         empty = packing.Batch(plan_digest, told.start_ms, told.worker, np.zeros(0, events.EVENT))
         ((nothing, *_),) = self._probe.observe(empty)
         spare = crowd.Crowd(grid, made.rows, made.zones, made.weekly), scheme.read(sets, wanted.tables, grid, 0)
@@ -103,6 +103,7 @@ class Work:
                 crowd.wipe(observations, *gone)
                 self._forget = True
         self.account()
+        self._closed = bool(closed)
         return self.told(closed)
 
     def told(self, closed: list[bytes]) -> list[bytes]:
@@ -113,11 +114,12 @@ class Work:
         return closed
 
     def overwrite(self) -> None:
-        """Overwrite small blocks that are free, once a key is destroyed or somebody forgotten: their keepers do not.
+        """Overwrite small blocks that are free: their keepers leave them as they were.
 
+        Once a key is destroyed, and at the next slot that is closed once somebody was forgotten: it takes 10 ms.
         Those of numpy and malloc all, of Python's 1,024 of a size: a batch of up to nine events lies in one.
         """
-        if self._forget or self._day_ms != int(self._days.midnights_ms[0]):
+        if self._forget and self._closed or self._day_ms != int(self._days.midnights_ms[0]):
             self._forget, self._day_ms = False, int(self._days.midnights_ms[0])
             held = [np.empty(size, "u1") for size in range(SMALL_MAX, 0, -1) for _ in range(16)]
             crowd.wipe(*held)

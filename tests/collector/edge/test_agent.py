@@ -13,9 +13,10 @@ from collector.edge import agent, seal
 from probe.base.clock import WallClock, epoch_ms
 from probe.base.config import ConfigError
 from probe.base.packing import opened
+from probe.identity import fingerprints
 from probe.wire import cells, events, subscribers
 from probe.wire.consent import YES
-from tests.builders_consent import EVER_MS, KEY, an_epoch
+from tests.builders_consent import EVER_MS, KEY, an_epoch, decision
 
 START_MS = epoch_ms(datetime(2026, 5, 12), "Europe/Berlin")
 UNTIL_MS, LATENESS_MS, SLOT_MS = START_MS + 3_600_000, 60_000, 900_000
@@ -82,10 +83,10 @@ def frame(folder, watermark_ms, *rows, shard=0):
     return events.encode(events.Batch(plan.digest(), watermark_ms, shard, found))
 
 
-def partial(message):
+def partial(message, epoch=1):
     """(slot, i8[areas]) of a partial tally."""
-    worker, table, slot, raw, _, epoch = opened(message, seal.MAGIC, seal.TYPES, seal.SIZE_MAX)
-    assert (worker, table, epoch) == (0, 1, 1)
+    worker, table, slot, raw, _, known = opened(message, seal.MAGIC, seal.TYPES, seal.SIZE_MAX)
+    assert (worker, table, known) == (0, 1, epoch)
     return slot, np.frombuffer(raw, "<i8")
 
 
@@ -157,6 +158,32 @@ def test_two_workers_add_up_to_one(folder):
 
     apart = [tally(*[row for row in rows if row[1] == who]) for who in (0, 1)]
     assert np.array_equal(sum(apart), tally(*rows))
+
+
+def test_without_a_fresh_epoch_nobody_is_counted_and_one_line_says_so(folder, caplog):
+    work, end_ms = agent.Work(config(folder), WallClock()), START_MS + SLOT_MS + LATENESS_MS
+    work.take([frame(folder, START_MS + 1, (0, 0, 0), (0, 1, 0))])
+    for number, key in ((1, bytes(32)), (1, b"another"), (2, KEY)):
+        work.take([an_epoch(number, START_MS, EVER_MS, key=key)])
+    work.take([frame(folder, START_MS + 2, (1, 0, 0))])
+    ((slot, tally),) = (partial(one, epoch=0) for one in work.take([frame(folder, end_ms)]))
+    assert slot == START_MS // SLOT_MS and not tally.any()
+    done = work.report()
+    assert done["account"]["refused"] == done["account"]["offered"] == 3
+    assert done["consent"]["epoch"] == 0
+    assert done["consent"]["not_taken"] == {"stale": 3, "broken": 2, "missing": 1}
+    assert done["consent"]["words"] == [record.getMessage() for record in caplog.records] and len(caplog.records) == 3
+    assert not any(str(FIRST)[:12] in words for words in done["consent"]["words"])
+
+
+def test_who_says_no_is_taken_out_of_the_slot_that_is_open_and_of_no_other(folder):
+    work, said_ms = agent.Work(config(folder), WallClock()), START_MS + SLOT_MS + 100_000
+    numbers = np.array([FIRST], "u8")
+    work.take([an_epoch(1, START_MS, EVER_MS, decision(said_ms, fingerprints(numbers, KEY)[0]))])
+    rows = [(after_ms, who, 0) for after_ms in (0, SLOT_MS + 1_000, SLOT_MS + 200_000) for who in (0, 1)]
+    found = [partial(one) for one in work.take([frame(folder, START_MS + 2 * SLOT_MS + LATENESS_MS, *rows)])]
+    assert [tally.sum() for _, tally in found] == [2 * 64 * SLOT_MS, 64 * SLOT_MS]
+    assert work.account() == {"offered": 6, "binned": 5, "late": 0, "invalid": 0, "refused": 1, "shed": 0, "waiting": 0}
 
 
 @pytest.mark.parametrize(
