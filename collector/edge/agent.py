@@ -119,7 +119,7 @@ class Work:
         Once a key is destroyed, and at the next slot that is closed once somebody was forgotten: it takes 10 ms.
         Those of numpy and malloc all, of Python's 1,024 of a size: a batch of up to nine events lies in one.
         """
-        if self._forget and self._closed or self._day_ms != int(self._days.midnights_ms[0]):
+        if (self._forget and self._closed) or self._day_ms != int(self._days.midnights_ms[0]):
             self._forget, self._day_ms = False, int(self._days.midnights_ms[0])
             held = [np.empty(size, "u1") for size in range(SMALL_MAX, 0, -1) for _ in range(16)]
             crowd.wipe(*held)

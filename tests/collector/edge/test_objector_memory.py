@@ -1,0 +1,64 @@
+"""Who says no is gone from the memory of the edge with the next slot: number, fingerprint, pseudonyms, rows."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import zmq
+
+from probe.base import process
+from probe.base.clock import HOUR_MS
+from probe.identity import fingerprints
+from probe.wire import cells, events
+from tests.builders_consent import EVER_MS, KEY, an_epoch, decision
+from tests.collector.edge import test_forgetting as forgetting
+from tests.collector.edge.test_forgetting import FIRST, START_MS, folder, pytestmark  # noqa: F401
+from tests.oracles_count import siphash_2_4
+
+HOURS, CUTS = 4, (0, 1, 5, 30, 300)  # small batches too: Python, numpy and malloc keep their blocks for themselves
+
+
+def of(canary, memory):
+    """What there may be of a canary: its bytes by name."""
+    name, number = f"canary {canary}", FIRST + canary
+    keys = {of: memory.array(of, "u1")[:16].tobytes() for of in ("keys", "week keys")}
+    found = {f"small {what}": form for what, form in forgetting.spelled(f"number of {name}", number).items()}
+    found |= forgetting.spelled(f"fingerprint of {name}", int(fingerprints(np.array([number], "u8"), KEY)[0]))
+    for what, key in keys.items():
+        found |= forgetting.spelled(f"{what}, {name}", siphash_2_4(key, canary.to_bytes(8, "little")))
+    return found
+
+
+def test_nothing_of_who_says_no_is_in_memory_once_the_next_slot_is_closed(folder):  # noqa: F811
+    plan = cells.from_csv((folder / "plan.csv").read_text(), "plan.csv").digest()
+    told = [sys.executable, "-m", "tests.collector.edge.test_forgetting", str(folder), forgetting.NOTHING]
+    with (process.sockets((zmq.PUSH, {zmq.SNDTIMEO: 120_000, zmq.LINGER: 0})) as (world,),
+          subprocess.Popen(told, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as one):
+        world.connect(one.stdout.readline().decode().strip())
+
+        def hour(number, without=()):
+            rows, begin_ms = forgetting.day(0, number), START_MS + number * HOUR_MS
+            rows = rows[~np.isin(rows["subscriber"], without)]
+            for first, last in zip(CUTS, (*CUTS[1:], len(rows)), strict=True):
+                watermark_ms = begin_ms + (0 if last < len(rows) else 50 * 60_000)
+                world.send(events.encode(events.Batch(plan, watermark_ms, 0, rows[first:last])))
+
+        def seen():
+            world.send(forgetting.HAND_OVER)
+            return forgetting.Memory(one.stdout)
+
+        for number in range(HOURS):
+            hour(number)
+        before = seen()
+        said_ms, name = START_MS + HOURS * HOUR_MS - 60_000, fingerprints(np.array([FIRST], "u8"), KEY)[0]
+        world.send(an_epoch(2, said_ms, EVER_MS, decision(said_ms, name)))
+        hour(HOURS, without=[FIRST])
+        hour(HOURS + 1, without=[FIRST])
+        after = seen()
+        world.send(forgetting.END)
+    assert one.returncode == 0
+    found = before.found(of(0, before))
+    assert all(any(what in one for one in found) for what in ("number of", "keys, ")), found.keys()
+    assert after.found(of(0, after)) == {}
+    assert after.found(of(1, after)), "the other is there still"
