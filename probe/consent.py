@@ -24,7 +24,7 @@ COUNTED = np.dtype([("subscriber", "u8"), ("person", "u8"), ("from_ms", "i8"), (
                     ("weekly", "u1")], align=True)
 START, STOP, DEFERRED = range(3)  # what is due: a yes, a no, a yes of someone who said no on the same day
 DUE = np.dtype([("time_ms", "i8"), ("fingerprint", "u8"), ("row", SUBSCRIBER), ("what", "u1")])
-NOBODY, NONE_DUE = np.zeros(0, "u8"), np.zeros(0, DUE)
+NOBODY, NONE_DUE, CHUNK = np.zeros(0, "u8"), np.zeros(0, DUE), 1 << 16  # of the table, so that it stays in a cache
 
 
 class Consent:
@@ -93,9 +93,10 @@ class Consent:
         """Let every decision up to time_ms take effect, in order; return u8[n], the persons who are not counted now."""
         gone = NOBODY
         while (last := int(np.searchsorted(self._due_ms, time_ms, "right"))) > self._done:
-            due, self._done = self._due[self._done : last].copy(), last
-            wipe(self._due[:last])
-            for some in np.split(due, np.flatnonzero(np.diff(due["what"] == STOP)) + 1):
+            held, self._done = self._due[self._done : last], last
+            due = held.copy()
+            wipe(held)
+            for some in np.split(due, np.flatnonzero(np.diff(due["what"] == STOP)) + 1) if len(due) > 1 else [due]:
                 if some["what"][0] == STOP:
                     gone = np.append(gone, self._stop(some, time_ms))
                 else:
@@ -141,14 +142,17 @@ class Consent:
 
     def _name(self) -> None:
         """Find the number of everyone who is to stop: known until then, and nowhere told."""
-        row, fingerprint, stops = self._due["row"]["subscriber"], self._due["fingerprint"], self._due["what"] == STOP
-        numbers, marked = np.append(self.table["subscriber"], row[~stops]), np.zeros(1 << 16, "?")
-        found, unnamed = fingerprints(numbers, self._key), np.flatnonzero(stops & (row == 0))
-        marked[fingerprint[unnamed].astype("u2")] = True
-        of = {int(found[at]): at for at in picked(found, marked) if numbers[at]}
-        for at in unnamed.tolist():
-            row[at] = numbers[of[name]] if (name := int(fingerprint[at])) in of else 0
-        wipe(numbers, found)
+        row, stops, marked = self._due["row"]["subscriber"], self._due["what"] == STOP, np.zeros(1 << 16, "?")
+        unnamed = np.flatnonzero(stops & (row == 0))
+        names, number_of = self._due["fingerprint"][unnamed], dict[int, np.ndarray]()
+        marked[names.astype("u2")] = True
+        firsts = range(0, len(self.table), CHUNK) if len(names) else ()
+        for given in (row[~stops], *(self.table["subscriber"][first : first + CHUNK] for first in firsts)):
+            found = fingerprints(numbers := given.copy(), self._key)
+            number_of |= {int(found[at]): given[at : at + 1] for at in picked(found, marked) if given[at]}
+            wipe(numbers, found)
+        for at, name in zip(unnamed, names.tolist(), strict=True):
+            row[at] = number_of.get(name, (0,))[0]
 
     def _add(self, rows: np.ndarray, from_ms: np.ndarray) -> None:
         """Put SUBSCRIBER[n] into the table; who is in it already stays.  The home of a guest is a country."""
@@ -174,12 +178,12 @@ def wipe(*arrays: np.ndarray) -> None:
 def vacant(size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return an open-addressing table COUNTED[2^k] with nobody in it, each entry in one cache line, and its tags.
 
-    A search begins with a bucket of entries; their tags, u2[2^k], 0 = empty, lie side by side, so that it seldom
+    A search begins with a bucket of eight entries; their tags, u1[2^k], 0 = empty, are one word, so that it seldom
     needs a branch, or an entry of somebody else.
     """
     room = np.zeros(size * COUNTED.itemsize + 64, "u1")
     first = -room.ctypes.data % 64
-    return room[first : first + size * COUNTED.itemsize].view(COUNTED), np.zeros(size, "u2")
+    return room[first : first + size * COUNTED.itemsize].view(COUNTED), np.zeros(size, "u1")
 
 
 @kernel
@@ -254,29 +258,37 @@ def find(subscriber, table):
     at = start(mixed, table)
     while table[at].subscriber != subscriber and table[at].subscriber != 0:
         at = (at + 1) & (len(table) - 1)
-    return at, np.uint16((mixed >> np.uint64(48)) | np.uint64(1))
+    return at, tag_of(mixed)
 
 
 @kernel
-def seek(events, table, tags, at):
-    """Write to i8[n] the entry of each EVENT[n]'s subscriber, or an empty one, or of the same tag; return no meaning.
+def tag_of(mixed):
+    """Return the tag, 1 to 255, of a number as mixed by mix64."""
+    return max(mixed >> np.uint64(56), np.uint64(1))
 
+
+@kernel
+def seek(events, table, words, at):
+    """Write to i8[n] the entry of each EVENT[n]'s subscriber, or of one of the same tag, or -1; return no meaning.
+
+    words : u8[2^k / 8], the tags of a bucket each
     Touches every bucket, then every entry, in loops so short that many misses of the cache are on their way at once.
     """
-    touched = np.uint64(0)
+    touched, each, last = np.uint64(0), np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
     for i in range(len(events)):
         at[i] = np.int64(mix64(events[i].subscriber))
-        touched ^= tags[start(np.uint64(at[i]), table)]
+        touched ^= words[start(np.uint64(at[i]), table) >> 3]
     for i in range(len(events)):
-        mixed, here, gap = np.uint64(at[i]), -1, -1
-        first, tag = start(mixed, table), np.uint16((mixed >> np.uint64(48)) | np.uint64(1))
-        for k in range(BUCKET):
-            here = k if tags[first + k] == tag else here
-            gap = k if tags[first + k] == 0 else gap
-        here = gap if here < 0 else here
-        at[i] = first + here
-        if here < 0:  # seldom: the bucket is full of others
+        mixed = np.uint64(at[i])
+        first = start(mixed, table)
+        word = words[first >> 3]
+        differs = word ^ (each * tag_of(mixed))
+        same = (differs - each) & ~differs & last  # the lowest bit is that of the first byte that is zero
+        lowest = (same & (~same + np.uint64(1))) >> np.uint64(7)
+        here = (lowest * np.uint64(0x0001020304050607)) >> np.uint64(56)  # which byte it is in
+        at[i] = first + np.int64(here) if same else -1
+        if (same == 0) & ((word - each) & ~word & last == 0):  # seldom: the bucket is full of others
             at[i] = find(events[i].subscriber, table)[0]
     for i in range(len(events)):
-        touched ^= table[at[i]].subscriber
+        touched ^= table[max(at[i], 0)].subscriber
     return touched

@@ -84,7 +84,7 @@ class Probe:
         events.flags.writeable = False  # one signature for arrays from frames and from tests
         observations, person, day = np.empty(count, OBSERVATION), np.empty(count, "u8"), np.empty(count, "i8")
         fates, limits = np.zeros(5, "i8"), (self._cell_count, latest_ms, *self.consent.fresh_ms)
-        admit(events, limits, self.consent.table, self.consent.tags, self._keys.midnights_ms,
+        admit(events, limits, self.consent.table, self.consent.tags.view("u8"), self._keys.midnights_ms,
               observations, person, day, fates)
         passed, invalid, late, stale, refused = fates.tolist()
         observations["pseudonym"][:passed] = identity.pseudonyms(person[:passed], day[:passed], self._keys.keys)
@@ -110,13 +110,13 @@ class Probe:
 
 
 @kernel
-def admit(events, limits, counted, tags, midnights_ms, observations, person, day, fates):
+def admit(events, limits, counted, words, midnights_ms, observations, person, day, fates):
     """Write an observation without its pseudonym for each event that may be counted; return nothing of meaning.
 
     events       : EVENT[n]
     limits       : i8[4]       rows of the plan; time from which a clock is wrong; from when until when it is known
                                who may be counted
-    counted      : COUNTED[2^k], with their tags u2[2^k]
+    counted      : COUNTED[2^k], with their tags in words, u8[2^k / 8]
     midnights_ms : i8[d + 1]   of the local days; before the first the keys are gone
     observations : OBSERVATION[n] out
     person, day  : u8[n], i8[n] out: who it was, and on which day, for `pseudonyms`
@@ -127,13 +127,13 @@ def admit(events, limits, counted, tags, midnights_ms, observations, person, day
     out, touched, at = 0, np.uint64(0), np.empty(BLOCK, np.int64)
     for first in range(0, len(events), BLOCK):
         some = events[first : first + BLOCK]
-        touched ^= consent.seek(some, counted, tags, at)
+        touched ^= consent.seek(some, counted, words, at)
         for i in range(len(some)):
-            event, who, one, fate = some[i], counted[at[i]], observations[out], PASSED
-            if who.subscriber != event.subscriber and who.subscriber != 0:  # of the same tag, seldom
+            event, who, one, fate = some[i], counted[max(at[i], 0)], observations[out], PASSED
+            if (at[i] >= 0) & (who.subscriber != event.subscriber):  # seldom: of the same tag
                 who = counted[consent.find(event.subscriber, counted)[0]]
-            refused = (who.subscriber == 0) | (event.time_ms < who.from_ms) | (event.flags & REFUSES != 0)
-            fate = REFUSED if refused else fate
+            known = (who.subscriber == event.subscriber) & (event.time_ms >= who.from_ms)
+            fate = fate if known & (event.flags & REFUSES == 0) else REFUSED
             fate = STALE if (event.time_ms < limits[2]) | (event.time_ms >= limits[3]) else fate
             fate = LATE if event.time_ms < midnights_ms[0] else fate
             fate = fate if tap.sound(event, limits[0], limits[1]) else INVALID
