@@ -63,8 +63,11 @@ class Collector:
         All open spans will be as if nothing had been heard of their day, and of their week; closed ones stay.
         What waits is refused; what can no longer be late is counted first, so that cuts of batches change no count.
         """
-        self.drain()
-        self._counts.count("refused", self._merge.remove(pseudonyms))
+        found, ripe = self._merge.of(pseudonyms)
+        if ripe:
+            self.drain()
+            found, _ = self._merge.of(pseudonyms)
+        self._counts.count("refused", self._merge.remove(found))
         self._crowd.retract(pseudonyms, weeks)
 
     def drain(self, end_ms: int | None = None) -> None:

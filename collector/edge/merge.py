@@ -39,17 +39,22 @@ class Merge:
         self.late += len(observations) - len(timely)
         self.bound_ms = max(self.bound_ms, watermark_ms - self._lateness_ms)
 
-    def remove(self, pseudonyms: np.ndarray) -> int:
-        """Let nothing be left of the rows of u8[n] pseudonyms; return how many there were."""
-        rows, wanted = self._rows[: self.waiting], np.sort(pseudonyms)
-        kept = np.flatnonzero(~retraction.among(rows.view(OBSERVATION), wanted))
+    def of(self, pseudonyms: np.ndarray) -> tuple[np.ndarray, bool]:
+        """Return bool[n], which of the rows that wait are of u8[m] pseudonyms, and whether one of those is ripe."""
+        rows, wanted = self._rows[: self.waiting].view(OBSERVATION), np.sort(pseudonyms)
+        found = retraction.among(rows, wanted)
         wipe(wanted)
-        if found := len(rows) - len(kept):
+        return found, bool(np.any(rows["time_ms"][found] < self.bound_ms))
+
+    def remove(self, found: np.ndarray) -> int:
+        """Let nothing be left of rows that wait, bool[n]; return how many these are."""
+        if found.any():
+            rows, kept = self._rows[: self.waiting], np.flatnonzero(~found)
             self._spare, self.waiting = room(self._spare, len(kept)), len(kept)
             rows.take(kept, out=self._spare[: len(kept)], mode="clip")
             wipe(rows)
             self._rows, self._spare = self._spare, self._rows
-        return found
+        return int(found.sum())
 
     def before(self, time_ms: int) -> np.ndarray:
         """Return the OBSERVATION[m] before time_ms, in order of time; ties by content, not by arrival.
