@@ -1,7 +1,6 @@
 """The crowd: where everyone is now, and what each did on this local day.  Grants records to tables."""
 
 from collections import namedtuple
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -74,6 +73,7 @@ class Crowd:
     sets   : u2[pieces] each: the row in a set of each piece; a fix speaks of pieces
     zones  : u1[areas] each: the zone of each area of a set
     weekly : keep the areas of each pseudonym of the week
+    journal : of this day: where everyone was, what they were granted
     cut    : i8[25, 3, 2]  by hour of the local day, and areas, arrivals, departures: granted, refused, in all sets
     """
 
@@ -92,7 +92,7 @@ class Crowd:
         self.cut = np.zeros((25, 3, 2), "i8")
         self._granted = [[(np.empty(0, RECORD), np.empty(0, "i4"))] for _ in range(2 * len(sets))]
         self._room, self._by = (np.empty((len(sets), 2, 0), dtype) for dtype in (RECORD, "i4"))  # kernels write to them
-        self._journal = Journal(len(self._sums), len(sets), slots.length_ms)
+        self.journal = Journal(len(self._sums), slots.length_ms)
         self._begin_day()
         self._week_ms, self._week_day = self._day_ms, 0
 
@@ -112,24 +112,18 @@ class Crowd:
         They count as if they stayed to the end of the slot; then the journal tells what to take back from tables.
         """
         rows, (persons, week) = self._persons.take_out(pseudonyms), self._persons.arrays
-        now, here = persons["now"][rows], persons["now"]["weight"][rows]
-        here[here[:, 0] == 0] = 0
-        one, part = np.nonzero(here)
-        piece, klass, units = now["area"][one, part], now["klass"][one], here[one, part].astype("i8")
-        np.add.at(self._sums, (piece, klass, 0), units * self._slots.length_ms)
-        np.subtract.at(self._sums, (piece, klass, 1), units)
-        now["weight"] = here
-        self._journal.leave(rows, now)
-        link = now["link"]
+        self._call(retraction.go, 0, len(rows), rows)
+        self.journal.gone.append((rows, persons["now"][rows]))
+        link = persons["now"]["link"][rows]
         persons[rows] = week[:, rows] = 0
         persons["now"]["link"][rows] = link  # the wheel still leads through them
-        for one in self._weeks:
-            one.arrays[0][one.take_out(weeks)] = 0
+        for seen in self._weeks:
+            seen.arrays[0][seen.take_out(weeks)] = 0
 
     def close(self) -> np.ndarray:
         """Return the i8[pieces, 21] person-time of the open slot, and open the next; a day's stays end with it."""
         self._call(kernels.expire, 0, self._persons.used)
-        self._journal.close(self._slot)
+        self.journal.close(self._slot, self._begin_ms, self._persons.used)
         tally = self._sums @ np.array([1, self._slots.length_ms])
         self._sums[..., 0] = 0
         if self._slots.ends_day(self._slot):
@@ -137,24 +131,13 @@ class Crowd:
         self._slot += 1
         return tally
 
-    def granted(self) -> list[dict[str, np.ndarray]]:
-        """Return for each set the RECORD[n] of steps and of trips of the slot that was closed."""
-        taken = [tuple(map(np.concatenate, zip(*written, strict=True))) for written in self._granted]
+    def granted(self) -> list[np.ndarray]:
+        """Return the RECORD[n] of steps, of trips of each set in turn, of the slot that was closed."""
+        taken = [(np.concatenate([records for records, _ in written]), np.concatenate([rows for _, rows in written]))
+                 for written in self._granted]
         self._granted = [one[:1] for one in self._granted]  # which is empty
-        self._journal.grant(self._slot - 1, taken)
-        return by_set([records for records, _ in taken])
-
-    def time_of_gone(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (slot, i8[pieces, 21]) of the person-time that was told of who has gone, the last slot first."""
-        return self._journal.time_of_gone(self._day_ms, self._persons.used)
-
-    def granted_to_gone(self) -> list[dict[str, np.ndarray]]:
-        """Return for each set the RECORD[n] of steps and of trips that were told of who has gone; forget them."""
-        return by_set(self._journal.granted_to_gone(self._persons.used))
-
-    def keep(self, time_slot: int, record_slot: int) -> None:
-        """Keep what tells the time and the records of who may go from these slots on, no more."""
-        self._journal.keep(time_slot, record_slot)
+        self.journal.granted[self._slot - 1] = taken
+        return [records for records, _ in taken]
 
     def end_day(self) -> list[np.ndarray]:
         """Return for each set the RECORD[n] of visits, a person's entries one after the other; forget everyone."""
@@ -166,7 +149,6 @@ class Crowd:
             weeks.used = kernels.find_rows(week[0], rows, table, weeks.arrays[0]["lower"], weeks.used)
             kernels.mark(one, week[0], rows, weeks.arrays[0], 1 << self._week_day)
         self._persons.forget()
-        self._journal.forget()
         self._begin_day()
         self._week_day += 1
         return found
@@ -201,29 +183,28 @@ class Crowd:
              ).astype("u1") for span in ("hour", "part"))
         self._sums[:], self._wheel[:] = 0, kernels.END
 
+    @property
+    def _begin_ms(self) -> int:
+        """Return when the open slot begins in its local day."""
+        return self._slot * self._slots.length_ms - self._day_ms
+
     def _call(self, kernel, room: int, notes: int, *given):
         """Call a kernel on the crowd that may write `room` records of each source and set, and notes; keep those.
 
         Notes are what the journal is written in.
         """
-        clock = (self._day_ms, self._slot * self._slots.length_ms - self._day_ms, self._slots.length_ms,
-                 self._slots.expiry_ms)
+        clock = self._day_ms, self._begin_ms, self._slots.length_ms, self._slots.expiry_ms
         if room > self._room.shape[2]:
             self._room, self._by = (np.empty((len(self._areas), 2, room), dtype) for dtype in (RECORD, "i4"))
-        counts, at, journal = np.zeros((len(self._areas), 2), "i8"), np.zeros(2, "i8"), self._journal.room_for(notes)
+        counts, at, journal = np.zeros((len(self._areas), 2), "i8"), np.zeros(2, "i8"), self.journal.room_for(notes)
         persons, week = self._persons.arrays
         people = People(persons["lower"], persons["now"], persons["days"], week, self._wheel, self._sums, self._areas)
         diary = Diary(clock, self._hours, self._parts, self._zones, self._room, counts, self.cut,
                       self._by, journal, at)
         found = kernel(*given, people, diary)
-        self._journal.noted += int(at[kernels.NOTED])
+        self.journal.noted += int(at[kernels.NOTED])
         for k, count in enumerate(counts.ravel()):
             written = self._room[k // 2, k % 2, :count], self._by[k // 2, k % 2, :count]
             self._granted[k].append((written[0].copy(), written[1].copy()))
             wipe(*written)
         return found
-
-
-def by_set(records: list[np.ndarray]) -> list[dict[str, np.ndarray]]:
-    """Return RECORD[n] of steps and trips of each set, in turn, by set and source."""
-    return [{"steps": steps, "trips": trips} for steps, trips in zip(records[::2], records[1::2], strict=True)]

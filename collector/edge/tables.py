@@ -83,18 +83,18 @@ class Tables:
     def close(self, slot: int) -> list[tuple[int, int, np.ndarray]]:
         """Close the open slot; return (table number, slot that its span begins with, i8[cells]) of what is complete."""
         self._tell_time(slot, self._crowd.close())
-        self._tell(self._crowd.granted())
-        for earlier, time in self._crowd.time_of_gone():
+        self._tell(self._crowd.granted(), "steps", "trips")
+        for earlier, time in (journal := self._crowd.journal).time_of_gone():
             self._tell_time(earlier, -time)
-        self._tell(self._crowd.granted_to_gone(), Table.take_back)
+        self._tell(journal.granted_to_gone(), "steps", "trips", add=Table.take_back)
         if self._slots.ends_day(slot):
-            self._tell([{"visits": visits} for visits in self._crowd.end_day()])
+            self._tell(self._crowd.end_day(), "visits")
             self._days += 1
             if self._days % 7 == 0:
-                self._tell([{"weeks": weeks} for weeks in self._crowd.end_week()])
+                self._tell(self._crowd.end_week(), "weeks")
         found = [(table.number, *one) for tables in self._tables for table in tables for one in table.close(slot)]
         begins_ms = self._slots.end_ms(slot)
-        self._crowd.keep(*(self._slots.of(min([begins_ms, *opens_ms])) for opens_ms in (
+        journal.keep(*(self._slots.of(min([begins_ms, *opens_ms])) for opens_ms in (
             [table.open_ms for tables in self._tables for table in tables if table.metric.source in sources]
             for sources in (["time"], ["steps", "trips"]))))
         return found
@@ -107,9 +107,9 @@ class Tables:
                 if table.metric.source == "time" and slot * self._slots.length_ms >= table.open_ms:
                     table.add_time(slot, here)
 
-    def _tell(self, granted: list[dict[str, np.ndarray]], add: Callable[..., None] = Table.add) -> None:
-        """Tell tables what was granted over each set, RECORD[n] by source."""
-        for source, tables in zip(granted, self._tables, strict=bool(granted)):
-            for table in tables:
-                if table.metric.source in source:
-                    add(table, source[table.metric.source])
+    def _tell(self, granted: list[np.ndarray], *sources: str, add: Callable[..., None] = Table.add) -> None:
+        """Tell tables what was granted, RECORD[n] of each source over each set in turn; or of nothing at all."""
+        for k, records in enumerate(granted):
+            for table in self._tables[k // len(sources)]:
+                if table.metric.source == sources[k % len(sources)]:
+                    add(table, records)

@@ -1,4 +1,4 @@
-"""Taking someone out: of the rows that await their time, of a table of rows, of the person-time of open spans.
+"""Taking someone out: of a table of rows, of the open slot, of the person-time of earlier ones.
 
 Where a key stood in an open-addressing table no trace is left: who stands behind moves up (Knuth, The Art of
 Computer Programming, volume 3, 6.4, algorithm R).
@@ -6,26 +6,8 @@ Computer Programming, volume 3, 6.4, algorithm R).
 
 import numpy as np
 
-from collector.edge.kernels.tallies import AREAS_MAX, LOWER, U8, place_of
-from probe.base.jit import bare, kernel
-
-GONE = np.dtype([("until_ms", "<i4"), ("area", "<u2", AREAS_MAX), ("weight", "u1", AREAS_MAX), ("klass", "u1")])
-
-
-@kernel
-def among(observations, pseudonyms):
-    """Return bool[n]: which of OBSERVATION[n] are of u8[m] pseudonyms, in order."""
-    found = np.zeros(len(observations), np.bool_)
-    for i in range(len(observations)):
-        key, first, last = observations[i].pseudonym, 0, len(pseudonyms)
-        while first < last:
-            middle = (first + last) // 2
-            if pseudonyms[middle] < key:
-                first = middle + 1
-            else:
-                last = middle
-        found[i] = first < len(pseudonyms) and pseudonyms[first] == key
-    return found
+from collector.edge.kernels.tallies import AREAS_MAX, LOWER, U8, depart, place_of
+from probe.base.jit import bare
 
 
 @bare
@@ -44,20 +26,28 @@ def take_out(keys, rows, table, lower):
 
 
 @bare
+def go(rows, people, diary):
+    """Let i4[n] persons hold their units until the slot ends, no longer: what they held stands in the journal then."""
+    for row in rows:
+        depart(row, people.persons[row], diary.clock[1] + diary.clock[2], people, diary)
+        people.persons[row].weight[:] = 0
+
+
+@bare
 def take_back(journal, number, gone, begin_ms, end_ms, time):
     """Add the person-time that those who have gone held in a slot, and go back to its begin.
 
     journal : u4[n]      that of the slot; their notes are zeroed
     number  : i4[r + 1]  by row + 1, that of who has gone + 1, or 0
-    gone    : GONE[m]    in: where they were at the end of the slot; out: at its begin
+    gone    : PERSON[m]  in: where they were at the end of the slot; out: at its begin; last_ms is for own use
     time    : i8[pieces, classes] in and out
     """
     for k in range(len(gone)):
-        gone[k].until_ms = end_ms
+        gone[k].last_ms = end_ms
     end = len(journal)
     while end > 0:
-        row, until = journal[end - 1], journal[end - 2]
-        held, k = until & 7, number[row] - 1
+        until, k = journal[end - 2], number[journal[end - 1]] - 1
+        held = until & 7
         end -= held + 2
         if k >= 0:
             hold(gone[k], until >> 3, time)
@@ -74,7 +64,5 @@ def take_back(journal, number, gone, begin_ms, end_ms, time):
 def hold(one, from_ms, time):
     """Add what one who has gone held from then on."""
     for k in range(AREAS_MAX):
-        if one.weight[k] == 0:
-            break
-        time[one.area[k], one.klass] += np.int64(one.weight[k]) * (np.int64(one.until_ms) - from_ms)
-    one.until_ms = from_ms
+        time[one.area[k] * (one.weight[k] > 0), one.klass] += np.int64(one.weight[k]) * (one.last_ms - from_ms)
+    one.last_ms = from_ms

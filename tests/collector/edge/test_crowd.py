@@ -56,8 +56,9 @@ def played(rows, zone, start_ms, until_ms, days_ms, cuts=(), slot_ms=SLOT_MS):
         for part in np.split(at, sorted({cut for cut in cuts if cut < len(at)})):
             into.count(observations[part], fixes[part])
         tallies[slot] = into.close()
-        for kept, one in zip(granted, into.granted(), strict=True):
-            kept.append((slot, one["steps"], one["trips"]))
+        told = into.granted()
+        for kept, steps, trips in zip(granted, told[::2], told[1::2], strict=True):
+            kept.append((slot, steps, trips))
         if (slot + 1) * slot_ms in days_ms:
             visits[(slot + 1) * slot_ms] = into.end_day()
     return into, tallies, granted, visits
