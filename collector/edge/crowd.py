@@ -1,6 +1,7 @@
 """The crowd: where everyone is now, and what each did on this local day.  Grants records to tables."""
 
 from collections import namedtuple
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -138,6 +139,14 @@ class Crowd:
         self._granted = [one[:1] for one in self._granted]  # which is empty
         self.journal.granted[self._slot - 1] = taken
         return [records for records, _ in taken]
+
+    def time_of_gone(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (slot, i8[pieces, 21]) of the person-time that was told of who has gone, the last first."""
+        return self.journal.time_of_gone()
+
+    def granted_to_gone(self) -> list[np.ndarray]:
+        """Return the RECORD[n] of steps, of trips of each set in turn that were told of who has gone; forget them."""
+        return self.journal.granted_to_gone()
 
     def end_day(self) -> list[np.ndarray]:
         """Return for each set the RECORD[n] of visits, a person's entries one after the other; forget everyone."""

@@ -84,9 +84,9 @@ class Tables:
         """Close the open slot; return (table number, slot that its span begins with, i8[cells]) of what is complete."""
         self._tell_time(slot, self._crowd.close())
         self._tell(self._crowd.granted(), "steps", "trips")
-        for earlier, time in (journal := self._crowd.journal).time_of_gone():
+        for earlier, time in self._crowd.time_of_gone():
             self._tell_time(earlier, -time)
-        self._tell(journal.granted_to_gone(), "steps", "trips", add=Table.take_back)
+        self._tell(self._crowd.granted_to_gone(), "steps", "trips", add=Table.take_back)
         if self._slots.ends_day(slot):
             self._tell(self._crowd.end_day(), "visits")
             self._days += 1
@@ -94,7 +94,7 @@ class Tables:
                 self._tell(self._crowd.end_week(), "weeks")
         found = [(table.number, *one) for tables in self._tables for table in tables for one in table.close(slot)]
         begins_ms = self._slots.end_ms(slot)
-        journal.keep(*(self._slots.of(min([begins_ms, *opens_ms])) for opens_ms in (
+        self._crowd.journal.keep(*(self._slots.of(min([begins_ms, *opens_ms])) for opens_ms in (
             [table.open_ms for tables in self._tables for table in tables if table.metric.source in sources]
             for sources in (["time"], ["steps", "trips"]))))
         return found
