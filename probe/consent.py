@@ -22,8 +22,7 @@ LOAD, BUCKET, UNKNOWN_AGE, UNKNOWN_GENDER, KNOWN = 0.5, 8, 6, 2, np.array([mcc f
 # An entry with subscriber 0 is empty; at least every other one is.  Counted is what happened from from_ms on.
 COUNTED = np.dtype([("subscriber", "u8"), ("person", "u8"), ("from_ms", "i8"), ("home", "u2"), ("klass", "u1"),
                     ("weekly", "u1")], align=True)
-START, STOP, DEFERRED = range(3)  # what is due: a yes, a no, a yes of someone who said no on the same day
-DUE = np.dtype([("time_ms", "i8"), ("fingerprint", "u8"), ("row", SUBSCRIBER), ("what", "u1")])
+DUE = np.dtype([("time_ms", "i8"), ("fingerprint", "u8"), ("row", SUBSCRIBER), ("stops", "?")])
 NOBODY, NONE_DUE, CHUNK = np.zeros(0, "u8"), np.zeros(0, DUE), 1 << 16  # of the table, so that it stays in a cache
 
 
@@ -40,8 +39,9 @@ class Consent:
         self._purpose, self._basis, self._key, self._zone, self._weekly = purpose, basis, key, zone, weekly
         self.number, self.from_ms, self.until_ms, self._since_ms = known.epoch, 0, 0, 0  # of the newest, and the first
         self.counts, self.words = Tally(), dict[str, str]()
-        self._due, self._denied, self._midnight_ms = NONE_DUE, NOBODY, 0  # denied: by fingerprint, until midnight
-        self._done, self._due_ms, self._stops_ms = 0, *2 * [np.zeros(0, "i8")]  # how many of those due; when they are
+        self._due, self._done, self._due_ms, self._stops_ms = NONE_DUE, 0, *2 * [np.zeros(0, "i8")]
+        # Who said no on this local day, by the fingerprint of the person; and who of them said yes again, for after it.
+        self._denied, self._back, self._midnight_ms = NOBODY, NONE_DUE, 0
         rows = known.rows
         ours = countable(rows["consent"], rows["age"] == MINOR, rows["person"], purpose, basis)
         ours &= of_shard(np.ascontiguousarray(rows["person"]), shard, shards)
@@ -75,8 +75,12 @@ class Consent:
         due = np.zeros(len(decisions), DUE)
         for name in ("time_ms", "fingerprint", "row"):
             due[name] = decisions[name]
-        due["what"] = due["row"]["subscriber"] == 0
-        self._schedule(due)
+        due["stops"] = due["row"]["subscriber"] == 0
+        held = self._due, due, np.append(self._due[self._done :], due)
+        self._due, self._done = held[2][np.argsort(held[2]["time_ms"], kind="stable")], 0
+        self._due_ms = self._due["time_ms"].copy()
+        self._stops_ms = self._due_ms[self._due["stops"]]
+        wipe(*held)
         self._name()
 
     def note(self, kind: str, words: str, amount=1) -> None:
@@ -91,17 +95,15 @@ class Consent:
 
     def advance(self, time_ms: int) -> np.ndarray:
         """Let every decision up to time_ms take effect, in order; return u8[n], the persons who are not counted now."""
-        gone = NOBODY
-        while (last := int(np.searchsorted(self._due_ms, time_ms, "right"))) > self._done:
-            held, self._done = self._due[self._done : last], last
-            due = held.copy()
-            wipe(held)
-            for some in np.split(due, np.flatnonzero(np.diff(due["what"] == STOP)) + 1) if len(due) > 1 else [due]:
-                if some["what"][0] == STOP:
-                    gone = np.append(gone, self._stop(some, time_ms))
-                else:
-                    self._start(some)
-            wipe(due)
+        last, gone = max(self._done, int(np.searchsorted(self._due_ms, time_ms, "right"))), NOBODY
+        due, self._done = self._due[self._done : last], last
+        for some in np.split(due, np.flatnonzero(np.diff(due["stops"])) + 1) if len(due) else ():
+            if some["stops"][0]:
+                gone = np.append(gone, self._stop(some, time_ms))
+            else:
+                self._start(some)
+        wipe(due)
+        self._come_back(time_ms)
         self._stops_ms = self._stops_ms[np.searchsorted(self._stops_ms, time_ms, "right") :]
         return np.unique(gone) if len(gone) > 1 else gone
 
@@ -110,39 +112,32 @@ class Consent:
 
         What they were granted on that day is forgotten with them; after it they would be granted it again.
         """
+        self._back = self._back[~np.isin(self._back["fingerprint"], due["fingerprint"])]
+        self._come_back(time_ms)
+        if time_ms >= self._midnight_ms:
+            self._midnight_ms, self._denied = midnights_ms(time_ms, time_ms, self._zone)[1], NOBODY
         numbers, persons = due["row"]["subscriber"].copy(), np.zeros(len(due), "u8")
         persons = persons[: remove(numbers, self.table, self.tags, persons)]
         wipe(numbers)
-        self._used -= len(persons)
-        if time_ms >= self._midnight_ms:
-            self._midnight_ms, self._denied = midnights_ms(time_ms, time_ms, self._zone)[1], self._denied[:0]
-        self._denied = np.append(self._denied, fingerprints(persons, self._key))
-        waits = self._due["what"] == DEFERRED
-        if waits.any():
-            self._schedule(NONE_DUE, ~(waits & np.isin(self._due["fingerprint"], due["fingerprint"])))
+        self._used, self._denied = self._used - len(persons), np.append(self._denied, fingerprints(persons, self._key))
         return persons
 
     def _start(self, due: np.ndarray) -> None:
         """Put who said yes into the table; who said no on the same local day waits for its end."""
         wait = (due["time_ms"] < self._midnight_ms) & np.isin(
             fingerprints(due["row"]["person"], self._key), self._denied)
-        if wait.any():
-            later = due[wait]
-            later["time_ms"], later["what"] = self._midnight_ms, DEFERRED
-            self._schedule(later)
+        self._back = np.append(self._back, due[wait]) if wait.any() else self._back
         self._add(due["row"][~wait], due["time_ms"][~wait])
 
-    def _schedule(self, due: np.ndarray, kept: np.ndarray | slice = slice(None)) -> None:
-        """Add to what is due, in order of time; of one time, in the order of arrival.  kept : of what was due"""
-        held = self._due, due, np.append(self._due[kept][self._done :], due)
-        self._due, self._done = held[2][np.argsort(held[2]["time_ms"], kind="stable")], 0
-        self._due_ms = self._due["time_ms"].copy()
-        self._stops_ms = self._due_ms[self._due["what"] == STOP]
-        wipe(*held)
+    def _come_back(self, time_ms: int) -> None:
+        """Put who said no and then yes into the table, once that day is over."""
+        if time_ms >= self._midnight_ms and len(self._back):
+            self._add(self._back["row"].copy(), np.full(len(self._back), self._midnight_ms))
+            self._back = NONE_DUE
 
     def _name(self) -> None:
         """Find the number of everyone who is to stop: known until then, and nowhere told."""
-        row, stops, marked = self._due["row"]["subscriber"], self._due["what"] == STOP, np.zeros(1 << 16, "?")
+        row, stops, marked = self._due["row"]["subscriber"], self._due["stops"], np.zeros(1 << 16, "?")
         unnamed = np.flatnonzero(stops & (row == 0))
         names, number_of = self._due["fingerprint"][unnamed], dict[int, np.ndarray]()
         marked[names.astype("u2")] = True

@@ -112,6 +112,7 @@ def test_a_no_ahead_of_the_watermark_is_heeded_when_an_event_is_ahead_too():
     one.take_epoch(an_epoch(1, START_MS, END_MS, stop(now_ms, 2)))
     parts = one.observe(batch(START_MS, (now_ms + 1, 2), (now_ms - 1, 2)))
     assert counted(parts) == [1] and {part.watermark_ms for part in parts} == {START_MS}
+    assert counted(one.observe(batch(START_MS + 1, (START_MS, 2), (START_MS, 3)))) == [1]
 
 
 def test_pseudonyms_of_every_day_and_week_that_are_held_must_be_forgotten():
@@ -166,6 +167,12 @@ def test_a_no_takes_back_a_yes_that_waits_for_midnight():
     assert counted(one.observe(batch(MIDNIGHT_MS + 5, (START_MS, 2), (MIDNIGHT_MS, 2)))) == [0]
 
 
+def test_midnight_is_not_missed_when_another_says_no_at_its_stroke():
+    one, said = probe_of(AGREE), (stop(START_MS, 2), start(START_MS + 1, 2), stop(MIDNIGHT_MS, 3))
+    one.take_epoch(an_epoch(1, START_MS, END_MS, *said))
+    assert counted(one.observe(batch(MIDNIGHT_MS + 5, (MIDNIGHT_MS - 1, 2), (MIDNIGHT_MS, 2), (MIDNIGHT_MS, 3)))) == [1]
+
+
 # ---- any words at all
 
 
@@ -195,7 +202,7 @@ def expected(rows, decisions, given):
     return found
 
 
-often = st.integers(0, 19).map(lambda k: START_MS + k * (END_MS - START_MS) // 20)
+often = st.integers(0, 15).map(lambda k: START_MS + k * (END_MS - START_MS) // 16)  # midnight too
 instants = often | st.integers(START_MS, END_MS - 1)
 words = st.lists(st.tuples(instants, st.integers(0, 3), st.booleans()), max_size=12)
 spoken = st.lists(st.tuples(instants, st.integers(0, 3)), max_size=40)
