@@ -112,7 +112,8 @@ class Consent:
 
         What they were granted on that day is forgotten with them; after it they would be granted it again.
         """
-        self._back = self._back[~np.isin(self._back["fingerprint"], due["fingerprint"])]
+        if len(self._back):
+            self._back = self._back[~np.isin(self._back["fingerprint"], due["fingerprint"])]
         self._come_back(time_ms)
         if time_ms >= self._midnight_ms:
             self._midnight_ms, self._denied = midnights_ms(time_ms, time_ms, self._zone)[1], NOBODY

@@ -1,4 +1,4 @@
-"""Who says no is gone from the memory of the edge with the next slot: number, fingerprint, pseudonyms, rows."""
+"""Who says no is gone from the memory of the edge with the next slot, and who never said yes is not in it."""
 
 import subprocess
 import sys
@@ -10,13 +10,14 @@ import zmq
 from probe.base import process
 from probe.base.clock import HOUR_MS
 from probe.identity import fingerprints
-from probe.wire import cells, events
+from probe.wire import cells, events, subscribers
 from tests.builders_consent import EVER_MS, KEY, an_epoch, decision
 from tests.collector.edge import test_forgetting as forgetting
 from tests.collector.edge.test_forgetting import FIRST, START_MS, folder, pytestmark  # noqa: F401
 from tests.oracles_count import siphash_2_4
 
-HOURS, CUTS = 4, (0, 1, 5, 30, 300)  # small batches too: Python, numpy and malloc keep their blocks for themselves
+NEVER, HOURS = 262_039_876_543_210, 4
+CUTS = 0, 1, 5, 30, 300  # small batches too: Python, numpy and malloc keep their blocks for themselves
 
 
 def of(canary, memory):
@@ -31,6 +32,10 @@ def of(canary, memory):
 
 
 def test_nothing_of_who_says_no_is_in_memory_once_the_next_slot_is_closed(folder):  # noqa: F811
+    known = subscribers.decode((folder / "subscribers").read_bytes())
+    rows = np.append(known.rows, known.rows[-1:])
+    rows["subscriber"][-1], rows["consent"][-1] = NEVER, 0
+    (folder / "subscribers").write_bytes(subscribers.encode(known._replace(rows=rows)))
     plan = cells.from_csv((folder / "plan.csv").read_text(), "plan.csv").digest()
     told = [sys.executable, "-m", "tests.collector.edge.test_forgetting", str(folder), forgetting.NOTHING]
     with (process.sockets((zmq.PUSH, {zmq.SNDTIMEO: 120_000, zmq.LINGER: 0})) as (world,),
@@ -58,6 +63,7 @@ def test_nothing_of_who_says_no_is_in_memory_once_the_next_slot_is_closed(folder
         after = seen()
         world.send(forgetting.END)
     assert one.returncode == 0
+    assert before.found(forgetting.spelled("never", NEVER)) == {}
     found = before.found(of(0, before))
     assert all(any(what in one for one in found) for what in ("number of", "keys, ")), found.keys()
     assert after.found(of(0, after)) == {}
