@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,6 @@ STEPS = {
     "withdraw": "Take a yes back: the person is not counted any more.",
     "refuse": "Object: the person is not counted, yes or no yes before.",
 }
-DETAILS = """NUMBER has 15 digits; - reads it from stdin, so that it stays out of the history of the shell. It is never
-printed. Without --at the answer takes effect at once (in the folder of a simulation: from its begin), and what was said
-before for a later time is void. A yes counts from then on, nothing before; on the day of a no, from the next day on.
-After a no, what is still being counted is set right as if they had not been there that day; what was sealed stays.
-"""
 
 
 class Discreet(click.Group):
@@ -43,33 +37,41 @@ def discreet(words: str) -> str:
     return re.sub(r"\d{12,}", "[number]", words)
 
 
-consent = Discreet("consent", help="A person's yes and no to being counted, by purpose and in one step each. FOLDER is "
-                                   "the subscriber folder of an edge.")
+@click.group(cls=Discreet)
+def consent():
+    """A person's yes and no to being counted, by purpose and in one step each.
+
+    FOLDER is the subscriber folder of an edge. NUMBER has 15 digits; - reads it from stdin, so that it stays out of the
+    history of the shell. It is never printed.
+
+    A yes counts from then on, nothing before; on the day of a no, from the next day on. After a no, what is still being
+    counted is set right as if they had not been there that day; what was sealed stays.
+    """
+
+
 folder_argument = click.argument("folder", type=click.Path(path_type=Path))
-number_argument = click.argument("number")
 json_option = click.option("--json", "as_json", is_flag=True, help="One object on stdout.")
 
 
 def step(answer: str) -> None:
     """Add the command of one answer: the same shape for all."""
 
-    @consent.command(answer, help=f"{STEPS[answer]}\n\n{DETAILS}", short_help=STEPS[answer])
+    @consent.command(answer, help=STEPS[answer], epilog="NUMBER has 15 digits; - reads it from stdin.")
     @folder_argument
-    @number_argument
+    @click.argument("number")
     @click.option("--purpose", required=True, help="network, market_research or marketing.")
     @click.option("--text-version", default="unstated", show_default=True, help="Of the text that they were shown.")
     @click.option("--channel", default="command", show_default=True, help="How they said it: shop, letter, telephone.")
-    @click.option("--at", metavar="TIME", help="When it takes effect, in local time: 2026-05-12T10:00.")
+    @click.option("--at", metavar="TIME", help="When it takes effect, in local time: 2026-05-12T10:00. Without it: at "
+                  "once (in the folder of a simulation: from its begin), and what was said for a later time is void.")
     @json_option
     def command(folder, number, purpose, text_version, channel, at, as_json):
         from probe.register import Said
 
         register, known = opened(folder, number)
         (said,) = register.record([Said(known, purpose, answer, register.moment(at), text_version, channel)])
-        found = told(register, said)
-        since = f"effective since slot {found['slot_start']} to {found['slot_end'][11:16]}"
-        words = f"{purpose}: {found['answer']}, {since}\nproof id: {found['proof']}"
-        click.echo(json.dumps(found) if as_json else words)
+        found = register.told(said)
+        click.echo(json.dumps(found) if as_json else "{purpose}: {answer}, {since}".format(**found))
         if found["answer"] == "yes" and not any(register.counted(known)[purpose].values()):
             click.echo("not counted all the same: a minor, or another handset of the person said no", err=True)
 
@@ -80,31 +82,17 @@ for _answer in STEPS:
 
 def opened(folder: Path, text: str) -> tuple[Any, int]:
     """Return the register and the number in figures, from stdin where it is "-"."""
-    from probe.register import Register
+    from probe.register import UNKNOWN, Register
 
-    number = figures(sys.stdin.readline() if text == "-" else text)
-    if (register := Register(folder)).known(number) < 0:
-        raise ConfigError("NUMBER", ["no such number in this folder (it has 15 digits); nobody of it is counted"])
+    register = Register(folder)
+    if not (number := register.number(sys.stdin.readline() if text == "-" else text)):
+        raise ConfigError("NUMBER", [UNKNOWN])
     return register, number
-
-
-def figures(text: str) -> int:
-    """Return the number that a text of 15 digits says, blanks and hyphens aside; 0, which nobody has, for another."""
-    digits = re.sub(r"[\s-]", "", text)
-    return int(digits) if re.fullmatch(r"[0-9]{15}", digits) else 0
-
-
-def told(register, said) -> dict[str, Any]:
-    """Return what was recorded, and since which slot it holds; never whose it is."""
-    begin, end, index = register.slot(said.effective_ms)
-    return {"purpose": said.purpose, "answer": said.yes_or_no, "said": said.answer,
-            "slot_start": begin.isoformat(timespec="minutes"), "slot_end": end.isoformat(timespec="minutes"),
-            "slot": index, "text_version": said.text_version, "channel": said.channel, "proof": said.proof}
 
 
 @consent.command()
 @folder_argument
-@number_argument
+@click.argument("number")
 @json_option
 def show(folder, number, as_json):
     """Show what NUMBER said, purpose by purpose, and whether they are counted.
@@ -113,16 +101,11 @@ def show(folder, number, as_json):
     are never counted, and the no of one handset holds for all handsets of a person.
     """
     register, known = opened(folder, number)
-    last, counted = {one.purpose: told(register, one) for one in register.said(known, "holds")}, register.counted(known)
-    found = {"minor": register.minor(known), "said": [told(register, one) for one in register.said(known)],
-             "purposes": [{"purpose": purpose, "answer": answer, "counted": counted[purpose], "last": last.get(purpose)}
-                          for purpose, answer in register.state(known).items()]}
+    found = register.shown(known)
     lines = ["a minor: never counted, whatever is said"] if found["minor"] else []
-    for purpose, answer in register.state(known).items():
-        since = (f", effective since slot {one['slot_start']} (text {one['text_version']}, channel {one['channel']}, "
-                 f"proof id {one['proof']})" if (one := last.get(purpose)) else ", by the operator's file")
-        lines.append(f"{purpose}: " + ("nothing said yet" if answer == "open" else answer + since))
-        lines += [f"  basis {basis}: {'' if yes else 'not '}counted" for basis, yes in counted[purpose].items()]
+    for one in found["purposes"]:
+        lines.append("{purpose}: {answer}, {since}".format(**one))
+        lines += [f"  basis {basis}: {'' if yes else 'not '}counted" for basis, yes in one["counted"].items()]
     click.echo(json.dumps(found) if as_json else "\n".join(lines))
 
 
@@ -138,18 +121,20 @@ def import_file(folder, file, as_json):
     """
     from probe.register import Register, Said
 
-    register, reader = Register(folder), csv.DictReader(read_text(file, "the file").splitlines(), restkey="more")
-    if not {*COLUMNS} <= {*(reader.fieldnames or ())} <= {*COLUMNS, *OPTIONAL}:
-        words = f"line 1: name the columns {', '.join(COLUMNS)}; there may be {', '.join(OPTIONAL)}"
-        raise ConfigError(str(file), [words])
-    rows = [(reader.line_num, row) for row in reader]
-    cut = [line for line, row in rows if "more" in row or None in row.values()]
-    rows = [(line, row) for line, row in rows if line not in cut]
-    said = [Said(figures(row["subscriber"]), row["purpose"], row["answer"], register.moment(row.get("time")),
+    register, reader = Register(folder), csv.reader(read_text(file, "the file").splitlines(), strict=True)
+    try:
+        (_, names), *rows = [(reader.line_num, fields) for fields in reader if fields] or [(1, [])]
+    except csv.Error as error:
+        raise ConfigError(str(file), [f"line {reader.line_num}: {error}"]) from None
+    if not {*COLUMNS} <= {*names} <= {*COLUMNS, *OPTIONAL}:
+        raise ConfigError(str(file), [f"line 1: name the columns {', '.join(COLUMNS)}; there may be "
+                                      f"{', '.join(OPTIONAL)}"])
+    whole = [(line, dict(zip(names, fields, strict=True))) for line, fields in rows if len(fields) == len(names)]
+    said = [Said(register.number(row["subscriber"]), row["purpose"], row["answer"], register.moment(row.get("time")),
                  row.get("text_version") or "unstated", row.get("channel") or "import", row.get("proof", ""))
-            for _, row in rows]
-    problems = [(rows[index][0], words) for index, words in register.problems(said)]
-    problems += [(line, "has more or fewer fields than line 1") for line in cut]
+            for _, row in whole]
+    problems = [(line, "has more or fewer fields than line 1") for line, fields in rows if len(fields) != len(names)]
+    problems += [(whole[index][0], words) for index, words in register.problems(said)]
     if problems:
         raise ConfigError(str(file), [f"line {line}: {words}" for line, words in sorted(problems)])
     register.record(said)
@@ -176,6 +161,4 @@ def page(folder, port, open_it):
         if open_it:
             click.launch(address)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C
-        signal.signal(number, signal.default_int_handler)
     serve(Register(folder), port, ready)

@@ -4,40 +4,41 @@ A folder that only its owner can read, outside of every run: `subscribers` (the 
 start), `key` (32 bytes), `consent.db` (a log that only grows; it holds fingerprints, no number).  Edge only.
 """
 
+import re
 import secrets
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from probe.base import clock, record
 from probe.base.config import ConfigError, RunError
 from probe.base.packing import WireError, require
-from probe.base.streams import mix64
+from probe.consent import of_shard
 from probe.identity import fingerprints
 from probe.wire import epochs, subscribers
 from probe.wire.consent import BASES, CHANGE, NO, PURPOSES, YES, countable
 from probe.wire.subscribers import MINOR, SUBSCRIBER
 
 APPLICATION_ID, KEY_BYTES, SLOT_MS, TEXT_MAX = 0x4646434E, 32, 900_000, 64  # "FFCN"
-ANSWERS = {"give": True, "withdraw": False, "refuse": False}  # a yes, a yes taken back, an objection
-FILES = ("subscribers", "key", "consent.db")
+ANSWERS = {"give": "yes", "withdraw": "no", "refuse": "no"}  # a yes, a yes taken back, an objection
 LATEST_MS, NEVER_MS = 7_258_118_400_000, np.iinfo("i8").max  # the year 2200: later is a slip of the pen
+BEFORE = {"open": "nothing said yet"} | dict.fromkeys(("yes", "no"), "by the records of the network")
+UNKNOWN = "no such number in this folder (it has 15 digits); nobody of it is counted"
 # For the judge: a subscriber whose answer changes is counted from .. until; from_ms >= until_ms: never.
 WINDOW = np.dtype([("subscriber", "<u8"), ("person", "<u8"), ("from_ms", "<i8"), ("until_ms", "<i8")])
-TURN = np.dtype([("time_ms", "<i8"), ("counts", "?"), ("row", SUBSCRIBER)])
+NOTHING, NOBODY = np.zeros(0, CHANGE), np.zeros((), SUBSCRIBER)[()]
 SCHEMA = """
 CREATE TABLE meta(begin_ms INTEGER, zone TEXT NOT NULL);
-CREATE TABLE said(id INTEGER PRIMARY KEY, recorded_ms INTEGER NOT NULL, effective_ms INTEGER NOT NULL,
-                  fingerprint INTEGER NOT NULL, purpose TEXT NOT NULL, answer TEXT NOT NULL,
-                  text_version TEXT NOT NULL, channel TEXT NOT NULL, proof TEXT NOT NULL UNIQUE,
-                  dated INTEGER NOT NULL);
+CREATE TABLE said(id INTEGER PRIMARY KEY, fingerprint INTEGER NOT NULL, purpose TEXT NOT NULL, answer TEXT NOT NULL,
+                  effective_ms INTEGER NOT NULL, text_version TEXT NOT NULL, channel TEXT NOT NULL,
+                  proof TEXT NOT NULL UNIQUE, recorded_ms INTEGER NOT NULL, dated INTEGER NOT NULL);
 CREATE INDEX of_one ON said(fingerprint);
 CREATE VIEW holds AS SELECT * FROM said AS one WHERE NOT EXISTS (
     SELECT 1 FROM said WHERE fingerprint = one.fingerprint AND purpose = one.purpose
@@ -45,7 +46,6 @@ CREATE VIEW holds AS SELECT * FROM said AS one WHERE NOT EXISTS (
 CREATE TRIGGER no_update BEFORE UPDATE ON said BEGIN SELECT raise(ABORT, 'what was said is never changed'); END;
 CREATE TRIGGER no_delete BEFORE DELETE ON said BEGIN SELECT raise(ABORT, 'what was said is never changed'); END
 """
-COLUMNS = "purpose, answer, effective_ms, text_version, channel, proof, recorded_ms"
 
 
 class Said(NamedTuple):
@@ -62,11 +62,10 @@ class Said(NamedTuple):
     channel: str = "command"
     proof: str = ""
     recorded_ms: int | None = None
+    dated: bool = True
 
-    @property
-    def yes_or_no(self) -> str:
-        """Return what the answer comes to."""
-        return "yes" if ANSWERS.get(self.answer) else "no"
+
+COLUMNS = ", ".join(Said._fields[1:])
 
 
 class Register:
@@ -77,15 +76,13 @@ class Register:
 
     def __init__(self, folder: Path | str, now_ms: Callable[[], int] = clock.WallClock.utc_ms):
         self.folder, self._now_ms = Path(folder), now_ms
-        if problems := broken(self.folder):
-            raise ConfigError("the subscriber folder", problems)
         try:
+            refuse_shared(self.folder)
             self.rows = subscribers.decode((self.folder / "subscribers").read_bytes()).rows
             self.key = (self.folder / "key").read_bytes()
             require(len(self.key) == KEY_BYTES, f"key: is not {KEY_BYTES} bytes")
         except (OSError, WireError) as error:  # what is wrong with it, never what is in it
-            words = error.strerror if isinstance(error, OSError) else error
-            raise ConfigError("the subscriber folder", [f"{self.folder}: cannot be read: {words}"]) from None
+            raise fault(folder, f"holds no register that can be read: {error}; name the folder of an edge") from None
         with self._log() as db:
             self.begin_ms, self.zone = db.execute("SELECT begin_ms, zone FROM meta").fetchone()
 
@@ -97,46 +94,39 @@ class Register:
         """
         folder = Path(folder)
         try:
-            new = not folder.exists() or not any(folder.iterdir())
-            if problems := broken(folder, new):
-                raise ConfigError("the subscriber folder", problems)
-            if new:
-                folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(dir=folder.absolute().parent, ignore_cleanup_errors=True) as made:
-                    fill(Path(made), rows, zone, begin_ms)
-                    Path(made).rename(folder)  # all of it is there, or nothing
+            if not folder.exists() or not any(folder.iterdir()):
+                refuse_shared(folder)
+                fill(folder, rows, zone, begin_ms)
         except OSError as error:
-            words = f"{folder}: {error.strerror}; name a folder that can be written"
-            raise ConfigError("the subscriber folder", [words]) from None
+            raise fault(folder, f"cannot be made: {error.strerror}; name one that can be written") from None
         found = cls(folder)
         if (found.begin_ms, found.zone) != (begin_ms, zone) or found.rows.tobytes() != rows.tobytes():
-            words = "holds the subscribers of another world; name a new folder, or run the scenario it was made by"
-            raise ConfigError("the subscriber folder", [f"{folder} {words}"])
+            raise fault(folder, "holds the subscribers of another world; name a new folder, or run the world it is of")
         return found
 
     @contextmanager
     def _log(self) -> Iterator[sqlite3.Connection]:
         """Yield the log; each statement is durable when it returns."""
-        path = self.folder / FILES[-1]
+        path = self.folder / "consent.db"
         try:
-            with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as db:
                 if record.marked(db) != (APPLICATION_ID, record.USER_VERSION):
-                    raise ConfigError("the subscriber folder", [f"{path} is of another program or version"])
+                    raise RunError(f"{path}: is of another program or version")
                 record.prepare(db, APPLICATION_ID, SCHEMA)
                 yield db
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             raise RunError(f"{path}: {error}") from None
-        except sqlite3.DatabaseError as error:
-            raise ConfigError("the subscriber folder", [f"{path} is damaged: {error}"]) from None
 
-    def known(self, number: int) -> int:
-        """Return the row of a subscriber, or -1."""
-        at = int(np.searchsorted(self.rows["subscriber"], np.uint64(number)))
-        return at if at < len(self.rows) and self.rows["subscriber"][at] == number else -1
+    def number(self, text: str) -> int:
+        """Return the number that a text of 15 digits says, blanks and hyphens aside; 0 where nobody here has it."""
+        digits = re.sub(r"[\s-]", "", text)
+        found = int(digits) if re.fullmatch(r"[0-9]{15}", digits) else 0
+        return found if self._row(found) is not None else 0
 
-    def minor(self, number: int) -> bool:
-        """Return whether a subscriber is one: never counted, whatever is said."""
-        return bool(self.rows["age"][self.known(number)] == MINOR)
+    def _row(self, number: int) -> Any:
+        """Return the SUBSCRIBER of a number, or None."""
+        at = np.searchsorted(self.rows["subscriber"], np.uint64(number))
+        return self.rows[at] if at < len(self.rows) and self.rows["subscriber"][at] == number else None
 
     def moment(self, text: str | None) -> int | None:
         """Return UTC milliseconds of an ISO time, local where it states no offset; None for none, -1 for no time."""
@@ -147,46 +137,31 @@ class Register:
         except (ValueError, OverflowError):
             return -1
 
-    def slot(self, time_ms: int) -> tuple[datetime, datetime, int]:
-        """Return the local begin and end, and the number, of the slot that a time lies in."""
-        index = time_ms // SLOT_MS
-        return clock.local(index * SLOT_MS, self.zone), clock.local((index + 1) * SLOT_MS, self.zone), index
-
-    def _names(self, numbers: list[int]) -> list[int]:
+    def _names(self, numbers: Any) -> np.ndarray:
         """Return the fingerprints of numbers, as SQLite keeps them."""
-        return fingerprints(np.array(numbers, "u8"), self.key).view("i8").tolist()
-
-    def said(self, number: int, of: str = "said") -> list[Said]:
-        """Return everything that is recorded of a subscriber, in order of effect; of "holds": what is not void."""
-        with self._log() as db:
-            rows = db.execute(f"SELECT {COLUMNS} FROM {of} WHERE fingerprint = ? ORDER BY effective_ms, id",
-                              self._names([number])).fetchall()
-        return [Said(number, *row) for row in rows]
+        return fingerprints(np.asarray(numbers, "u8"), self.key).view("i8")
 
     def problems(self, said: list[Said]) -> list[tuple[int, str]]:
         """Return (index, words) of everything for which these cannot be recorded; no word holds a number."""
-        found, answers, proofs = [], dict[tuple, str](), list[str]()
+        found, above = [], dict[tuple, str]()
         with self._log() as db:
-            proofs += [one.proof for one in said if one.proof and db.execute(
-                "SELECT 1 FROM said WHERE proof = ?", [one.proof]).fetchone()]
+            proofs = {one.proof for one in said
+                      if db.execute("SELECT 1 FROM said WHERE proof = ?", [one.proof]).fetchone()}
         for index, one in enumerate(said):
-            known, texts = self.known(one.number) >= 0, (one.text_version, one.channel, one.proof)
-            key = one.number, one.purpose, one.effective_ms
+            number, purpose, answer, effective_ms, *texts = one[:7]
             rules = {
-                "subscriber: no such number in this folder (it has 15 digits); nobody of it is counted": not known,
-                f"purpose: use one of {', '.join(PURPOSES)}": one.purpose not in PURPOSES,
-                f"answer: use one of {', '.join(ANSWERS)}": one.answer not in ANSWERS,
-                "time: write it like 2026-05-12T10:00, from 1970 to 2199":
-                    not 0 <= (one.effective_ms or 0) < LATEST_MS,
-                f"text_version, channel, proof: use up to {TEXT_MAX} printable characters each":
-                    not all(text.isprintable() and len(text) <= TEXT_MAX for text in texts),
-                "text_version, channel, proof: hold the number of the subscriber, and the log must not":
-                    known and any(str(one.number) in text for text in texts),
+                f"subscriber: {UNKNOWN}": self._row(number) is None,
+                f"purpose: use one of {', '.join(PURPOSES)}": purpose not in PURPOSES,
+                f"answer: use one of {', '.join(ANSWERS)}": answer not in ANSWERS,
+                "time: write it like 2026-05-12T10:00, from 1970 to 2199": not 0 <= (effective_ms or 0) < LATEST_MS,
+                f"text_version, channel, proof: use up to {TEXT_MAX} printable characters each, never the number":
+                    not all(text.isprintable() and len(text) <= TEXT_MAX and f"{number:015}" not in text
+                            for text in texts),
                 "proof: is in the log, or used above; it names one decision": one.proof in proofs,
-                "answer: is the opposite of one above, for the same time":
-                    one.answer in ANSWERS and answers.setdefault(key, one.yes_or_no) != one.yes_or_no,
+                "answer: is the opposite of one above, for the same time": answer in ANSWERS
+                    and above.setdefault((number, purpose, effective_ms), ANSWERS[answer]) != ANSWERS[answer],
             }
-            proofs += [one.proof] * (one.proof != "")
+            proofs |= {one.proof} - {""}
             found += [(index, words) for words, wrong in rules.items() if wrong]
         return found
 
@@ -195,129 +170,157 @@ class Register:
         if problems := self.problems(said):
             raise ConfigError("consent", [words for _, words in problems])
         now_ms = self._now_ms()
-        begin_ms = now_ms if self.begin_ms is None else self.begin_ms
-        full = [one._replace(effective_ms=begin_ms if one.effective_ms is None else one.effective_ms,
-                             proof=one.proof or secrets.token_hex(8), recorded_ms=now_ms) for one in said]
-        names = self._names([one.number for one in full])
-        rows = [(name, given.effective_ms is not None, *one[1:])
-                for name, given, one in zip(names, said, full, strict=True)]
+        at_once_ms = now_ms if self.begin_ms is None else self.begin_ms
+        full = [one._replace(effective_ms=at_once_ms if one.effective_ms is None else one.effective_ms,
+                             proof=one.proof or secrets.token_hex(8), recorded_ms=now_ms,
+                             dated=one.effective_ms is not None) for one in said]
+        names = self._names([one.number for one in said]).tolist()
+        rows = [(name, *one[1:]) for name, one in zip(names, full, strict=True)]
         with self._log() as db:
             db.execute("BEGIN IMMEDIATE")
-            db.executemany(f"INSERT INTO said(fingerprint, dated, {COLUMNS}) VALUES ({', '.join('?' * 9)})", rows)
+            db.executemany(f"INSERT INTO said(fingerprint, {COLUMNS}) VALUES ({', '.join('?' * 9)})", rows)
             db.execute("COMMIT")
         return full
+
+    def said(self, number: int, of: str = "said") -> list[Said]:
+        """Return everything that is recorded of a subscriber, in order of effect; of "holds": what is not void."""
+        with self._log() as db:
+            rows = db.execute(f"SELECT {COLUMNS} FROM {of} WHERE fingerprint = ? ORDER BY effective_ms, id",
+                              self._names([number]).tolist()).fetchall()
+        return [Said(number, *row) for row in rows]
+
+    def _flags(self, number: int) -> int:
+        """Return what a subscriber says in the end, as in SUBSCRIBER."""
+        flags = self._row(number)["consent"]
+        for one in self.said(number, "holds"):
+            flags = changed(flags, one.purpose, ANSWERS[one.answer] == "yes")
+        return flags
+
+    def state(self, number: int) -> dict[str, str]:
+        """Return yes, no or open by purpose, as it stands in the end; a yes and a no in the operator's file mean no."""
+        flags = self._flags(number)
+        return {one: "no" if flags & NO[one] else "yes" if flags & YES[one] else "open" for one in PURPOSES}
+
+    def counted(self, number: int) -> dict[str, dict[str, bool]]:
+        """Return whether a subscriber is counted in the end, by purpose and basis.  One handset's no holds for all."""
+        family = self.rows[self.rows["person"] == self._row(number)["person"]]
+        family["consent"], me = [self._flags(one) for one in family["subscriber"]], family["subscriber"] == number
+        return {one: {basis: bool(counts(family, one, basis)[me][0]) for basis in BASES} for one in PURPOSES}
+
+    def told(self, one: Said) -> dict[str, Any]:
+        """Return what was recorded and since which slot it holds, by the clock on the wall; never whose it is."""
+        start_ms = (one.effective_ms or 0) // SLOT_MS * SLOT_MS
+        start, end = (clock.local(time_ms, self.zone) for time_ms in (start_ms, start_ms + SLOT_MS))
+        since = (f"effective since slot {start.day} {start:%B %Y, %H:%M} to {end:%H:%M %Z} (text {one.text_version}, "
+                 f"channel {one.channel}, proof id {one.proof})")
+        return {"purpose": one.purpose, "answer": ANSWERS[one.answer], "said": one.answer, "since": since,
+                "slot_start": start.isoformat(timespec="minutes"), "slot_end": end.isoformat(timespec="minutes"),
+                "text_version": one.text_version, "channel": one.channel, "proof": one.proof}
+
+    def shown(self, number: int) -> dict[str, Any]:
+        """Return all that a subscriber may be shown: what holds, whether they are counted, and the history."""
+        last, counted = {one.purpose: self.told(one) for one in self.said(number, "holds")}, self.counted(number)
+        purposes = [{"purpose": one, "answer": answer, "counted": counted[one], "since": BEFORE[answer]}
+                    | last.get(one, {}) for one, answer in self.state(number).items()]
+        return {"minor": bool(self._row(number)["age"] == MINOR), "purposes": purposes,
+                "said": [self.told(one) for one in self.said(number)]}
 
     def log(self) -> np.ndarray:
         """Return CHANGE[n]: everything that is recorded and not void, by time of effect, and then of recording."""
         with self._log() as db:
-            rows = db.execute("SELECT effective_ms, fingerprint, purpose, answer FROM holds ORDER BY effective_ms, id")
-            times_ms, names, purposes, answers = [*zip(*rows, strict=True)] or [()] * 4
-        ours = fingerprints(self.rows["subscriber"], self.key).view("i8") if names else np.zeros(0, "i8")
-        order = np.argsort(ours)
-        at = order[np.minimum(np.searchsorted(ours, np.array(names, "i8"), sorter=order), len(ours) - 1)]
-        found = np.empty(len(names), CHANGE)
-        found["time_ms"], found["subscriber"] = times_ms, self.rows["subscriber"][at]
-        found["purpose"], found["yes"] = [*map(PURPOSES.index, purposes)], [ANSWERS[one] for one in answers]
-        return found[ours[at] == np.array(names, "i8")]  # the operator's file may have lost one since
+            said = db.execute("SELECT effective_ms, fingerprint, purpose, answer FROM holds "
+                              "ORDER BY effective_ms, id").fetchall()
+        names = self._names(self.rows["subscriber"])
+        ours = np.isin(names, np.array([name for _, name, *_ in said], "i8"))
+        numbers = dict(zip(names[ours].tolist(), self.rows["subscriber"][ours].tolist(), strict=True))
+        return np.array([(time_ms, numbers[name], PURPOSES.index(purpose), ANSWERS[answer] == "yes")
+                         for time_ms, name, purpose, answer in said if name in numbers], CHANGE)
 
-    def state(self, number: int, at_ms: int = NEVER_MS) -> dict[str, str]:
-        """Return yes, no or open by purpose, as it stands at a time; a yes and a no in the operator's file mean no."""
-        flags = int(self.rows["consent"][self.known(number)])
-        found = {one: "no" if flags & NO[one] else "yes" if flags & YES[one] else "open" for one in PURPOSES}
-        return found | {one.purpose: one.yes_or_no for one in self.said(number, "holds")
-                        if (one.effective_ms or 0) <= at_ms}
-
-    def counted(self, number: int) -> dict[str, dict[str, bool]]:
-        """Return whether a subscriber is counted in the end, by purpose and basis.  One handset's no holds for all."""
-        family = self.rows[self.rows["person"] == self.rows["person"][self.known(number)]]
-        bits = {(one, says): of[one] for says, of in (("yes", YES), ("no", NO)) for one in PURPOSES}
-        flags = np.array([sum(bits.get(one, 0) for one in self.state(number).items())
-                          for number in family["subscriber"].tolist()], "u1")
-        asked, me = (flags, family["age"] == MINOR, family["person"]), family["subscriber"] == number
-        return {one: {basis: bool(countable(*asked, one, basis)[me][0]) for basis in BASES} for one in PURPOSES}
-
-    def turns(self, purpose: str, basis: str, begin_ms: int, shard=0, shards=1, also=None) -> np.ndarray:
-        """Return TURN[n], by time: who is counted no longer, or from then on.  `row` is as it stands then.
+    def turns(self, purpose: str, basis: str, begin_ms: int, shard=0, shards=1,
+              also=NOTHING) -> list[tuple[int, bool, np.void]]:
+        """Return (time_ms, counted, SUBSCRIBER as it stands then) of who is counted no longer or from then on, by time.
 
         also : CHANGE[m] that are not in the log; of a subscriber who is in it for this purpose they say nothing
         What took effect before begin_ms stands there, and says only how it ended.
         """
-        log, also = self.log(), np.zeros(0, CHANGE) if also is None else also
-        log, also = (rows[rows["purpose"] == PURPOSES.index(purpose)] for rows in (log, also))
-        changes = np.concatenate([also[~np.isin(also["subscriber"], log["subscriber"])], log])
-        touched = np.isin(self.rows["subscriber"], changes["subscriber"])
-        rows = self.rows[np.isin(self.rows["person"], self.rows["person"][touched])]
-        rows = np.sort(rows[[mix64(one) % shards == shard for one in rows["person"]]], order=["person"])
-        changes = changes[np.isin(changes["subscriber"], rows["subscriber"])]
-        order = np.argsort(rows["subscriber"])
-        at = order[np.searchsorted(rows["subscriber"], changes["subscriber"], sorter=order)]
-        time_ms, person = np.maximum(changes["time_ms"], begin_ms), rows["person"]
-
-        def counts(some: slice) -> np.ndarray:
-            return countable(rows["consent"][some], rows["age"][some] == MINOR, person[some], purpose, basis)
-
-        now, found = counts(slice(None)), []
-        turn = np.lexsort((changes["time_ms"], person[at], time_ms))  # stable: at one time the last one recorded holds
-        for k, i in enumerate(turn):
-            yes, no = (YES, NO) if changes["yes"][i] else (NO, YES)
-            rows["consent"][at[i]] = rows["consent"][at[i]] & ~no[purpose] | yes[purpose]
-            if k + 1 < len(turn) and (time_ms[i], person[at[i]]) == (time_ms[turn[k + 1]], person[at[turn[k + 1]]]):
-                continue
-            family = slice(*np.searchsorted(person, person[at[i]] + np.array([0, 1], "u8")))
-            then = counts(family)
-            for j in family.start + np.flatnonzero(then != now[family]):
-                found.append((time_ms[i], then[j - family.start], rows[j].item()))
-            now[family] = then
-        return np.array(found, TURN)
+        log, also = (some[some["purpose"] == PURPOSES.index(purpose)] for some in (self.log(), also))
+        changes = np.append(also[~np.isin(also["subscriber"], log["subscriber"])], log)
+        rows, by_person = self.rows.copy(), np.argsort(self.rows["person"], kind="stable")
+        persons, at = rows["person"][by_person], np.searchsorted(rows["subscriber"], changes["subscriber"])
+        whose, time_ms, found = rows["person"][at], np.maximum(changes["time_ms"], begin_ms), []
+        order = np.lexsort((changes["time_ms"], whose, time_ms))  # stable: at one time the last one recorded holds
+        order = order[of_shard(whose, shard, shards)[order]]
+        for (now_ms, person), said in groupby(order, lambda one: (time_ms[one], whose[one])):
+            family = by_person[slice(*np.searchsorted(persons, person + np.array([0, 1], "u8")))]
+            before = counts(rows[family], purpose, basis)
+            for one in said:
+                rows["consent"][at[one]] = changed(rows["consent"][at[one]], purpose, changes["yes"][one])
+            after = counts(rows[family], purpose, basis)
+            found += [(int(now_ms), bool(after[one]), rows[family[one]].copy())
+                      for one in np.flatnonzero(before != after)]
+        return found
 
     def epochs(self, purpose: str, basis: str, begins_ms: list[int], shard=0, shards=1,
-               also=None) -> list[tuple[int, bytes]]:
+               also=NOTHING) -> list[tuple[int, bytes]]:
         """Return (from_ms, frame) of each epoch between begins_ms, the last of which is their end.
 
         The first holds what took effect before it.  also: as in `turns`.
         """
         turns = self.turns(purpose, basis, begins_ms[0], shard, shards, also)
-        rows = np.zeros(len(turns), epochs.DECISION)
-        rows["time_ms"] = turns["time_ms"]
-        rows["fingerprint"] = fingerprints(np.ascontiguousarray(turns["row"]["subscriber"]), self.key)
-        rows["row"][turns["counts"]] = turns["row"][turns["counts"]]
+        rows = np.array([(time_ms, 0, row if counted else NOBODY) for time_ms, counted, row in turns], epochs.DECISION)
+        rows["fingerprint"] = self._names([row["subscriber"] for *_, row in turns]).view("u8")
         cuts = np.searchsorted(rows["time_ms"], begins_ms).tolist()
         if max(b - a for a, b in pairwise(cuts)) > epochs.COUNT_MAX:
             raise RunError(f"more than {epochs.COUNT_MAX:,} people change what they said within one epoch")
         return [(begin, epochs.encode(epochs.Epoch(k, begin, end, purpose, basis, rows[a:b]), self.key))
                 for k, ((begin, end), (a, b)) in enumerate(zip(pairwise(begins_ms), pairwise(cuts), strict=True), 1)]
 
-    def windows(self, purpose: str, basis: str, begin_ms: int, also=None) -> np.ndarray:
+    def windows(self, purpose: str, basis: str, begin_ms: int, also=NOTHING) -> np.ndarray:
         """Return WINDOW[n] of those who are counted for a part of the time from begin_ms, for the judge.
 
         The first window alone: who is counted a second time has another.  Everybody else's answer is that of the file.
         """
-        found = dict[int, list[int]]()
-        for one in self.turns(purpose, basis, begin_ms, also=also):
-            window = found.setdefault(int(one["row"]["subscriber"]), [int(one["row"]["person"])])
-            window += [begin_ms] * (len(window) == 1 and not one["counts"]) + [int(one["time_ms"])]
-        return np.array([(number, *window, NEVER_MS)[:4] for number, window in found.items()], WINDOW)
+        found = dict[tuple, list[int]]()
+        for time_ms, counted, row in self.turns(purpose, basis, begin_ms, also=also):
+            window = found.setdefault((row["subscriber"], row["person"]), [])
+            window += [time_ms] if counted or window else [begin_ms, time_ms]
+        return np.array([(*who, *window, NEVER_MS)[:4] for who, window in found.items()], WINDOW)
+
+
+def counts(rows: np.ndarray, purpose: str, basis: str) -> np.ndarray:
+    """Return bool[n]: who of SUBSCRIBER[n] may be counted.  Whoever belongs to one person is to be among them."""
+    return countable(rows["consent"], rows["age"] == MINOR, rows["person"], purpose, basis)
+
+
+def changed(flags: np.uint8, purpose: str, yes: bool) -> np.uint8:
+    """Return the bits of one subscriber after a yes or a no."""
+    return flags & ~(YES[purpose] | NO[purpose]) | (YES if yes else NO)[purpose]
 
 
 def fill(folder: Path, rows: np.ndarray, zone: str, begin_ms: int | None) -> None:
-    """Write the files of a new register."""
-    data = subscribers.encode(subscribers.Subscribers(0, rows)), secrets.token_bytes(KEY_BYTES), b""
-    for name, content in zip(FILES, data, strict=True):
-        (folder / name).touch(mode=0o600)
-        (folder / name).write_bytes(content)
-    with closing(sqlite3.connect(folder / FILES[-1], isolation_level=None)) as db:
-        record.prepare(db, APPLICATION_ID, SCHEMA)
-        db.execute("INSERT INTO meta VALUES (?, ?)", (begin_ms, zone))
+    """Make the folder of a new register: all of it is there, or nothing."""
+    parent = folder.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as made:
+        data = subscribers.encode(subscribers.Subscribers(0, rows)), secrets.token_bytes(KEY_BYTES), b""
+        for name, content in zip(("subscribers", "key", "consent.db"), data, strict=True):
+            (path := Path(made) / name).touch(mode=0o600)
+            path.write_bytes(content)
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            record.prepare(db, APPLICATION_ID, SCHEMA)
+            db.execute("INSERT INTO meta VALUES (?, ?)", (begin_ms, zone))
+        Path(made).rename(folder)
 
 
-def broken(folder: Path, new: bool = False) -> list[str]:
-    """Return why a folder holds no register or, where it is new (empty, or not there yet), cannot hold one."""
-    if not new and not folder.is_dir():
-        return [f"{folder}: no such folder; name the subscriber folder of an edge"]
+def refuse_shared(folder: Path) -> None:
+    """Raise ConfigError where others can read a folder, or where it lies within a run."""
     path = folder.resolve()
-    rules = {"can be read by others; close it with chmod 700": path.exists() and path.stat().st_mode & 0o077,
-             "lies within the folder of a run, which is for everybody; name one outside":
-                 any((above / "run.json").exists() for above in (path, *path.parents)),
-             f"holds no register (needs {', '.join(FILES)}); name the subscriber folder of an edge, or a new one":
-                 not new and any(not (path / name).is_file() for name in FILES)}
-    return [f"{folder} {words}" for words, wrong in rules.items() if wrong]
+    if any((above / "run.json").exists() for above in (path, *path.parents)):
+        raise fault(folder, "lies within the folder of a run, which is for everybody; name one outside")
+    if path.exists() and path.stat().st_mode & 0o077:
+        raise fault(folder, "can be read by others; close it with chmod 700")
+
+
+def fault(path: Path | str, words: str) -> ConfigError:
+    """Return what is wrong with a folder, or with a file in it."""
+    return ConfigError("the subscriber folder", [f"{path} {words}"])

@@ -49,8 +49,9 @@ def test_words_say_since_which_slot_and_under_which_proof(folder, consent):
     _, out, _ = consent("give", folder, NUMBER, "--purpose", "network", "--at", "2026-05-12T10:07", "--channel", "shop",
                         "--text-version", "v3")
     (said,) = Register(folder).said(NUMBER)
-    assert "network: yes, effective since slot 2026-05-12T10:00+02:00 to 10:15" in out and said.proof in out
-    assert (said.text_version, said.channel, str(NUMBER) in out) == ("v3", "shop", False)
+    assert "network: yes, effective since slot 12 May 2026, 10:00 to 10:15 CEST (text v3, channel shop" in out
+    assert said.proof in out and str(NUMBER) not in out
+    assert (said.text_version, said.channel) == ("v3", "shop")
 
 
 def test_show_tells_each_purpose_and_the_history(folder, consent):
@@ -60,8 +61,9 @@ def test_show_tells_each_purpose_and_the_history(folder, consent):
     assert [one["answer"] for one in found["purposes"]] == ["open", "open", "no"]
     assert found["purposes"][0]["counted"] == {"consent": False, "anonymous": True}
     assert [one["said"] for one in found["said"]] == ["withdraw"]
+    assert found["purposes"][2]["slot_start"] == "2026-05-12T00:00+02:00" and found["minor"] is False
     _, out, _ = consent("show", folder, NUMBER + 1)
-    assert "marketing: no, effective since slot 2026-05-12T00:00+02:00" in out and str(NUMBER + 1) not in out
+    assert "marketing: no, effective since slot 12 May 2026, 00:00" in out and str(NUMBER + 1) not in out
 
 
 def test_a_yes_that_counts_nobody_is_said_so(folder, consent):
@@ -120,6 +122,13 @@ def test_an_import_names_every_bad_row_and_takes_none(folder, consent, tmp_path)
     named = [line.split(":")[0].strip() for line in err.splitlines()[1:]]
     assert named == [f"line {k}" for k in (3, 4, 5, 6, 7, 8)]
     assert str(NUMBER) not in err and str(STRANGER) not in err
+
+
+def test_a_quote_that_is_never_closed_is_named_and_nothing_is_taken(folder, consent, tmp_path):
+    (file := tmp_path / "said.csv").write_text(
+        f'subscriber,purpose,answer\n{NUMBER},network,"give\n' + f"{NUMBER},network,give\n" * 9_000)
+    code, _, err = consent("import", folder, file)
+    assert code == 2 and "line" in err and str(NUMBER) not in err and not Register(folder).said(NUMBER)
 
 
 @pytest.mark.parametrize("text", ["", f"{NUMBER},network,give\n", "subscriber,purpose\n", "\0\n"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from probe.base.config import ConfigError
+from probe.base.config import ConfigError, RunError
 from probe.identity import fingerprints
 from probe.register import Register, Said
 from probe.wire import epochs
@@ -231,7 +231,7 @@ def test_a_folder_that_others_read_that_is_foreign_or_in_a_run_is_refused(make, 
     for folder, words in ((foreign, "holds no register"), (run / "edge", "within the folder of a run")):
         with pytest.raises(ConfigError, match=words):
             Register.create(folder, rows_of(0), ZONE, BEGIN_MS)
-    with pytest.raises(ConfigError, match="no such folder"):
+    with pytest.raises(ConfigError, match="holds no register"):
         Register(tmp_path / "nowhere")
     assert [path.name for path in foreign.iterdir()] == ["letter"] and not (run / "edge").exists()
 
@@ -261,6 +261,18 @@ def test_a_folder_is_made_once_kept_and_not_lent_to_another_world(make):
 def test_a_damaged_file_is_named_and_nothing_in_it(make, name):
     register = make(0)
     (register.folder / name).write_bytes(b"%d" % FIRST * 99)
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises((ConfigError, RunError), match=name) as error:
         Register(register.folder)
     assert str(FIRST) not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["subscribers", "key", "consent.db"])
+def test_a_file_that_is_gone_is_not_made_anew(make, name):
+    register = make(0)
+    (register.folder / name).unlink()
+    for _ in range(2):
+        with pytest.raises((ConfigError, RunError), match=name):
+            Register(register.folder)
+    (register.folder / name).touch()
+    with pytest.raises((ConfigError, RunError), match=name):
+        Register(register.folder)
