@@ -203,6 +203,17 @@ def test_a_restless_day_of_25_hours_is_as_if_they_had_never_been_heard(seed):
     assert any(tally.any() for tally, gone in edge.closed.values() if len(gone) == 4)
 
 
+@pytest.mark.parametrize("gone", [0, 1])
+def test_what_midnight_takes_back_is_of_whom_it_is(gone):
+    """Both arrive five minutes before midnight, which was no stop in the end; one has gone half a minute after it."""
+    stream = Stream(LONG_MS, LONG_MS + 26 * HOUR_MS)
+    stream.said_no[f"p{gone}"] = (LONG_MS + 25 * HOUR_MS + 30_000, gone)
+    for hours, piece in ((24, 1), (24.5, 1), (25 - 1 / 12, 5)):
+        for person in (0, 1):
+            stream.say(f"p{person}", person, LONG_MS + int(hours * HOUR_MS), piece)
+    stream.check([])
+
+
 def test_of_a_week_nothing_is_left_but_what_came_after():
     """Back on the day after the no: the days before it are no part of the week; no in the first minute of the next."""
     start_ms = epoch_ms(datetime(2026, 6, 8), ZONE)
