@@ -155,10 +155,4 @@ def page(folder, port, open_it):
     from probe.page import serve
     from probe.register import Register
 
-    def ready(address: str) -> None:
-        click.echo(address)
-        click.echo("the page is served there, on this machine alone; Ctrl-C ends it", err=True)
-        if open_it:
-            click.launch(address)
-
-    serve(Register(folder), port, ready)
+    serve(Register(folder), port, open_it)

@@ -9,12 +9,14 @@ import re
 import secrets
 import threading
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Container
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from string import Template
 from urllib.parse import parse_qs
+
+import click
 
 from probe.base.config import ConfigError, RunError
 from probe.register import ANSWERS, Register, Said
@@ -26,7 +28,6 @@ STYLE, WORDS = (hashlib.sha256(text.encode()) for text in re.findall("<style>(.*
 VERSION = WORDS.hexdigest()[:8]  # of the text that people read before they say yes or no: a changed text has another
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin",
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{b64encode(STYLE.digest()).decode()}'; "
                                "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 }
@@ -44,7 +45,7 @@ class Page:
     token : stands in every form; who cannot read the page cannot speak in somebody's name
     """
 
-    def __init__(self, register: Register, hosts: set[str], token: str):
+    def __init__(self, register: Register, hosts: Container[str], token: str):
         self._register, self._hosts, self._token = register, hosts, token
 
     def answer(self, host: str, path: str, form: dict[str, list[str]] | None) -> tuple[int, str]:
@@ -90,8 +91,8 @@ class Page:
             save=piece("save") if any(one["answer"] != "yes" for one in shown["purposes"]) else ""))
 
 
-def serve(register: Register, port: int, ready: Callable[[str], None]) -> None:
-    """Serve the page on 127.0.0.1 until interrupted; ready(address) is called when it can be asked for."""
+def serve(register: Register, port: int, open_it: bool) -> None:
+    """Serve the page on 127.0.0.1 until interrupted; say where, and open it in the browser if asked to."""
     one_at_a_time = threading.Lock()  # the kernel behind the fingerprints is for one thread
 
     class Handler(BaseHTTPRequestHandler):
@@ -119,8 +120,11 @@ def serve(register: Register, port: int, ready: Callable[[str], None]) -> None:
     except OSError as error:
         raise RunError(f"port {port}: {error.strerror}; name another with --port, or 0 for any that is free") from None
     with server:
-        port = server.server_port
-        page = Page(register, {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}, secrets.token_urlsafe(16))
+        hosts = [f"{name}:{server.server_port}" for name in ("127.0.0.1", "localhost")]
+        page = Page(register, hosts, secrets.token_urlsafe(16))
         register.said(0)  # what has to be compiled is compiled now
-        ready(f"http://127.0.0.1:{port}/")
+        click.echo(f"http://{hosts[0]}/")
+        click.echo("the page is served there, on this machine alone; Ctrl-C ends it", err=True)
+        if open_it:
+            click.launch(f"http://{hosts[0]}/")
         server.serve_forever()

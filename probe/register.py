@@ -29,7 +29,6 @@ from probe.wire.subscribers import MINOR, SUBSCRIBER
 APPLICATION_ID, KEY_BYTES, SLOT_MS, TEXT_MAX = 0x4646434E, 32, 900_000, 64  # "FFCN"
 ANSWERS = {"give": "yes", "withdraw": "no", "refuse": "no"}  # a yes, a yes taken back, an objection
 LATEST_MS, NEVER_MS = 7_258_118_400_000, np.iinfo("i8").max  # the year 2200: later is a slip of the pen
-BEFORE = {"open": "nothing said yet"} | dict.fromkeys(("yes", "no"), "by the records of the network")
 UNKNOWN = "no such number in this folder (it has 15 digits); nobody of it is counted"
 # For the judge: a subscriber whose answer changes is counted from .. until; from_ms >= until_ms: never.
 WINDOW = np.dtype([("subscriber", "<u8"), ("person", "<u8"), ("from_ms", "<i8"), ("until_ms", "<i8")])
@@ -106,10 +105,10 @@ class Register:
 
     @contextmanager
     def _log(self) -> Iterator[sqlite3.Connection]:
-        """Yield the log; each statement is durable when it returns."""
+        """Yield the log, which is never made anew."""
         path = self.folder / "consent.db"
         try:
-            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as db:
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as db:
                 if record.marked(db) != (APPLICATION_ID, record.USER_VERSION):
                     raise RunError(f"{path}: is of another program or version")
                 record.prepare(db, APPLICATION_ID, SCHEMA)
@@ -130,10 +129,11 @@ class Register:
 
     def moment(self, text: str | None) -> int | None:
         """Return UTC milliseconds of an ISO time, local where it states no offset; None for none, -1 for no time."""
+        if not text:
+            return None
         try:
-            found = datetime.fromisoformat(text) if text else None
-            return found if found is None else int(found.replace(
-                tzinfo=found.tzinfo or clock.zone(self.zone)).timestamp() * clock.SECOND_MS)
+            found = datetime.fromisoformat(text)
+            return int(found.replace(tzinfo=found.tzinfo or clock.zone(self.zone)).timestamp() * clock.SECOND_MS)
         except (ValueError, OverflowError):
             return -1
 
@@ -149,14 +149,14 @@ class Register:
                       if db.execute("SELECT 1 FROM said WHERE proof = ?", [one.proof]).fetchone()}
         for index, one in enumerate(said):
             number, purpose, answer, effective_ms, *texts = one[:7]
+            text, longest = "".join(texts), max(map(len, texts))
             rules = {
                 f"subscriber: {UNKNOWN}": self._row(number) is None,
                 f"purpose: use one of {', '.join(PURPOSES)}": purpose not in PURPOSES,
                 f"answer: use one of {', '.join(ANSWERS)}": answer not in ANSWERS,
                 "time: write it like 2026-05-12T10:00, from 1970 to 2199": not 0 <= (effective_ms or 0) < LATEST_MS,
                 f"text_version, channel, proof: use up to {TEXT_MAX} printable characters each, never the number":
-                    not all(text.isprintable() and len(text) <= TEXT_MAX and f"{number:015}" not in text
-                            for text in texts),
+                    longest > TEXT_MAX or not text.isprintable() or f"{number:015}" in text,
                 "proof: is in the log, or used above; it names one decision": one.proof in proofs,
                 "answer: is the opposite of one above, for the same time": answer in ANSWERS
                     and above.setdefault((number, purpose, effective_ms), ANSWERS[answer]) != ANSWERS[answer],
@@ -175,11 +175,9 @@ class Register:
                              proof=one.proof or secrets.token_hex(8), recorded_ms=now_ms,
                              dated=one.effective_ms is not None) for one in said]
         names = self._names([one.number for one in said]).tolist()
-        rows = [(name, *one[1:]) for name, one in zip(names, full, strict=True)]
-        with self._log() as db:
-            db.execute("BEGIN IMMEDIATE")
-            db.executemany(f"INSERT INTO said(fingerprint, {COLUMNS}) VALUES ({', '.join('?' * 9)})", rows)
-            db.execute("COMMIT")
+        with self._log() as db, db:  # one transaction
+            db.executemany(f"INSERT INTO said(fingerprint, {COLUMNS}) VALUES ({', '.join('?' * 9)})",
+                           [(name, *one[1:]) for name, one in zip(names, full, strict=True)])
         return full
 
     def said(self, number: int, of: str = "said") -> list[Said]:
@@ -219,8 +217,8 @@ class Register:
 
     def shown(self, number: int) -> dict[str, Any]:
         """Return all that a subscriber may be shown: what holds, whether they are counted, and the history."""
-        last, counted = {one.purpose: self.told(one) for one in self.said(number, "holds")}, self.counted(number)
-        purposes = [{"purpose": one, "answer": answer, "counted": counted[one], "since": BEFORE[answer]}
+        counted, last = self.counted(number), {one.purpose: self.told(one) for one in self.said(number, "holds")}
+        purposes = [{"purpose": one, "answer": answer, "counted": counted[one], "since": "by the network's records"}
                     | last.get(one, {}) for one, answer in self.state(number).items()]
         return {"minor": bool(self._row(number)["age"] == MINOR), "purposes": purposes,
                 "said": [self.told(one) for one in self.said(number)]}

@@ -193,6 +193,14 @@ def test_one_wrong_decision_means_that_none_is_recorded_and_no_number_is_told(ma
     assert not register.said(FIRST) and str(wrong.number) not in str(error.value)
 
 
+def test_what_fails_half_way_leaves_nothing_in_the_log(make, monkeypatch):
+    register = make(0)
+    monkeypatch.setattr(register, "problems", lambda said: [])  # as if another process had just recorded P1
+    with pytest.raises(RunError):
+        register.record([Said(FIRST, one, "give", proof="P1") for one in PURPOSES])
+    assert not register.said(FIRST)
+
+
 def test_opposite_answers_at_one_time_and_a_proof_used_twice_are_refused(make):
     register = make(0)
     assert len(register.problems([Said(FIRST, PURPOSE, "give"), Said(FIRST, PURPOSE, "refuse")])) == 1
