@@ -133,11 +133,12 @@ class Crowd:
         return tally
 
     def granted(self) -> list[np.ndarray]:
-        """Return the RECORD[n] of steps, of trips of each set in turn, of the slot that was closed."""
+        """Return the RECORD[n] of steps of each set, then of trips, of the slot that was closed."""
         taken = [(np.concatenate([records for records, _ in written]), np.concatenate([rows for _, rows in written]))
                  for written in self._granted]
         self._granted = [one[:1] for one in self._granted]  # which is empty
-        self.journal.granted[self._slot - 1] = taken
+        for k, by_slot in enumerate(self.journal.granted):
+            by_slot[self._slot - 1] = taken[k * len(self._areas) :][: len(self._areas)]
         return [records for records, _ in taken]
 
     def time_of_gone(self) -> Iterator[tuple[int, np.ndarray]]:
@@ -145,7 +146,7 @@ class Crowd:
         return self.journal.time_of_gone()
 
     def granted_to_gone(self) -> list[np.ndarray]:
-        """Return the RECORD[n] of steps, of trips of each set in turn that were told of who has gone; forget them."""
+        """Return the RECORD[n] of steps of each set, then of trips, that were told of who has gone; forget them."""
         return self.journal.granted_to_gone()
 
     def end_day(self) -> list[np.ndarray]:
@@ -212,8 +213,8 @@ class Crowd:
                       self._by, journal, at)
         found = kernel(*given, people, diary)
         self.journal.noted += int(at[kernels.NOTED])
-        for k, count in enumerate(counts.ravel()):
-            written = self._room[k // 2, k % 2, :count], self._by[k // 2, k % 2, :count]
-            self._granted[k].append((written[0].copy(), written[1].copy()))
+        for granted, (source, s) in zip(self._granted, np.ndindex(2, len(counts)), strict=True):
+            written = [array[s, source, : counts[s, source]] for array in (self._room, self._by)]
+            granted.append((written[0].copy(), written[1].copy()))
             wipe(*written)
         return found

@@ -77,14 +77,16 @@ def room(held: np.ndarray, count: int) -> np.ndarray:
     return held if count <= len(held) else pages((2 * count,), held.dtype)
 
 
-def pages(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Return zeros in pages of their own, large ones; those that nobody uses yet cost no memory.
+def pages(shape: tuple[int, ...], dtype: np.dtype, large: bool = True) -> np.ndarray:
+    """Return zeros in pages of their own; those that nobody uses yet cost no memory.
+
+    large : as few pages as can be: for what is found here and there; to make them costs more than to fill small ones
 
     Not from malloc: in an edge process it writes to all that it gives, small page by small page.
     """
     block = mmap.mmap(-1, max(1, math.prod(shape) * dtype.itemsize), PAGES)
     with suppress(AttributeError, OSError):  # a system without large pages
-        block.madvise(mmap.MADV_HUGEPAGE)
+        block.madvise(mmap.MADV_HUGEPAGE if large else mmap.MADV_NORMAL)
     return np.ndarray(shape, dtype, block)
 
 

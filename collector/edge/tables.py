@@ -1,6 +1,7 @@
 """The tallies of open spans: a Table adds up what the people stage grants, and gives up whole spans.  No I/O."""
 
 from collections.abc import Callable
+from itertools import product
 from math import prod
 
 import numpy as np
@@ -95,8 +96,8 @@ class Tables:
         found = [(table.number, *one) for tables in self._tables for table in tables for one in table.close(slot)]
         begins_ms = self._slots.end_ms(slot)
         self._crowd.journal.keep(*(self._slots.of(min([begins_ms, *opens_ms])) for opens_ms in (
-            [table.open_ms for tables in self._tables for table in tables if table.metric.source in sources]
-            for sources in (["time"], ["steps", "trips"]))))
+            [table.open_ms for tables in self._tables for table in tables if table.metric.source == source]
+            for source in ("time", "steps", "trips"))))
         return found
 
     def _tell_time(self, slot: int, time: np.ndarray) -> None:
@@ -108,8 +109,8 @@ class Tables:
                     table.add_time(slot, here)
 
     def _tell(self, granted: list[np.ndarray], *sources: str, add: Callable[..., None] = Table.add) -> None:
-        """Tell tables what was granted, RECORD[n] of each source over each set in turn; or of nothing at all."""
-        for k, records in enumerate(granted):
-            for table in self._tables[k // len(sources)]:
-                if table.metric.source == sources[k % len(sources)]:
+        """Tell tables what was granted, RECORD[n] of the first source over each set, and so on; or nothing."""
+        for records, (source, tables) in zip(granted, product(sources, self._tables), strict=bool(granted)):
+            for table in tables:
+                if table.metric.source == source:
                     add(table, records)

@@ -57,7 +57,7 @@ def played(rows, zone, start_ms, until_ms, days_ms, cuts=(), slot_ms=SLOT_MS):
             into.count(observations[part], fixes[part])
         tallies[slot] = into.close()
         told = into.granted()
-        for kept, steps, trips in zip(granted, told[::2], told[1::2], strict=True):
+        for kept, steps, trips in zip(granted, told[: len(SETS)], told[len(SETS) :], strict=True):
             kept.append((slot, steps, trips))
         if (slot + 1) * slot_ms in days_ms:
             visits[(slot + 1) * slot_ms] = into.end_day()
