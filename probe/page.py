@@ -9,7 +9,6 @@ import re
 import secrets
 import threading
 from base64 import b64encode
-from collections.abc import Container
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -45,7 +44,7 @@ class Page:
     token : stands in every form; who cannot read the page cannot speak in somebody's name
     """
 
-    def __init__(self, register: Register, hosts: Container[str], token: str):
+    def __init__(self, register: Register, hosts: list[str], token: str):
         self._register, self._hosts, self._token = register, hosts, token
 
     def answer(self, host: str, path: str, form: dict[str, list[str]] | None) -> tuple[int, str]:

@@ -8,8 +8,8 @@ import re
 import secrets
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from datetime import datetime
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -68,7 +68,7 @@ COLUMNS = ", ".join(Said._fields[1:])
 
 
 class Register:
-    """One folder, read once; the log is opened for each call, so that several may use it.
+    """One folder, read once; the log is opened for each statement, so that several may use it.
 
     begin_ms : where a simulation begins, and what is said without a time takes effect; None: live, at once
     """
@@ -82,16 +82,14 @@ class Register:
             require(len(self.key) == KEY_BYTES, f"key: is not {KEY_BYTES} bytes")
         except (OSError, WireError) as error:  # what is wrong with it, never what is in it
             raise fault(folder, f"holds no register that can be read: {error}; name the folder of an edge") from None
-        with self._log() as db:
-            self.begin_ms, self.zone = db.execute("SELECT begin_ms, zone FROM meta").fetchone()
+        ((self.begin_ms, self.zone),) = self._ask("SELECT begin_ms, zone FROM meta")
 
     @classmethod
-    def create(cls, folder: Path | str, rows: np.ndarray, zone: str, begin_ms: int | None = None) -> "Register":
+    def create(cls, folder: Path, rows: np.ndarray, zone: str, begin_ms: int | None = None) -> "Register":
         """Return the register of a folder: made where there is none; one that is there must be of these SUBSCRIBER[n].
 
         Raises ConfigError where others can read it, it holds anything else, or lies within a run.
         """
-        folder = Path(folder)
         try:
             if not folder.exists() or not any(folder.iterdir()):
                 refuse_shared(folder)
@@ -103,16 +101,15 @@ class Register:
             raise fault(folder, "holds the subscribers of another world; name a new folder, or run the world it is of")
         return found
 
-    @contextmanager
-    def _log(self) -> Iterator[sqlite3.Connection]:
-        """Yield the log, which is never made anew."""
+    def _ask(self, words: str, given: Iterable[Sequence] = ((),)) -> list[tuple]:
+        """Return what a statement finds in the log, once for each row that is given; all of them, or none."""
         path = self.folder / "consent.db"
-        try:
-            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as db:
+        try:  # rw: a log that is lost is never made anew
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as db, db:
                 if record.marked(db) != (APPLICATION_ID, record.USER_VERSION):
                     raise RunError(f"{path}: is of another program or version")
                 record.prepare(db, APPLICATION_ID, SCHEMA)
-                yield db
+                return [found for row in given for found in db.execute(words, row)]
         except sqlite3.Error as error:
             raise RunError(f"{path}: {error}") from None
 
@@ -143,10 +140,8 @@ class Register:
 
     def problems(self, said: list[Said]) -> list[tuple[int, str]]:
         """Return (index, words) of everything for which these cannot be recorded; no word holds a number."""
-        found, above = [], dict[tuple, str]()
-        with self._log() as db:
-            proofs = {one.proof for one in said
-                      if db.execute("SELECT 1 FROM said WHERE proof = ?", [one.proof]).fetchone()}
+        in_log = self._ask("SELECT proof FROM said WHERE proof = ?", [[one.proof] for one in said])
+        found, above, proofs = [], dict[tuple, str](), {proof for (proof,) in in_log}
         for index, one in enumerate(said):
             number, purpose, answer, effective_ms, *texts = one[:7]
             text, longest = "".join(texts), max(map(len, texts))
@@ -175,17 +170,14 @@ class Register:
                              proof=one.proof or secrets.token_hex(8), recorded_ms=now_ms,
                              dated=one.effective_ms is not None) for one in said]
         names = self._names([one.number for one in said]).tolist()
-        with self._log() as db, db:  # one transaction
-            db.executemany(f"INSERT INTO said(fingerprint, {COLUMNS}) VALUES ({', '.join('?' * 9)})",
-                           [(name, *one[1:]) for name, one in zip(names, full, strict=True)])
+        self._ask(f"INSERT INTO said(fingerprint, {COLUMNS}) VALUES ({', '.join('?' * 9)})",
+                  [(name, *one[1:]) for name, one in zip(names, full, strict=True)])
         return full
 
     def said(self, number: int, of: str = "said") -> list[Said]:
         """Return everything that is recorded of a subscriber, in order of effect; of "holds": what is not void."""
-        with self._log() as db:
-            rows = db.execute(f"SELECT {COLUMNS} FROM {of} WHERE fingerprint = ? ORDER BY effective_ms, id",
-                              self._names([number]).tolist()).fetchall()
-        return [Said(number, *row) for row in rows]
+        words = f"SELECT {COLUMNS} FROM {of} WHERE fingerprint = ? ORDER BY effective_ms, id"
+        return [Said(number, *row) for row in self._ask(words, [self._names([number]).tolist()])]
 
     def _flags(self, number: int) -> int:
         """Return what a subscriber says in the end, as in SUBSCRIBER."""
@@ -217,17 +209,16 @@ class Register:
 
     def shown(self, number: int) -> dict[str, Any]:
         """Return all that a subscriber may be shown: what holds, whether they are counted, and the history."""
-        counted, last = self.counted(number), {one.purpose: self.told(one) for one in self.said(number, "holds")}
-        purposes = [{"purpose": one, "answer": answer, "counted": counted[one], "since": "by the network's records"}
-                    | last.get(one, {}) for one, answer in self.state(number).items()]
+        last = {one.purpose: self.told(one) for one in self.said(number, "holds")}
+        by_file, counted = {"since": "by the records of the network"}, self.counted(number)
+        purposes = [{"purpose": one, "answer": answer, "counted": counted[one]} | last.get(one, by_file)
+                    for one, answer in self.state(number).items()]
         return {"minor": bool(self._row(number)["age"] == MINOR), "purposes": purposes,
                 "said": [self.told(one) for one in self.said(number)]}
 
     def log(self) -> np.ndarray:
         """Return CHANGE[n]: everything that is recorded and not void, by time of effect, and then of recording."""
-        with self._log() as db:
-            said = db.execute("SELECT effective_ms, fingerprint, purpose, answer FROM holds "
-                              "ORDER BY effective_ms, id").fetchall()
+        said = self._ask("SELECT effective_ms, fingerprint, purpose, answer FROM holds ORDER BY effective_ms, id")
         names = self._names(self.rows["subscriber"])
         ours = np.isin(names, np.array([name for _, name, *_ in said], "i8"))
         numbers = dict(zip(names[ours].tolist(), self.rows["subscriber"][ours].tolist(), strict=True))
@@ -304,7 +295,7 @@ def fill(folder: Path, rows: np.ndarray, zone: str, begin_ms: int | None) -> Non
         for name, content in zip(("subscribers", "key", "consent.db"), data, strict=True):
             (path := Path(made) / name).touch(mode=0o600)
             path.write_bytes(content)
-        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        with closing(sqlite3.connect(path)) as db, db:
             record.prepare(db, APPLICATION_ID, SCHEMA)
             db.execute("INSERT INTO meta VALUES (?, ?)", (begin_ms, zone))
         Path(made).rename(folder)

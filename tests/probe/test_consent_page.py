@@ -40,7 +40,7 @@ def register(made):
 
 @pytest.fixture
 def ask(register):
-    one = page.Page(register, {HOST}, TOKEN)
+    one = page.Page(register, [HOST], TOKEN)
 
     def post(who=0, **fields):
         return one.answer(HOST, "/", {"token": [TOKEN], "number": [str(NUMBER + who)]} | {
@@ -120,7 +120,7 @@ def test_a_foreign_name_an_unknown_path_and_a_look_change_nothing(ask, register)
 @given(st.dictionaries(st.sampled_from(["token", "number", "give", "withdraw", "refuse", "save", "x"]),
                        st.lists(st.text(max_size=20), max_size=3)))
 def test_hostile_forms_are_answered(made, form):
-    hostile = made.__dict__.setdefault("page", page.Page(made(), {HOST}, TOKEN))
+    hostile = made.__dict__.setdefault("page", page.Page(made(), [HOST], TOKEN))
     for more in ({}, {"token": [TOKEN]}, {"token": [TOKEN], "number": [str(NUMBER)]}):
         status, text = hostile.answer(HOST, "/", form | more)
         assert status in (200, 400, 403, 404) and "<script" not in text

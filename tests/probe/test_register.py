@@ -2,7 +2,9 @@
 
 import os
 import sqlite3
+import tempfile
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,14 +72,21 @@ WHO = st.integers(0, 2), st.sampled_from([1, 1, 1, 0]), st.booleans()
 a_change, a_decision = (st.tuples(when, *WHO) for when in (st.integers(-3, 6), st.none() | st.integers(-3, 6)))
 
 
+@pytest.fixture(scope="module")
+def memory():
+    """Yield a folder that waits for no disk, where there is one."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+        yield folder
+
+
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.integers(0, 63), min_size=4, max_size=4), st.lists(st.integers(0, 2), min_size=4, max_size=4),
        st.lists(a_decision, min_size=4, max_size=12), st.lists(a_change, max_size=6), st.sampled_from(PURPOSES[:2]),
        st.sampled_from(BASES), st.sampled_from([1, 2, 4]))
-def test_whoever_replays_the_epochs_counts_whom_the_oracle_counts(tmp_path_factory, flags, person, said, world,
-                                                                  purpose, basis, shards):
+def test_whoever_replays_the_epochs_counts_whom_the_oracle_counts(memory, flags, person, said, world, purpose,
+                                                                  basis, shards):
     rows = rows_of(*flags, person=person, minors=[3])
-    register = Register.create(tmp_path_factory.mktemp("r") / "edge", rows, ZONE, BEGIN_MS)
+    register = Register.create(Path(tempfile.mkdtemp(dir=memory)) / "edge", rows, ZONE, BEGIN_MS)
     minute = []
     for t, who, what, yes in said:  # one call each: in one call opposite answers at one time are refused
         time_ms = None if t is None else BEGIN_MS + t * 60_000
@@ -96,10 +105,15 @@ def test_whoever_replays_the_epochs_counts_whom_the_oracle_counts(tmp_path_facto
         found = [epochs.decode(frame, register.key) for _, frame in some]
         assert [one.number for one in found] == [1, 2, 3]
         assert [(one.from_ms, one.until_ms) for one in found] == list(pairwise(begins))
+    always = oracle_counts(rows, [], purpose, basis, 0)  # whose answer does not change
+    windows = register.windows(purpose, basis, BEGIN_MS, also).tolist()
     for minutes in range(12):
         at_ms = BEGIN_MS + minutes * 60_000
         counted = replayed(rows, register, [one for some in frames for one in some], purpose, basis, at_ms)
         assert counted == oracle_counts(rows, changes, purpose, basis, at_ms)
+        for number, _, from_ms, until_ms in windows:
+            assert at_ms >= until_ms or (from_ms <= at_ms) == (number in counted)
+        assert counted - {number for number, *_ in windows} == always - {number for number, *_ in windows}
 
 
 def test_windows_tell_from_when_until_when_who_turns_is_counted(make):
@@ -239,8 +253,11 @@ def test_a_folder_that_others_read_that_is_foreign_or_in_a_run_is_refused(make, 
     for folder, words in ((foreign, "holds no register"), (run / "edge", "within the folder of a run")):
         with pytest.raises(ConfigError, match=words):
             Register.create(folder, rows_of(0), ZONE, BEGIN_MS)
-    with pytest.raises(ConfigError, match="holds no register"):
-        Register(tmp_path / "nowhere")
+    for nowhere in (tmp_path / "nowhere", foreign / "letter" / "edge"):
+        with pytest.raises(ConfigError, match="holds no register"):
+            Register(nowhere)
+    with pytest.raises(ConfigError, match="cannot be made"):
+        Register.create(foreign / "letter" / "edge", rows_of(0), ZONE, BEGIN_MS)
     assert [path.name for path in foreign.iterdir()] == ["letter"] and not (run / "edge").exists()
 
 
