@@ -53,7 +53,7 @@ def test_what_was_open_when_someone_objected_is_as_if_they_had_never_been(week):
 
 def test_both_claims_hold_for_two_workers_whoever_objects_when_on_the_other_basis():
     first, *others = judged(2, *DAY, workers=(2,), basis="anonymous", handsets=200)
-    assert first["differs"] == [] and first["deleted"] > 10_000 and first["published"] > 0
+    assert first["differs"] == [] and first["deleted"] > 5_000 and first["published"] > 0
     assert [one["differs"] for one in others] == 3 * [[]]
     assert all(one["open"] > 20 and one["sealed_with_them"] > 20 for one in others)
 
