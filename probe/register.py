@@ -229,7 +229,7 @@ class Register:
               also=NOTHING) -> list[tuple[int, bool, np.void]]:
         """Return (time_ms, counted, SUBSCRIBER as it stands then) of who is counted no longer or from then on, by time.
 
-        also : CHANGE[m] that are not in the log; of a subscriber who is in it for this purpose they say nothing
+        also : CHANGE[m] by time, not in the log; of a subscriber who is in it for this purpose they say nothing
         What took effect before begin_ms stands there, and says only how it ended.
         """
         log, also = (some[some["purpose"] == PURPOSES.index(purpose)] for some in (self.log(), also))
@@ -237,7 +237,7 @@ class Register:
         rows, by_person = self.rows.copy(), np.argsort(self.rows["person"], kind="stable")
         persons, at = rows["person"][by_person], np.searchsorted(rows["subscriber"], changes["subscriber"])
         whose, time_ms, found = rows["person"][at], np.maximum(changes["time_ms"], begin_ms), []
-        order = np.lexsort((changes["time_ms"], whose, time_ms))  # stable: at one time the last one recorded holds
+        order = np.lexsort((whose, time_ms))  # stable: the last word of a subscriber by that time holds
         order = order[of_shard(whose, shard, shards)[order]]
         for (now_ms, person), said in groupby(order, lambda one: (time_ms[one], whose[one])):
             family = by_person[slice(*np.searchsorted(persons, person + np.array([0, 1], "u8")))]

@@ -64,6 +64,9 @@ def replayed(rows, register, frames, purpose, basis, at_ms):
             if one["time_ms"] <= at_ms:
                 number = names[int(one["fingerprint"])]
                 assert int(one["row"]["subscriber"]) in (0, number)
+                if one["row"]["subscriber"]:  # as it stands at that time
+                    assert not one["row"]["consent"] & NO[purpose]
+                    assert basis == "anonymous" or one["row"]["consent"] & YES[purpose]
                 (counted.add if one["row"]["subscriber"] else counted.remove)(number)
     return counted
 
@@ -298,6 +301,7 @@ def test_a_file_that_is_gone_is_not_made_anew(make, name):
     for _ in range(2):
         with pytest.raises((ConfigError, RunError), match=name):
             Register(register.folder)
+        assert not (register.folder / name).exists()
     (register.folder / name).touch()
     with pytest.raises((ConfigError, RunError), match=name):
         Register(register.folder)
