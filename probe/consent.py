@@ -23,7 +23,8 @@ LOAD, BUCKET, UNKNOWN_AGE, UNKNOWN_GENDER, KNOWN = 0.5, 8, 6, 2, np.array([mcc f
 COUNTED = np.dtype([("subscriber", "u8"), ("person", "u8"), ("from_ms", "i8"), ("home", "u2"), ("klass", "u1"),
                     ("weekly", "u1")], align=True)
 DUE = np.dtype([("time_ms", "i8"), ("fingerprint", "u8"), ("row", SUBSCRIBER), ("stops", "?")])
-NOBODY, NONE_DUE, CHUNK = np.zeros(0, "u8"), np.zeros(0, DUE), 1 << 16  # of the table, so that it stays in a cache
+DENIED = np.dtype([("fingerprint", "u8"), ("until_ms", "i8")])  # of a person, and the end of the day of their no
+NOBODY, CHUNK = np.zeros(0, "u8"), 1 << 16  # of the table, so that it stays in a cache
 
 
 class Consent:
@@ -39,12 +40,8 @@ class Consent:
         self._purpose, self._basis, self._key, self._zone, self._weekly = purpose, basis, key, zone, weekly
         self.number, self.from_ms, self.until_ms, self._since_ms = known.epoch, 0, 0, 0  # of the newest, and the first
         self.counts, self.words = Tally(), dict[str, str]()
-        self._due, self._done, self._due_ms, self._stops_ms = NONE_DUE, 0, *2 * [np.zeros(0, "i8")]
-        # Who said no on this local day, by the fingerprint of the person; and who of them said yes again, for after it.
-        self._denied, self._back, self._midnight_ms = NOBODY, NONE_DUE, 0
-        rows = known.rows
-        ours = countable(rows["consent"], rows["age"] == MINOR, rows["person"], purpose, basis)
-        ours &= of_shard(np.ascontiguousarray(rows["person"]), shard, shards)
+        self._due, self._denied, rows = np.zeros(0, DUE), np.zeros(0, DENIED), known.rows
+        ours = self._may(rows) & of_shard(np.ascontiguousarray(rows["person"]), shard, shards)
         self.table, self.tags, self._used = *vacant(BUCKET), 0
         self._add(rows[ours], np.zeros(int(ours.sum()), "i8"))
         move(np.zeros(0, COUNTED), self.table, self.tags)  # compiled before they are needed
@@ -76,11 +73,9 @@ class Consent:
         for name in ("time_ms", "fingerprint", "row"):
             due[name] = decisions[name]
         due["stops"] = due["row"]["subscriber"] == 0
-        held = self._due, due, np.append(self._due[self._done :], due)
-        self._due, self._done = held[2][np.argsort(held[2]["time_ms"], kind="stable")], 0
-        self._due_ms = self._due["time_ms"].copy()
-        self._stops_ms = self._due_ms[self._due["stops"]]
-        wipe(*held)
+        every = joined(self._due, due)
+        self._due = every[np.argsort(every["time_ms"], kind="stable")]
+        wipe(every)
         self._name()
 
     def note(self, kind: str, words: str, amount=1) -> None:
@@ -91,50 +86,55 @@ class Consent:
 
     def next_ms(self) -> int:
         """Return when the next who are counted stop; a time beyond all others if nobody is to."""
-        return int(self._stops_ms[0]) if len(self._stops_ms) else 1 << 62
+        at = np.flatnonzero(self._due["stops"])
+        return int(self._due["time_ms"][at[0]]) if len(at) else 1 << 62
 
     def advance(self, time_ms: int) -> np.ndarray:
         """Let every decision up to time_ms take effect, in order; return u8[n], the persons who are not counted now."""
-        last, gone = max(self._done, int(np.searchsorted(self._due_ms, time_ms, "right"))), NOBODY
-        due, self._done = self._due[self._done : last], last
-        for some in np.split(due, np.flatnonzero(np.diff(due["stops"])) + 1) if len(due) else ():
+        last, gone = int(np.searchsorted(self._due["time_ms"], time_ms, "right")), NOBODY
+        due, self._due = self._due[:last], self._due[last:]
+        for some in np.split(due, np.flatnonzero(np.diff(due["stops"])) + 1) if last else ():
             if some["stops"][0]:
                 gone = np.append(gone, self._stop(some, time_ms))
             else:
                 self._start(some)
         wipe(due)
-        self._come_back(time_ms)
-        self._stops_ms = self._stops_ms[np.searchsorted(self._stops_ms, time_ms, "right") :]
         return np.unique(gone) if len(gone) > 1 else gone
+
+    def forget(self, midnight_ms: int) -> None:
+        """Forget who said no on local days that ended by a midnight: nothing of those can be heard any more."""
+        if (over := self._denied["until_ms"] <= midnight_ms).any():
+            held, self._denied = self._denied, self._denied[~over]
+            wipe(held)
 
     def _stop(self, due: np.ndarray, time_ms: int) -> np.ndarray:
         """Take who said no out of the table; return their persons, who stay out until the end of the local day.
 
         What they were granted on that day is forgotten with them; after it they would be granted it again.
         """
-        if len(self._back):
-            self._back = self._back[~np.isin(self._back["fingerprint"], due["fingerprint"])]
-        self._come_back(time_ms)
-        if time_ms >= self._midnight_ms:
-            self._midnight_ms, self._denied = midnights_ms(time_ms, time_ms, self._zone)[1], NOBODY
         numbers, persons = due["row"]["subscriber"].copy(), np.zeros(len(due), "u8")
         persons = persons[: remove(numbers, self.table, self.tags, persons)]
-        wipe(numbers)
-        self._used, self._denied = self._used - len(persons), np.append(self._denied, fingerprints(persons, self._key))
+        denied, names = np.zeros(len(persons), DENIED), fingerprints(persons, self._key)
+        denied["fingerprint"], denied["until_ms"] = names, midnights_ms(time_ms, time_ms, self._zone)[1]
+        self._used, self._denied = self._used - len(persons), joined(self._denied, denied)
+        wipe(numbers, names)
         return persons
 
     def _start(self, due: np.ndarray) -> None:
-        """Put who said yes into the table; who said no on the same local day waits for its end."""
-        wait = (due["time_ms"] < self._midnight_ms) & np.isin(
-            fingerprints(due["row"]["person"], self._key), self._denied)
-        self._back = np.append(self._back, due[wait]) if wait.any() else self._back
-        self._add(due["row"][~wait], due["time_ms"][~wait])
+        """Put who said yes into the table; who said no on the same local day is counted from its end on."""
+        may = self._may(due["row"])
+        self.note("contrary", "a yes of a minor, or with a no beside it, was not heeded", int(np.sum(~may)))
+        rows, from_ms = due["row"][may], due["time_ms"][may]
+        names = fingerprints(rows["person"], self._key)
+        for at in np.flatnonzero(np.isin(names, self._denied["fingerprint"])):
+            until_ms = self._denied["until_ms"][self._denied["fingerprint"] == names[at]]
+            from_ms[at] = max(from_ms[at], *until_ms)
+        wipe(names)
+        self._add(rows, from_ms)
 
-    def _come_back(self, time_ms: int) -> None:
-        """Put who said no and then yes into the table, once that day is over."""
-        if time_ms >= self._midnight_ms and len(self._back):
-            self._add(self._back["row"].copy(), np.full(len(self._back), self._midnight_ms))
-            self._back = NONE_DUE
+    def _may(self, rows: np.ndarray) -> np.ndarray:
+        """Return bool[n]: who of SUBSCRIBER[n] may be counted by what these say."""
+        return countable(rows["consent"], rows["age"] == MINOR, rows["person"], self._purpose, self._basis)
 
     def _name(self) -> None:
         """Find the number of everyone who is to stop: known until then, and nowhere told."""
@@ -169,6 +169,13 @@ def wipe(*arrays: np.ndarray) -> None:
     """Zero the memory of arrays."""
     for array in arrays:
         array.view("u1")[:] = 0
+
+
+def joined(*arrays: np.ndarray) -> np.ndarray:
+    """Return arrays one after the other, and zero the memory of each."""
+    found = np.concatenate(arrays)
+    wipe(*arrays)
+    return found
 
 
 def vacant(size: int) -> tuple[np.ndarray, np.ndarray]:

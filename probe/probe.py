@@ -50,6 +50,8 @@ class Probe:
     def observe(self, batch: Batch) -> list[Part]:
         """Return the observations of those who may be counted, cut where somebody stops; count the rest in `counts`.
 
+        A word takes effect when the watermark reaches it, whatever is heard ahead of it: of who says no then, `gone`
+        takes back what waits.
         Raises WireError for a shard of others and a watermark that leaps, RunError for a tap of another plan.
         """
         require(batch.shard == self._shard, f"event batch: shard {batch.shard} at worker {self._shard}")
@@ -63,19 +65,19 @@ class Probe:
             keys.hold(0, latest_ms)
         if len(late := self.consent.advance(before_ms)):  # of an epoch that came late
             parts.append(Part(np.zeros(0, OBSERVATION), before_ms, self._names(late)))
-        until_ms = min(max(self.watermark_ms, int(rows["time_ms"].max(initial=0))), latest_ms)
-        while (stop_ms := self.consent.next_ms()) <= until_ms:
+        while (stop_ms := self.consent.next_ms()) <= self.watermark_ms:
             self.consent.advance(stop_ms - 1)
             earlier = rows["time_ms"] < stop_ms
             count = int(np.count_nonzero(earlier))
             if not earlier[:count].all():  # seldom: a tap speaks in order of time
                 rows = rows[np.argsort(~earlier, kind="stable")]
             found, rows = self._admitted(rows[:count], latest_ms), rows[count:]
-            parts.append(Part(found, min(stop_ms, self.watermark_ms), self._names(self.consent.advance(stop_ms))))
-        self.consent.advance(until_ms)
+            parts.append(Part(found, stop_ms, self._names(self.consent.advance(stop_ms))))
+        self.consent.advance(self.watermark_ms)
         parts.append(Part(self._admitted(rows, latest_ms), self.watermark_ms, 2 * (consent.NOBODY,)))
         for keys in filter(None, (self._keys, self._weeks)):
             keys.hold(self.watermark_ms, latest_ms)
+        self.consent.forget(int(self._keys.midnights_ms[0]))
         return parts
 
     def _admitted(self, events: np.ndarray, latest_ms: int) -> np.ndarray:

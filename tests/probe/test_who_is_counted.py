@@ -16,7 +16,7 @@ from probe.identity import Keys, fingerprints, pseudonyms, seeded_key
 from probe.probe import Probe
 from probe.wire import epochs, events
 from probe.wire.consent import NO, YES
-from probe.wire.subscribers import SUBSCRIBER, Subscribers
+from probe.wire.subscribers import MINOR, SUBSCRIBER, Subscribers
 from simulator.tap import frames
 from simulator.world import Batch
 from tests.builders_consent import ASKED, KEY, ZONE, an_epoch, decision
@@ -107,12 +107,34 @@ def test_a_no_that_comes_late_takes_effect_at_once():
     assert counted([first, rest]) == [2]
 
 
-def test_a_no_ahead_of_the_watermark_is_heeded_when_an_event_is_ahead_too():
+@pytest.mark.parametrize("stray", [(3, START_MS + 30 * MINUTE_MS), (3, 1 << 60), (-FIRST, START_MS + 30 * MINUTE_MS)])
+def test_what_is_heard_ahead_of_the_watermark_moves_nobodys_no(stray):
+    """Of one who never said yes, with a clock that is ahead, or nothing that can be true."""
+    def run(*rows):
+        one, found = probe_of(people(AGREED, AGREED, AGREED, 0)), []
+        one.take_epoch(an_epoch(1, START_MS, END_MS, stop(START_MS + 20 * MINUTE_MS, 2)))
+        for minute in range(30):
+            now_ms = START_MS + minute * MINUTE_MS
+            found += one.observe(batch(now_ms, (now_ms, 2), *(rows if minute == 0 else ())))
+        return counted(found), [part.watermark_ms for part in found]
+
+    assert run() == run((stray[1], stray[0]))
+
+
+def test_who_says_no_ahead_of_the_watermark_is_named_when_it_gets_there_and_what_waits_is_theirs():
     one, now_ms = probe_of(AGREE), START_MS + 5_000
-    one.take_epoch(an_epoch(1, START_MS, END_MS, stop(now_ms, 2)))
-    parts = one.observe(batch(START_MS, (now_ms + 1, 2), (now_ms - 1, 2)))
-    assert counted(parts) == [1] and {part.watermark_ms for part in parts} == {START_MS}
-    assert counted(one.observe(batch(START_MS + 1, (START_MS, 2), (START_MS, 3)))) == [1]
+    one.take_epoch(an_epoch(1, START_MS, END_MS, stop(now_ms, 2), start(MIDNIGHT_MS, 2)))
+    (early,) = one.observe(batch(START_MS, (now_ms + 1, 2), (now_ms - 1, 2), (MIDNIGHT_MS + 1, 2)))
+    before, after = one.observe(batch(now_ms, (now_ms + 1, 2), (now_ms + 1, 3)))
+    assert counted([early]) == [0, 1, 2] and counted([before, after]) == [1]
+    assert set(early.observations["pseudonym"]) <= set(before.gone[0]) and before.watermark_ms == now_ms
+
+
+def test_a_yes_ahead_of_the_watermark_is_heeded_when_it_gets_there():
+    one, now_ms = probe_of(people(0, 0)), START_MS + 5_000
+    one.take_epoch(an_epoch(1, START_MS, END_MS, start(now_ms, 0)))
+    assert counted(one.observe(batch(now_ms - 1, (now_ms, 0), (now_ms + 1, 0)))) == []
+    assert counted(one.observe(batch(now_ms, (now_ms - 1, 0), (now_ms, 0), (now_ms + 1, 0)))) == [1, 2]
 
 
 def test_pseudonyms_of_every_day_and_week_that_are_held_must_be_forgotten():
@@ -171,6 +193,40 @@ def test_midnight_is_not_missed_when_another_says_no_at_its_stroke():
     one, said = probe_of(AGREE), (stop(START_MS, 2), start(START_MS + 1, 2), stop(MIDNIGHT_MS, 3))
     one.take_epoch(an_epoch(1, START_MS, END_MS, *said))
     assert counted(one.observe(batch(MIDNIGHT_MS + 5, (MIDNIGHT_MS - 1, 2), (MIDNIGHT_MS, 2), (MIDNIGHT_MS, 3)))) == [1]
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_yes_never_reaches_back_into_a_day_that_was_taken_back(early):
+    """Nor when it comes late, after midnight, and another said no since; rows of yesterday are not late yet."""
+    one, no_ms = probe_of(AGREE), MIDNIGHT_MS - 10 * MINUTE_MS
+    yes = start(no_ms + MINUTE_MS, 2)
+    one.take_epoch(an_epoch(1, START_MS, END_MS, stop(no_ms, 2), stop(MIDNIGHT_MS + 1, 3), *([yes] if early else [])))
+    assert counted(one.observe(batch(MIDNIGHT_MS + 10, (MIDNIGHT_MS + 5, 0)))) == [0]
+    one.take_epoch(an_epoch(2, START_MS, END_MS, *([] if early else [yes])))
+    late = no_ms - 1, no_ms + 2 * MINUTE_MS, MIDNIGHT_MS - 1, MIDNIGHT_MS + 6
+    assert counted(one.observe(batch(MIDNIGHT_MS + 20, *[(time_ms, 2) for time_ms in late]))) == [3]
+
+
+def test_a_no_that_comes_late_holds_until_the_end_of_the_day_it_comes_in():
+    """Of both days everything was taken back."""
+    one, no_ms, tomorrow_ms = probe_of(AGREE), MIDNIGHT_MS - MINUTE_MS, MIDNIGHT_MS + 25 * 3_600_000
+    one.observe(batch(MIDNIGHT_MS + 10))
+    one.take_epoch(an_epoch(1, START_MS, tomorrow_ms + 99, stop(no_ms, 2), start(no_ms + 1, 2)))
+    times = [no_ms + 2, MIDNIGHT_MS + 20, tomorrow_ms - 1, tomorrow_ms]
+    assert counted(one.observe(batch(MIDNIGHT_MS + 20, *[(time_ms, 2) for time_ms in times[:2]]))) == []
+    assert counted(one.observe(batch(tomorrow_ms, *[(time_ms, 2) for time_ms in times]))) == [3]
+
+
+@pytest.mark.parametrize("basis", ["consent", "anonymous"])
+def test_a_yes_of_a_minor_or_beside_a_no_is_not_heeded_and_told(basis):
+    known = Consent(Subscribers(0, people()), ASKED[0], basis, KEY, ZONE)
+    said = people(AGREED, AGREED, AGREED | int(NO["market_research"]), AGREED)
+    said["age"][3] = MINOR
+    yes = [decision(START_MS, name, row) for name, row in zip(NAMES[1:], said[1:], strict=True)]
+    known.take(an_epoch(1, START_MS, END_MS, *yes, asked=(ASKED[0], basis)))
+    known.advance(START_MS)
+    assert known.table["person"][known.table["subscriber"] > 0].tolist() == [7]
+    assert known.counts == {"contrary": 2} and list(known.words) == ["contrary"]
 
 
 # ---- any words at all
@@ -358,6 +414,18 @@ def test_no_number_of_who_may_not_be_counted_is_kept_nor_of_who_said_no():
     one.observe(batch(START_MS + 6))
     for name in spelled(2):
         assert name not in bytes_of(one) + old.tobytes()
+
+
+def test_who_said_no_is_forgotten_with_the_key_of_the_day():
+    one = probe_of(AGREE)
+    one.take_epoch(an_epoch(1, START_MS, END_MS, *[stop(START_MS + 1 + who, who) for who in range(4)]))
+    one.observe(batch(START_MS + 9))
+    held = one.consent._denied
+    assert len(held) == 4
+    one.observe(batch(MIDNIGHT_MS + LATENESS_MS))
+    assert one.consent._denied is held, "of that day something may still be heard"
+    one.observe(batch(MIDNIGHT_MS + LATENESS_MS + 1))
+    assert not len(one.consent._denied) and not held.tobytes().strip(b"\0")
 
 
 def test_a_table_that_grew_leaves_nothing_behind():
