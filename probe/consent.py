@@ -38,6 +38,7 @@ class Consent:
     def __init__(self, known: Subscribers, purpose: str, basis: str, key: bytes, zone: str, shard=0, shards=1,
                  weekly=False):
         self._purpose, self._basis, self._key, self._zone, self._weekly = purpose, basis, key, zone, weekly
+        self._asked = purpose, basis, shard, shards
         self.number, self.from_ms, self.until_ms, self._since_ms = known.epoch, 0, 0, 0  # of the newest, and the first
         self.counts, self.words = Tally(), dict[str, str]()
         self._due, self._denied, rows = np.zeros(0, DUE), np.zeros(0, DENIED), known.rows
@@ -57,7 +58,8 @@ class Consent:
         """Take an epoch, or count why not: broken, old, missing (the one before it), clock."""
         try:
             epoch = epochs.decode(frame, self._key)
-            require((epoch.purpose, epoch.basis) == (self._purpose, self._basis), f"for {epoch.purpose}, {epoch.basis}")
+            of = "{}, {}, shard {} of {}".format(*epoch[3:7])
+            require(epoch[3:7] == self._asked, f"for {of}")
         except WireError as error:
             return self.note("broken", f"an epoch that cannot be trusted ({error}) was not taken")
         number, from_ms, until_ms, *_, decisions = epoch

@@ -261,7 +261,7 @@ class Register:
         cuts = np.searchsorted(rows["time_ms"], begins_ms).tolist()
         if max(b - a for a, b in pairwise(cuts)) > epochs.COUNT_MAX:
             raise RunError(f"more than {epochs.COUNT_MAX:,} people change what they said within one epoch")
-        return [(begin, epochs.encode(epochs.Epoch(k, begin, end, purpose, basis, rows[a:b]), self.key))
+        return [(begin, epochs.encode(epochs.Epoch(k, begin, end, purpose, basis, shard, shards, rows[a:b]), self.key))
                 for k, ((begin, end), (a, b)) in enumerate(zip(pairwise(begins_ms), pairwise(cuts), strict=True), 1)]
 
     def windows(self, purpose: str, basis: str, begin_ms: int, also=NOTHING) -> np.ndarray:

@@ -179,7 +179,7 @@ def consented(small: bool) -> dict[str, Any]:
         said["fingerprint"] = identity.fingerprints(numbers[speaks], key)
         said["row"][speaks % 5 == 0] = known[speaks[speaks % 5 == 0]]
         watch.timed("ask", one.take_epoch, epochs.encode(epochs.Epoch(
-            slot, begin_ms, begin_ms + slot_ms, *asked, said), key))
+            slot, begin_ms, begin_ms + slot_ms, *asked, 0, 1, said), key))
         for first in range(0, 2 * persons // BATCH * BATCH, BATCH):
             drawn, rows = mixed(np.arange(first, first + BATCH) + 2 * slot * persons), np.zeros(BATCH, wire.EVENT)
             rows["time_ms"] = begin_ms + np.arange(first, first + BATCH) * slot_ms // (2 * persons)

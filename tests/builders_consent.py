@@ -17,16 +17,16 @@ def decision(time_ms, fingerprint, row=None):
     return found
 
 
-def an_epoch(number, from_ms, until_ms, *decisions, asked=ASKED, key=KEY):
+def an_epoch(number, from_ms, until_ms, *decisions, asked=ASKED, key=KEY, shard=0, shards=1):
     """The frame of an epoch; decisions in any order."""
     rows = np.concatenate([np.zeros(0, epochs.DECISION), *decisions])
     rows = rows[np.argsort(rows["time_ms"], kind="stable")]
-    return epochs.encode(epochs.Epoch(number, from_ms, until_ms, *asked, rows), key)
+    return epochs.encode(epochs.Epoch(number, from_ms, until_ms, *asked, shard, shards, rows), key)
 
 
 def always(rows, *asked, **shards):
     """The Consent of SUBSCRIBER[n], fresh at all times."""
     asked = asked or ASKED
     found = Consent(Subscribers(0, rows), *asked, KEY, ZONE, **shards)
-    found.take(an_epoch(1, 0, EVER_MS, asked=asked))
+    found.take(an_epoch(1, 0, EVER_MS, asked=asked, shard=shards.get("shard", 0), shards=shards.get("shards", 1)))
     return found

@@ -17,13 +17,14 @@ from probe.wire.subscribers import SUBSCRIBER
 # row: all zero = stop counting whoever has this fingerprint from time_ms on; else count this subscriber from then on
 DECISION = np.dtype([("time_ms", "<i8"), ("fingerprint", "<u8"), ("row", SUBSCRIBER)])
 MAGIC, SIGNATURE_BYTES, COUNT_MAX, BUNDLE_MAX = "footfall.epoch", 32, 1 << 18, 1 << 30
-FRAME_MAX, BEGINS = COUNT_MAX * DECISION.itemsize + 256, b"\x99\xae" + MAGIC.encode()
+FRAME_MAX, BEGINS = COUNT_MAX * DECISION.itemsize + 256, b"\x9b\xae" + MAGIC.encode()
 
 
 class Epoch(NamedTuple("Epoch", [("number", int), ("from_ms", int), ("until_ms", int), ("purpose", str),
-                                 ("basis", str), ("decisions", np.ndarray)])):
-    """What holds for one purpose and basis in [from_ms, until_ms).  Numbers rise by one, from 1.
+                                 ("basis", str), ("shard", int), ("shards", int), ("decisions", np.ndarray)])):
+    """What holds in [from_ms, until_ms) for one purpose and basis in a shard of the people.
 
+    number    : rises by one, from 1, in each shard
     decisions : DECISION[n] in order of time, all in that time; one that took effect earlier stands at its begin
     """
 
@@ -39,12 +40,13 @@ def decode(frame: bytes, key: bytes) -> Epoch:
     """Return the epoch in a frame, or raise WireError.  Its signature comes first."""
     signed, signature = frame[:-SIGNATURE_BYTES], frame[-SIGNATURE_BYTES:]
     require(hmac.compare_digest(hmac.digest(key, signed, hashlib.sha256), signature), f"{MAGIC}: signature is wrong")
-    *head, raw, _ = opened(frame, MAGIC, (int, int, int, str, str, bytes, bytes), FRAME_MAX)
+    *head, raw, _ = opened(frame, MAGIC, (int, int, int, str, str, int, int, bytes, bytes), FRAME_MAX)
     one = Epoch._make([*head, rows_of(raw, len(raw) // DECISION.itemsize, DECISION, MAGIC)])
     time_ms, stops = one.decisions["time_ms"], one.decisions["row"]["subscriber"] == 0
     times = one.number > 0 and min(one[1:3]) >= 0 and max(one[:3]) < 1 << 62
     require(times and len(time_ms) <= COUNT_MAX, f"{MAGIC}: number, times or count out of range")
     require(one.purpose in PURPOSES and one.basis in BASES, f"{MAGIC}: purpose or basis is unknown")
+    require(0 <= one.shard < one.shards < 1 << 62, f"{MAGIC}: shard out of range")
     inside = np.all((time_ms >= one.from_ms) & (time_ms < one.until_ms)) and np.all(time_ms[1:] >= time_ms[:-1])
     empty = np.all(one.decisions["row"][stops] == np.zeros((), SUBSCRIBER))
     require(bool(inside and empty), f"{MAGIC}: decisions lie outside of its time or in no order, or a no tells more")

@@ -347,12 +347,13 @@ def wrong(kind):
     number = {"old": 1, "missing": 3}.get(kind, 2)
     begin_ms, end_ms = {"gap": (at_ms + 1, END_MS), "back": (START_MS - 1, END_MS), "empty": (at_ms, at_ms),
                         "reversed": (at_ms, at_ms - 1)}.get(kind, (at_ms, END_MS))
-    return an_epoch(number, begin_ms, end_ms, asked={"purpose": ("marketing", "consent"),
-                                                     "basis": ("market_research", "anonymous")}.get(kind, ASKED))
+    foreign = {"purpose": {"asked": ("marketing", "consent")}, "basis": {"asked": ("market_research", "anonymous")},
+               "shard": {"shard": 1, "shards": 2}, "shards": {"shards": 2}}
+    return an_epoch(number, begin_ms, end_ms, **foreign.get(kind, {}))
 
 
-KINDS = {"broken": "broken", "purpose": "broken", "basis": "broken", "old": "old", "missing": "missing",
-         "gap": "clock", "back": "clock", "empty": "clock", "reversed": "clock"}
+KINDS = {**dict.fromkeys(("broken", "purpose", "basis", "shard", "shards"), "broken"), "old": "old",
+         "missing": "missing", "gap": "clock", "back": "clock", "empty": "clock", "reversed": "clock"}
 
 
 @pytest.mark.parametrize(("kind", "name"), KINDS.items(), ids=KINDS)

@@ -24,7 +24,7 @@ def an_epoch():
     rows = np.zeros(2, epochs.DECISION)
     rows["time_ms"], rows["fingerprint"] = [FROM_MS, FROM_MS + 899_999], [0x0123456789ABCDEF, 0xFEDCBA9876543210]
     rows["row"][1] = (NUMBER, 4, 5, 262, 2, 1, 0, 2)
-    return epochs.Epoch(7, FROM_MS, FROM_MS + 900_000, "market_research", "consent", rows)
+    return epochs.Epoch(7, FROM_MS, FROM_MS + 900_000, "market_research", "consent", 2, 4, rows)
 
 
 def signed(*fields, key=KEY):
@@ -72,12 +72,13 @@ def test_hostile_bytes_raise_only_wire_errors_signed_or_not(raw):
 
 def test_every_field_is_checked():
     raw = an_epoch().decisions.tobytes()
-    good = [epochs.MAGIC, 1, 7, FROM_MS, FROM_MS + 900_000, "market_research", "consent", raw]
+    good = [epochs.MAGIC, 1, 7, FROM_MS, FROM_MS + 900_000, "market_research", "consent", 2, 4, raw]
     assert signed(*good) == golden("epoch")
     loud = np.frombuffer(raw, epochs.DECISION).copy()
     loud["row"]["home"][0] = 5
     wrong = [(0, "footfall.epocs"), (1, 2), (2, 0), (2, True), (3, -1), (4, 1 << 62), (3, FROM_MS + 1), (5, "fun"),
-             (4, FROM_MS + 899_999), (6, "none"), (7, raw[40:] + raw[:40]), (7, raw[1:]), (7, loud.tobytes()), (7, "")]
+             (4, FROM_MS + 899_999), (6, "none"), (7, 4), (7, -1), (7, True), (8, 2), (8, 1 << 62),
+             (9, raw[40:] + raw[:40]), (9, raw[1:]), (9, loud.tobytes()), (9, "")]
     for field, value in wrong:
         with pytest.raises(WireError):
             epochs.decode(signed(*good[:field], value, *good[field + 1 :]), KEY)
