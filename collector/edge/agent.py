@@ -73,6 +73,7 @@ class Work:
         self._probe = probe.Probe(plan_digest, len(plan), self._consent, days, told.start_ms, told.worker,
                                   weeks if made.weekly else None)
         self._crowd = crowd.Crowd(grid, made.rows, made.zones, made.weekly)
+        self._ends_ms = {table.number: table.ends_ms for table in made.every()}
         self._collector = collect.Collector(grid, partial(self._timed, "triangulate", locate), self._crowd, made)
         self._end_ms, self.finished = told.until_ms + grid.lateness_ms + grid.length_ms, False
         self._core_s, self._poisoned, self._why = dict.fromkeys(("tap", "triangulate", "count"), 0.0), 0, ""
@@ -96,7 +97,7 @@ class Work:
         self.finished, closed = self._probe.watermark_ms >= self._end_ms, []
         for observations, now_ms, gone in parts:
             due = self._timed("count", self._collector.push, observations, now_ms)
-            closed += [seal.encode(self._worker, table, slot, tally, now_ms, self._probe.epoch)
+            closed += [seal.encode(self._worker, table, slot, tally, now_ms, self.epoch_of(self._ends_ms[table][slot]))
                        for table, slot, tally in due]
             if any(map(len, gone)):
                 self._timed("count", self._collector.retract, *gone)
@@ -105,6 +106,13 @@ class Work:
         self.account()
         self._closed = bool(closed)
         return self.told(closed)
+
+    def epoch_of(self, end_ms: int) -> int:
+        """Return the epoch that a span states which ends then: 0, so that it is lost, if the newest ends before it.
+
+        Whoever is still held counts in it, and nothing says that they may.
+        """
+        return self._probe.epoch if end_ms <= self._consent.until_ms else 0
 
     def told(self, closed: list[bytes]) -> list[bytes]:
         """Say in the log, once for each kind, why somebody is not counted; return what is given."""

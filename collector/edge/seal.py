@@ -20,7 +20,7 @@ Witness = Callable[[str, int, np.ndarray], None]  # (name, slot, tally): only a 
 
 
 def encode(worker: int, table: int, slot: int, tally: np.ndarray, watermark_ms: int, epoch: int) -> bytes:
-    """Return the frame of one worker's part of one slot of a table; epoch: the newest of its probe, 0 = none yet."""
+    """Return the frame of one worker's part of one slot of a table; epoch: of its probe, 0 = none to its end."""
     return pack([MAGIC, VERSION, worker, table, slot, tally.astype("<i8").tobytes(), watermark_ms, epoch])
 
 
@@ -28,7 +28,8 @@ class Whole(NamedTuple("Whole", [("table", int), ("slot", int), ("tally", np.nda
     """One slot of a table, of all workers.
 
     tally : i8[cells], None where one leapt over it
-    epoch : the lowest of its parts: every worker knew that word of who may be counted, or a later one
+    epoch : the lowest of its parts: every worker knew that word of who may be counted, or a later one; 0 = one did
+            not know it to the end, and the slot is not to be sealed
     """
 
 

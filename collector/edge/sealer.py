@@ -115,8 +115,8 @@ class Work:
             if slot > self._spool.closed.get(table, -1):
                 day = clock.local(slot * self._slots.length_ms, self._zone).date().toordinal()
                 conserved = self._tables[table].value_unit == "person-seconds"
-                begun, forgot = (table, day) in self._begun and not conserved, epoch < self._sealer.epochs.get(table, 0)
-                why = "gap" if tally is None else "restart" if begun else "consent" if forgot else ""
+                begun, least = (table, day) in self._begun and not conserved, self._sealer.epochs.get(table) or 1
+                why = "gap" if tally is None else "restart" if begun else "consent" if epoch < least else ""
                 brief = self._tables[table].span not in ("day", "week")  # every day has its warming hour
                 if why or tally is None:
                     self._sealer.lose(table, slot, why)

@@ -32,6 +32,11 @@ class Table:
         return [begin_ms // self._slots.length_ms for begin_ms, _ in self._spans]
 
     @property
+    def ends_ms(self) -> dict[int, int]:
+        """Return when each span of the run ends, by the slot that it begins with."""
+        return dict(zip(self.span_slots, self._ends_ms.tolist(), strict=True))
+
+    @property
     def open_ms(self) -> int:
         """Return when the first span begins that is not given up."""
         return int(self._begins_ms[self._closed]) if self._closed < len(self._spans) else 1 << 62

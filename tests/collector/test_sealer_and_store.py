@@ -201,13 +201,13 @@ def test_what_forgot_its_epoch_is_lost_not_sealed_and_charges_nothing(tmp_path):
     """A worker that starts again knows no epoch until the next one comes: it counted nobody, and no store takes it."""
     config = sealer_config(tmp_path, "tcp://127.0.0.1:1", workers=1, judge_path=None)
     with spool.opened(config.spool_path, INC) as kept:
-        for epochs in ((3, 4), (0, 0, 5)):
+        for epochs in ((0, 3, 4), (0, 0, 5)):
             first, work = kept.closed.get(1, FIRST - 1) + 1, sealer.Work(config, kept)
             for slot, epoch in enumerate(epochs, first):
                 work.take([seal.encode(0, 1, slot, np.zeros(3, "i8"), slot * SLOT_MS, epoch)])
         found = [release.decode(kept.frame(seq)) for seq in range(kept.next_seq)]
         assert [one.statement.consent_epoch if one.statement else one.reason for one in found] == [
-            3, 4, "consent", "consent", 5]  # fmt: skip
+            "consent", 3, 4, "consent", "consent", 5]  # fmt: skip
         assert len(kept.charges()) == 3
 
 

@@ -186,6 +186,25 @@ def test_who_says_no_is_taken_out_of_the_slot_that_is_open_and_of_no_other(folde
     assert work.account() == {"offered": 6, "binned": 5, "late": 0, "invalid": 0, "refused": 1, "shed": 0, "waiting": 0}
 
 
+@pytest.mark.parametrize("leap", [False, True])
+def test_no_span_is_sealed_that_ends_after_the_newest_epoch_however_time_goes_on(folder, leap):
+    """Who was heard before it is held for an hour.  The register is back for the last slot."""
+    work, tables = agent.Work(config(folder), WallClock()), []
+
+    def hear(*after_ms):
+        for one in after_ms:
+            tables.extend(opened(closed, seal.MAGIC, seal.TYPES, seal.SIZE_MAX)
+                          for closed in work.take([frame(folder, START_MS + one)]))
+
+    work.take([an_epoch(1, START_MS, START_MS + SLOT_MS)])
+    work.take([frame(folder, START_MS + 1, (0, 0, 0), (0, 1, 0))])
+    hear(*([] if leap else range(SLOT_MS // 2, 3 * SLOT_MS, SLOT_MS // 2)), 3 * SLOT_MS + LATENESS_MS)
+    work.take([an_epoch(2, START_MS + SLOT_MS, UNTIL_MS)])
+    hear(UNTIL_MS - START_MS + SLOT_MS + LATENESS_MS)
+    assert [(slot - START_MS // SLOT_MS, epoch) for _, table, slot, _, _, epoch in tables if table == 1] == [
+        (0, 1), (1, 0), (2, 0), (3, 2)]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
