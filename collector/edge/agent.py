@@ -20,6 +20,7 @@ from probe.wire import areas, cells, epochs, events, subscribers
 POLL_MS, PATIENCE_MS = 100, 30_000
 WORLD = {zmq.RCVHWM: 8, zmq.MAXMSGSIZE: 16 << 20, zmq.LINGER: 0}  # a world at full speed waits; memory stays small
 SMALL_MAX, PYTHONS_MAX = 1_032, 480  # bytes: malloc keeps up to 7 free blocks of a size so small, Python any
+PYTHONS = 1_024  # of them, of a size, are overwritten
 LOG = logging.getLogger(__name__)
 SEALER = {zmq.SNDTIMEO: PATIENCE_MS, zmq.LINGER: PATIENCE_MS}
 
@@ -78,6 +79,7 @@ class Work:
         self._end_ms, self.finished = told.until_ms + grid.lateness_ms + grid.length_ms, False
         self._core_s, self._poisoned, self._why = dict.fromkeys(("tap", "triangulate", "count"), 0.0), 0, ""
         self._said, self._forget, self._closed = 0, True, True  # words of `Consent`; what it was made of is forgotten
+        self._small = list[int]()  # sizes of the blocks that the last message lay in
         empty = packing.Batch(plan_digest, told.start_ms, told.worker, np.zeros(0, events.EVENT))
         ((nothing, *_),) = self._probe.observe(empty)
         spare = crowd.Crowd(grid, made.rows, made.zones, made.weekly), scheme.read(sets, wanted.tables, grid, 0)
@@ -86,11 +88,15 @@ class Work:
     def take(self, frames: list[bytes]) -> list[bytes]:
         """Take one message, events or an epoch; return the partial tallies it closes.  A poisoned one is counted."""
         self.overwrite()
-        if epochs.is_epoch(frame := b"".join(frames)):
+        frame = b"".join(frames)
+        self._small = [len(frame)]
+        if epochs.is_epoch(frame):
             self._timed("tap", self._probe.take_epoch, frame)
             return self.told([])
         try:
-            parts = self._timed("tap", lambda: self._probe.observe(events.decode(frame)))
+            batch = self._timed("tap", events.decode, frame)
+            self._small.append(batch.rows.nbytes)
+            parts = self._timed("tap", self._probe.observe, batch)
         except packing.WireError as error:
             self._poisoned, self._why = self._poisoned + 1, str(error)
             return []
@@ -125,14 +131,17 @@ class Work:
         """Overwrite small blocks that are free: their keepers leave them as they were.
 
         Once a key is destroyed, and at the next slot that is closed once somebody was forgotten: it takes 10 ms.
-        Those of numpy and malloc all, of Python's 1,024 of a size: a batch of up to nine events lies in one.
+        Those of numpy and malloc all, of Python's PYTHONS of a size: a batch of up to nine events lies in one.
+        With the next message those that the last lay in, if it was small: whoever is not counted may speak on.
         """
+        for size in self._small:
+            [b"\0" * size for _ in range(PYTHONS) if size <= SMALL_MAX]
         if (self._forget and self._closed) or self._day_ms != int(self._days.midnights_ms[0]):
             self._forget, self._day_ms = False, int(self._days.midnights_ms[0])
             held = [np.empty(size, "u1") for size in range(SMALL_MAX, 0, -1) for _ in range(16)]
             crowd.wipe(*held)
             del held
-            [bytes(size) for size in range(0, PYTHONS_MAX, 16) for _ in range(1_024)]  # all held, then let go
+            [bytes(size) for size in range(0, PYTHONS_MAX, 16) for _ in range(PYTHONS)]  # all held, then let go
 
     def _timed(self, stage: str, do: Any, *given) -> Any:
         begin_s, found = self._watch.cpu_s(), do(*given)
