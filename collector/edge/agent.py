@@ -82,8 +82,10 @@ class Work:
         self._small = list[int]()  # sizes of the blocks that the last message lay in
         empty = packing.Batch(plan_digest, told.start_ms, told.worker, np.zeros(0, events.EVENT))
         ((nothing, *_),) = self._probe.observe(empty)
-        spare = crowd.Crowd(grid, made.rows, made.zones, made.weekly), scheme.read(sets, wanted.tables, grid, 0)
-        collect.Collector(grid, locate, *spare).push(nothing, grid.start_ms + 26 * clock.HOUR_MS)  # to the end of a day
+        spare = collect.Collector(grid, locate, crowd.Crowd(grid, made.rows, made.zones, made.weekly),
+                                  scheme.read(sets, wanted.tables, grid, 0))
+        spare.retract(*2 * [consent.NOBODY])
+        spare.push(nothing, grid.start_ms + 26 * clock.HOUR_MS)  # to the end of a day
 
     def take(self, frames: list[bytes]) -> list[bytes]:
         """Take one message, events or an epoch; return the partial tallies it closes.  A poisoned one is counted."""

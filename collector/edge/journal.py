@@ -24,6 +24,8 @@ class Journal:
         self._words, self.noted, self._used = np.zeros(0, "u4"), 0, 0
         self._closed, self._spare = dict[int, tuple[int, np.ndarray]](), list[np.ndarray]()  # begins in the day; notes
         self.granted, self.gone = [dict[int, list[Granted]]() for _ in range(2)], list[Granted]()
+        nobody = np.zeros(1, "i4"), np.zeros(0, tallies.PERSON)  # compiled before it is needed
+        retraction.take_back(self._words, *nobody, 0, 0, np.zeros((piece_count, CLASSES), "i8"))
 
     def room_for(self, count: int) -> np.ndarray:
         """Return u4[m] for so many more notes of the open slot."""

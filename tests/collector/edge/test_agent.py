@@ -10,6 +10,8 @@ import pytest
 import zmq
 
 from collector.edge import agent, seal
+from collector.edge.kernels import retraction
+from probe import consent
 from probe.base.clock import WallClock, epoch_ms
 from probe.base.config import ConfigError
 from probe.base.packing import opened
@@ -203,6 +205,27 @@ def test_no_span_is_sealed_that_ends_after_the_newest_epoch_however_time_goes_on
     hear(UNTIL_MS - START_MS + SLOT_MS + LATENESS_MS)
     assert [(slot - START_MS // SLOT_MS, epoch) for _, table, slot, _, _, epoch in tables if table == 1] == [
         (0, 1), (1, 0), (2, 0), (3, 2)]
+
+
+def test_nothing_is_compiled_at_the_first_no(folder):
+    """In a process of its own, where nothing was before."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        before, after = pool.apply(compiled, (folder,))
+    assert before == after and all(before[name] for name in ("take_out", "go", "take_back", "remove"))
+
+
+def compiled(folder):
+    """How often each kernel of who says no is compiled when the worker is ready, and when somebody has said no."""
+    kernels = [one for module in (retraction, consent) for one in vars(module).values() if hasattr(one, "signatures")]
+
+    def counts():
+        return {kernel.__name__: len(kernel.signatures) for kernel in kernels}
+
+    work = agent.Work(config(folder), WallClock())
+    before, name = counts(), fingerprints(np.array([FIRST], "u8"), KEY)[0]
+    work.take([an_epoch(1, START_MS, EVER_MS, decision(START_MS + SLOT_MS, name))])
+    work.take([frame(folder, START_MS + 3 * SLOT_MS, (0, 0, 0), (SLOT_MS - 1, 0, 1))])
+    return before, counts()
 
 
 @pytest.mark.parametrize(
