@@ -33,13 +33,13 @@ class Consent:
     key : of the register that signs them.  Minors, objections, absent and conflicting answers are no
     (probe.wire.consent).  Over a week (weekly) only those are followed who said yes, whatever the basis.
     Keeps no number of anybody else.  What is not taken is counted by kind, and told once for each.
+    It is known who may be counted from since_ms until until_ms.
     """
 
     def __init__(self, known: Subscribers, purpose: str, basis: str, key: bytes, zone: str, shard=0, shards=1,
                  weekly=False):
-        self._purpose, self._basis, self._key, self._zone, self._weekly = purpose, basis, key, zone, weekly
-        self._asked = purpose, basis, shard, shards
-        self.number, self.from_ms, self.until_ms, self._since_ms = known.epoch, 0, 0, 0  # of the newest, and the first
+        self._asked, self._key, self._zone, self._weekly = (purpose, basis, shard, shards), key, zone, weekly
+        self.number, self._from_ms, self.until_ms, self.since_ms = known.epoch, 0, 0, 0  # of the newest, and the first
         self.counts, self.words = Tally(), dict[str, str]()
         self._due, self._denied, rows = np.zeros(0, DUE), np.zeros(0, DENIED), known.rows
         ours = self._may(rows) & of_shard(np.ascontiguousarray(rows["person"]), shard, shards)
@@ -49,17 +49,11 @@ class Consent:
         remove(np.zeros(0, "u8"), self.table, self.tags, np.zeros(0, "u8"))
         picked(np.zeros(0, "u8"), np.zeros(1 << 16, "?"))
 
-    @property
-    def fresh_ms(self) -> tuple[int, int]:
-        """Return from when on, and until when, it is known who may be counted."""
-        return self._since_ms, self.until_ms
-
     def take(self, frame: bytes) -> None:
         """Take an epoch, or count why not: broken, old, missing (the one before it), clock."""
         try:
             epoch = epochs.decode(frame, self._key)
-            of = "{}, {}, shard {} of {}".format(*epoch[3:7])
-            require(epoch[3:7] == self._asked, f"for {of}")
+            require(epoch[3:7] == self._asked, "for {}, {}, shard {} of {}".format(*epoch[3:7]))
         except WireError as error:
             return self.note("broken", f"an epoch that cannot be trusted ({error}) was not taken")
         number, from_ms, until_ms, *_, decisions = epoch
@@ -67,13 +61,12 @@ class Consent:
             return self.note("old", f"epoch {number} was not taken: epoch {self.number} is here already")
         if number > self.number + 1:
             return self.note("missing", f"epoch {number} was not taken: epoch {self.number + 1} is missing")
-        if until_ms <= from_ms or (self.until_ms and not self.from_ms <= from_ms <= self.until_ms):
+        if until_ms <= from_ms or (self.until_ms and not self._from_ms <= from_ms <= self.until_ms):
             return self.note("clock", f"epoch {number} was not taken: its time does not go on from the one before")
-        self._since_ms = self._since_ms if self.until_ms else from_ms
-        self.number, self.from_ms, self.until_ms = number, from_ms, until_ms
+        self.since_ms = self.since_ms if self.until_ms else from_ms
+        self.number, self._from_ms, self.until_ms = number, from_ms, until_ms
         due = np.zeros(len(decisions), DUE)
-        for name in ("time_ms", "fingerprint", "row"):
-            due[name] = decisions[name]
+        due[["time_ms", "fingerprint", "row"]] = decisions
         due["stops"] = due["row"]["subscriber"] == 0
         every = joined(self._due, due)
         self._due = every[np.argsort(every["time_ms"], kind="stable")]
@@ -101,7 +94,7 @@ class Consent:
             else:
                 self._start(some)
         wipe(due)
-        return np.unique(gone) if len(gone) > 1 else gone
+        return np.unique(gone)
 
     def forget(self, midnight_ms: int) -> None:
         """Forget who said no on local days that ended by a midnight: nothing of those can be heard any more."""
@@ -136,7 +129,7 @@ class Consent:
 
     def _may(self, rows: np.ndarray) -> np.ndarray:
         """Return bool[n]: who of SUBSCRIBER[n] may be counted by what these say."""
-        return countable(rows["consent"], rows["age"] == MINOR, rows["person"], self._purpose, self._basis)
+        return countable(rows["consent"], rows["age"] == MINOR, rows["person"], *self._asked[:2])
 
     def _name(self) -> None:
         """Find the number of everyone who is to stop: known until then, and nowhere told."""
@@ -162,7 +155,7 @@ class Consent:
             held, (self.table, self.tags) = self.table, vacant(size)
             move(held, self.table, self.tags)
             wipe(held)
-        agreed = (rows["consent"] & YES[self._purpose] != 0) & self._weekly
+        agreed = (rows["consent"] & YES[self._asked[0]] != 0) & self._weekly
         self._used += fill(rows, np.ascontiguousarray(from_ms), agreed, self.table, self.tags)
         wipe(rows)
 

@@ -85,7 +85,7 @@ class Probe:
         events, count = events.view(), len(events)
         events.flags.writeable = False  # one signature for arrays from frames and from tests
         observations, person, day = np.empty(count, OBSERVATION), np.empty(count, "u8"), np.empty(count, "i8")
-        fates, limits = np.zeros(5, "i8"), (self._cell_count, latest_ms, *self.consent.fresh_ms)
+        fates, limits = np.zeros(5, "i8"), (self._cell_count, latest_ms, self.consent.since_ms, self.consent.until_ms)
         admit(events, limits, self.consent.table, self.consent.tags.view("u8"), self._keys.midnights_ms,
               observations, person, day, fates)
         passed, invalid, late, stale, refused = fates.tolist()
