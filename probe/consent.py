@@ -118,7 +118,7 @@ class Consent:
     def _start(self, due: np.ndarray) -> None:
         """Put who said yes into the table; who said no on the same local day is counted from its end on."""
         may = self._may(due["row"])
-        self.note("contrary", "a yes of a minor, or with a no beside it, was not heeded", int(np.sum(~may)))
+        self.note("contrary", "a yes that its row does not bear out (a minor, a no) was not heeded", int(np.sum(~may)))
         rows, from_ms = due["row"][may], due["time_ms"][may]
         names = fingerprints(rows["person"], self._key)
         for at in np.flatnonzero(np.isin(names, self._denied["fingerprint"])):

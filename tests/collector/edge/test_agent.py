@@ -188,6 +188,17 @@ def test_who_says_no_is_taken_out_of_the_slot_that_is_open_and_of_no_other(folde
     assert work.account() == {"offered": 6, "binned": 5, "late": 0, "invalid": 0, "refused": 1, "shed": 0, "waiting": 0}
 
 
+def test_what_an_objector_says_ahead_of_the_watermark_waits_and_leaves_with_their_no(folder):
+    work, said_ms = agent.Work(config(folder), WallClock()), START_MS + SLOT_MS + 100_000
+    name = fingerprints(np.array([FIRST], "u8"), KEY)[0]
+    work.take([an_epoch(1, START_MS, EVER_MS, decision(said_ms, name))])
+    rows = [(after_ms, who, 0) for after_ms in (0, SLOT_MS + 200_000) for who in (0, 1)]
+    assert not work.take([frame(folder, START_MS + 1, *rows)]) and work.account()["waiting"] == 4
+    found = [partial(one) for one in work.take([frame(folder, START_MS + 2 * SLOT_MS + LATENESS_MS)])]
+    assert [tally.sum() for _, tally in found] == [2 * 64 * SLOT_MS, 64 * SLOT_MS]
+    assert work.account()["refused"] == 1
+
+
 @pytest.mark.parametrize("leap", [False, True])
 def test_no_span_is_sealed_that_ends_after_the_newest_epoch_however_time_goes_on(folder, leap):
     """Who was heard before it is held for an hour.  The register is back for the last slot."""

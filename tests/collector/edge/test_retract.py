@@ -96,7 +96,8 @@ class Stream:
             time_ms, cell, kind, piece, flags, split)
         row["klass"], row["home"] = person * 5 % 21, person
         row["pseudonym"], row["week"] = pseudonym(person, day), pseudonym(person, day // 7 + 1_000)
-        if time_ms < self.until_ms and (who not in self.said_no or time_ms + delay_ms < self.said_no[who][0]):
+        ends_ms = min(self.until_ms + LATENESS_MS, self.said_no.get(who, (1 << 62, 0))[0])  # of what arrives
+        if time_ms < self.until_ms and time_ms + delay_ms < ends_ms:
             self.found.append((time_ms + delay_ms, who, row))
 
     def played(self, cuts_ms, without=(), shard=None):
