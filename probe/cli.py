@@ -16,7 +16,7 @@ COLUMNS, OPTIONAL = ("subscriber", "purpose", "answer"), ("time", "text_version"
 STEPS = {
     "give": "Say yes: the person may be counted for a purpose.",
     "withdraw": "Take a yes back: the person is not counted any more.",
-    "refuse": "Object: the person is not counted, yes or no yes before.",
+    "refuse": "Object: the person is not counted, whether they ever said yes or not.",
 }
 
 
@@ -66,28 +66,32 @@ def step(answer: str) -> None:
                   "once (in the folder of a simulation: from its begin), and what was said for a later time is void.")
     @json_option
     def command(folder, number, purpose, text_version, channel, at, as_json):
-        from probe.register import Said
+        from probe.register import Register, Said
 
-        register, known = opened(folder, number)
+        register = Register(folder)
+        known = register.number(sys.stdin.readline() if number == "-" else number)
         (said,) = register.record([Said(known, purpose, answer, register.moment(at), text_version, channel)])
-        found = register.told(said)
-        click.echo(json.dumps(found) if as_json else "{purpose}: {answer}, {since}".format(**found))
-        if found["answer"] == "yes" and not any(register.counted(known)[purpose].values()):
-            click.echo("not counted all the same: a minor, or another handset of the person said no", err=True)
+        shown = register.shown(known)
+        (now,) = [one for one in shown["purposes"] if one["purpose"] == purpose]
+        found = register.told(said) | {"now": now}
+        lines = ["{purpose}: {answer}, {since}".format(**found)]
+        if now["later"] or any(now["turns"].values()):
+            lines += [f"  now: {now['answer']}", *standing(now)]
+        click.echo(json.dumps(found) if as_json else "\n".join(lines))
+        if found["answer"] == "yes" and (shown["minor"] or now["other"]):
+            who = "a minor" if shown["minor"] else "another handset of the person said no"
+            click.echo(f"not counted all the same: {who}", err=True)
 
 
 for _answer in STEPS:
     step(_answer)
 
 
-def opened(folder: Path, text: str) -> tuple[Any, int]:
-    """Return the register and the number in figures, from stdin where it is "-"."""
-    from probe.register import UNKNOWN, Register
-
-    register = Register(folder)
-    if not (number := register.number(sys.stdin.readline() if text == "-" else text)):
-        raise ConfigError("NUMBER", [UNKNOWN])
-    return register, number
+def standing(one: dict[str, Any]) -> list[str]:
+    """Return what holds now of a purpose that is shown, and what will."""
+    lines = [f"  basis {basis}: {', '.join(['counted' if yes else 'not counted', *one['turns'][basis]])}"
+              for basis, yes in one["counted"].items()]
+    return lines + ["  announced: {answer} {since}".format(**later) for later in one["later"]]
 
 
 @consent.command()
@@ -100,12 +104,15 @@ def show(folder, number, as_json):
     An edge counts either those who said yes (basis "consent") or all who did not object (basis "anonymous"). Minors
     are never counted, and the no of one handset holds for all handsets of a person.
     """
-    register, known = opened(folder, number)
+    from probe.register import UNKNOWN, Register
+
+    register = Register(folder)
+    if not (known := register.number(sys.stdin.readline() if number == "-" else number)):
+        raise ConfigError("NUMBER", [UNKNOWN])
     found = register.shown(known)
     lines = ["a minor: never counted, whatever is said"] if found["minor"] else []
     for one in found["purposes"]:
-        lines.append("{purpose}: {answer}, {since}".format(**one))
-        lines += [f"  basis {basis}: {'' if yes else 'not '}counted" for basis, yes in one["counted"].items()]
+        lines += ["{purpose}: {answer}, {since}".format(**one), *standing(one)]
     click.echo(json.dumps(found) if as_json else "\n".join(lines))
 
 

@@ -63,10 +63,12 @@ class Page:
         said = [Said(number, purpose, answer, None, VERSION, "page")
                 for answer in ANSWERS for purpose in form.get(answer, [])]
         try:
-            state = self._register.state(number)
-            if any(state.get(one.purpose) != ANSWERS[one.answer] for one in said):  # else a double click, or a reload
+            holds = [(one["purpose"], one["answer"]) for one in self._register.shown(number)["purposes"]
+                     if not one["later"]]
+            if new := any((one.purpose, ANSWERS[one.answer]) not in holds for one in said):
                 self._register.record(said)
-            return 200, self._choices(number, ["saved"] if said else ["nothing"] if "save" in form else [])
+            notices = ["saved"] if new else ["held"] if said else ["nothing"] * ("save" in form)
+            return 200, self._choices(number, notices)
         except ConfigError:
             return 400, self._first("unclear")
         except RunError:
@@ -80,14 +82,18 @@ class Page:
         """Return the document with the text and, by purpose, what holds and what can be done."""
         shown, cards = self._register.shown(number), []
         for one in shown["purposes"]:
-            refused = one["answer"] == "yes" and not one["counted"]["consent"] and not shown["minor"]
-            holds = piece(one["answer"], purpose=one["purpose"], since=escape(one["since"]),
-                          other=piece("other") if refused else "")
-            cards.append(piece("card", purpose=one["purpose"], words=piece(one["purpose"]), holds=holds))
+            answer, open_end = one["answer"], bool(one["later"])
+            lines = [piece(answer, since=escape(one["since"])), *[piece("other")] * (answer == "yes" and one["other"])]
+            lines += [piece("later", answer=later["answer"], since=escape(later["since"])) for later in one["later"]]
+            lines += [piece(basis, words=words) for basis, turns in one["turns"].items() for words in turns]
+            lines += [piece(does, purpose=one["purpose"]) for does, can in (
+                ("tick", answer != "yes" or open_end), ("withdraw", answer == "yes"),
+                ("refuse", answer == "open" or (answer == "no" and open_end))) if can]
+            cards.append(piece("card", purpose=one["purpose"], words=piece(one["purpose"]), lines="\n".join(lines)))
         return piece("page", body=piece(
             "choices", notices="".join(map(piece, notices + ["minor"] * shown["minor"])), version=VERSION,
             token=self._token, number=str(number), cards="".join(cards),
-            save=piece("save") if any(one["answer"] != "yes" for one in shown["purposes"]) else ""))
+            save=piece("save") if any(one["answer"] != "yes" or one["later"] for one in shown["purposes"]) else ""))
 
 
 def serve(register: Register, port: int, open_it: bool) -> None:
@@ -105,11 +111,18 @@ def serve(register: Register, port: int, open_it: bool) -> None:
         def do_GET(self, form: dict[str, list[str]] | None = None) -> None:
             with one_at_a_time:
                 status, text = page.answer(self.headers.get("Host", ""), self.path, form)
+            self.reply(status, text)
+
+        def reply(self, status: int, text: str) -> None:
             self.send_response(status)
             for name, value in HEADERS.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(text.encode())
+
+        def send_error(self, code: int, message=None, explain=None) -> None:
+            """Refuse what is no GET or POST without the page of the library, which repeats what was asked for."""
+            self.reply(405 if code == 501 else code, "")
 
         def log_message(self, *given) -> None:
             """Write nothing: who asked when is nobody's business."""

@@ -10,6 +10,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from copy import copy
 from datetime import datetime
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -26,7 +27,7 @@ from probe.wire import epochs, subscribers
 from probe.wire.consent import BASES, CHANGE, NO, PURPOSES, YES, countable
 from probe.wire.subscribers import MINOR, SUBSCRIBER
 
-APPLICATION_ID, KEY_BYTES, SLOT_MS, TEXT_MAX = 0x4646434E, 32, 900_000, 64  # "FFCN"
+APPLICATION_ID, KEY_BYTES, SLOT_MS, TEXT_MAX, FEW = 0x4646434E, 32, 900_000, 64, 100  # "FFCN"
 ANSWERS = {"give": "yes", "withdraw": "no", "refuse": "no"}  # a yes, a yes taken back, an objection
 LATEST_MS, NEVER_MS = 7_258_118_400_000, np.iinfo("i8").max  # the year 2200: later is a slip of the pen
 UNKNOWN = "no such number in this folder (it has 15 digits); nobody of it is counted"
@@ -34,7 +35,7 @@ UNKNOWN = "no such number in this folder (it has 15 digits); nobody of it is cou
 WINDOW = np.dtype([("subscriber", "<u8"), ("person", "<u8"), ("from_ms", "<i8"), ("until_ms", "<i8")])
 NOTHING, NOBODY = np.zeros(0, CHANGE), np.zeros((), SUBSCRIBER)[()]
 SCHEMA = """
-CREATE TABLE meta(begin_ms INTEGER, zone TEXT NOT NULL);
+CREATE TABLE meta(begin_ms INTEGER, zone TEXT NOT NULL, key_check INTEGER NOT NULL);
 CREATE TABLE said(id INTEGER PRIMARY KEY, fingerprint INTEGER NOT NULL, purpose TEXT NOT NULL, answer TEXT NOT NULL,
                   effective_ms INTEGER NOT NULL, text_version TEXT NOT NULL, channel TEXT NOT NULL,
                   proof TEXT NOT NULL UNIQUE, recorded_ms INTEGER NOT NULL, dated INTEGER NOT NULL);
@@ -74,7 +75,7 @@ class Register:
     """
 
     def __init__(self, folder: Path | str, now_ms: Callable[[], int] = clock.WallClock.utc_ms):
-        self.folder, self._now_ms = Path(folder), now_ms
+        self.folder, self._wall_ms = Path(folder), now_ms
         try:
             refuse_shared(self.folder)
             self.rows = subscribers.decode((self.folder / "subscribers").read_bytes()).rows
@@ -82,7 +83,10 @@ class Register:
             require(len(self.key) == KEY_BYTES, f"key: is not {KEY_BYTES} bytes")
         except (OSError, WireError) as error:  # what is wrong with it, never what is in it
             raise fault(folder, f"holds no register that can be read: {error}; name the folder of an edge") from None
-        ((self.begin_ms, self.zone),) = self._ask("SELECT begin_ms, zone FROM meta")
+        ((self.begin_ms, self.zone, check),) = self._ask("SELECT begin_ms, zone, key_check FROM meta")
+        if [check] != self._names([0]).tolist():
+            raise fault(self.folder / "key", "is not the one that the log was written with, and finds nobody in it; "
+                        "restore the key of this folder")
 
     @classmethod
     def create(cls, folder: Path, rows: np.ndarray, zone: str, begin_ms: int | None = None) -> "Register":
@@ -112,6 +116,10 @@ class Register:
                 return [found for row in given for found in db.execute(words, row)]
         except sqlite3.Error as error:
             raise RunError(f"{path}: {error}") from None
+
+    def now_ms(self) -> int:
+        """Return as of when everything is told: the wall clock, or where a simulation begins."""
+        return self._wall_ms() if self.begin_ms is None else self.begin_ms
 
     def number(self, text: str) -> int:
         """Return the number that a text of 15 digits says, blanks and hyphens aside; 0 where nobody here has it."""
@@ -164,7 +172,7 @@ class Register:
         """Record all of these or, where one cannot be, none: ConfigError names each.  Return them as recorded."""
         if problems := self.problems(said):
             raise ConfigError("consent", [words for _, words in problems])
-        now_ms = self._now_ms()
+        now_ms = self._wall_ms()
         at_once_ms = now_ms if self.begin_ms is None else self.begin_ms
         full = [one._replace(effective_ms=at_once_ms if one.effective_ms is None else one.effective_ms,
                              proof=one.proof or secrets.token_hex(8), recorded_ms=now_ms,
@@ -179,47 +187,69 @@ class Register:
         words = f"SELECT {COLUMNS} FROM {of} WHERE fingerprint = ? ORDER BY effective_ms, id"
         return [Said(number, *row) for row in self._ask(words, [self._names([number]).tolist()])]
 
-    def _flags(self, number: int) -> int:
-        """Return what a subscriber says in the end, as in SUBSCRIBER."""
-        flags = self._row(number)["consent"]
-        for one in self.said(number, "holds"):
-            flags = changed(flags, one.purpose, ANSWERS[one.answer] == "yes")
-        return flags
-
-    def state(self, number: int) -> dict[str, str]:
-        """Return yes, no or open by purpose, as it stands in the end; a yes and a no in the operator's file mean no."""
-        flags = self._flags(number)
-        return {one: "no" if flags & NO[one] else "yes" if flags & YES[one] else "open" for one in PURPOSES}
-
-    def counted(self, number: int) -> dict[str, dict[str, bool]]:
-        """Return whether a subscriber is counted in the end, by purpose and basis.  One handset's no holds for all."""
-        family = self.rows[self.rows["person"] == self._row(number)["person"]]
-        family["consent"], me = [self._flags(one) for one in family["subscriber"]], family["subscriber"] == number
-        return {one: {basis: bool(counts(family, one, basis)[me][0]) for basis in BASES} for one in PURPOSES}
-
     def told(self, one: Said) -> dict[str, Any]:
         """Return what was recorded and since which slot it holds, by the clock on the wall; never whose it is."""
-        start_ms = (one.effective_ms or 0) // SLOT_MS * SLOT_MS
+        start_ms = (at_ms := one.effective_ms or 0) // SLOT_MS * SLOT_MS
         start, end = (clock.local(time_ms, self.zone) for time_ms in (start_ms, start_ms + SLOT_MS))
-        since = (f"effective since slot {start.day} {start:%B %Y, %H:%M} to {end:%H:%M %Z} (text {one.text_version}, "
-                 f"channel {one.channel}, proof id {one.proof})")
-        return {"purpose": one.purpose, "answer": ANSWERS[one.answer], "said": one.answer, "since": since,
+        since = (self._from(at_ms) if at_ms > self.now_ms() else
+                 f"effective since slot {start.day} {start:%B %Y, %H:%M} to {end:%H:%M %Z}")
+        return {"purpose": one.purpose, "answer": ANSWERS[one.answer], "said": one.answer,
+                "since": f"{since} (text {one.text_version}, channel {one.channel}, proof id {one.proof})",
                 "slot_start": start.isoformat(timespec="minutes"), "slot_end": end.isoformat(timespec="minutes"),
                 "text_version": one.text_version, "channel": one.channel, "proof": one.proof}
 
+    def _from(self, time_ms: int) -> str:
+        return f"from {(at := clock.local(time_ms, self.zone)).day} {at:%B %Y, %H:%M %Z} on"
+
+    def _course(self, number: int, purpose: str, basis: str) -> list[tuple[int, bool]]:
+        """Return (from_ms, counted) of a subscriber in order of time, of a register of one person.
+
+        As the probe has it: who was counted on a local day and then not any more, is not again before the next.
+        """
+        found, again_ms = [(-1, bool(counts(self.rows, purpose, basis)[self.rows["subscriber"] == number][0]))], 0
+        for time_ms, on, row in self.turns(purpose, basis, self.begin_ms or 0):
+            again_ms = again_ms if on else clock.midnights_ms(time_ms, time_ms, self.zone)[1]
+            from_ms = max(time_ms, again_ms) if on else time_ms
+            if row["subscriber"] == number:  # a later word comes before what was put off
+                found = [one for one in found if one[0] < from_ms]
+                found += [(from_ms, on)] * (on != found[-1][1])
+        return found
+
+    def _stands(self, number: int, purpose: str) -> tuple[str, list[dict], list[dict]]:
+        """Return the answer as of now, and what is told of it: by now, and for later."""
+        flags, now_ms = self._row(number)["consent"], self.now_ms()
+        held, later = ([self.told(one) for one in self.said(number, "holds")
+                        if one.purpose == purpose and ((one.effective_ms or 0) > now_ms) == ahead] for ahead in (0, 1))
+        by_file = "no" if flags & NO[purpose] else "yes" if flags & YES[purpose] else "open"
+        return held[-1]["answer"] if held else by_file, held, later
+
     def shown(self, number: int) -> dict[str, Any]:
-        """Return all that a subscriber may be shown: what holds, whether they are counted, and the history."""
-        last = {one.purpose: self.told(one) for one in self.said(number, "holds")}
-        by_file, counted = {"since": "by the records of the network"}, self.counted(number)
-        purposes = [{"purpose": one, "answer": answer, "counted": counted[one]} | last.get(one, by_file)
-                    for one, answer in self.state(number).items()]
-        return {"minor": bool(self._row(number)["age"] == MINOR), "purposes": purposes,
+        """Return all that a subscriber may be shown: what holds now, what is announced, and the history.
+
+        later : what they said for a later time;  other : the no of another handset of theirs holds now
+        turns : in words, by basis, when from now on they are counted, or not any more
+        """
+        person, purposes, now_ms = copy(self), [], self.now_ms()
+        person.rows = self.rows[self.rows["person"] == self._row(number)["person"]]
+        others = person.rows["subscriber"][person.rows["subscriber"] != number].tolist()
+        for purpose in PURPOSES:
+            answer, held, later = self._stands(number, purpose)
+            course = {basis: person._course(number, purpose, basis) for basis in BASES}
+            purposes.append([{"since": "by the records of the network"}, *held][-1] | {
+                "purpose": purpose, "answer": answer, "later": later,
+                "other": any(self._stands(one, purpose)[0] == "no" for one in others),
+                "counted": {basis: [on for at_ms, on in some if at_ms <= now_ms][-1] for basis, some in course.items()},
+                "turns": {basis: [f"{'' if on else 'not '}counted {self._from(at_ms)}" for at_ms, on in some
+                                  if at_ms > now_ms] for basis, some in course.items()}})
+        return {"minor": bool((person.rows["age"] == MINOR).any()), "purposes": purposes,
                 "said": [self.told(one) for one in self.said(number)]}
 
     def log(self) -> np.ndarray:
         """Return CHANGE[n]: everything that is recorded and not void, by time of effect, and then of recording."""
-        said = self._ask("SELECT effective_ms, fingerprint, purpose, answer FROM holds ORDER BY effective_ms, id")
         names = self._names(self.rows["subscriber"])
+        few = f"WHERE fingerprint IN {(*names.tolist(), 0)}" if len(names) < FEW else ""
+        words = "SELECT effective_ms, fingerprint, purpose, answer FROM holds"
+        said = self._ask(f"{words} {few} ORDER BY effective_ms, id")
         ours = np.isin(names, np.array([name for _, name, *_ in said], "i8"))
         numbers = dict(zip(names[ours].tolist(), self.rows["subscriber"][ours].tolist(), strict=True))
         return np.array([(time_ms, numbers[name], PURPOSES.index(purpose), ANSWERS[answer] == "yes")
@@ -297,7 +327,8 @@ def fill(folder: Path, rows: np.ndarray, zone: str, begin_ms: int | None) -> Non
             path.write_bytes(content)
         with closing(sqlite3.connect(path)) as db, db:
             record.prepare(db, APPLICATION_ID, SCHEMA)
-            db.execute("INSERT INTO meta VALUES (?, ?)", (begin_ms, zone))
+            check = fingerprints(np.zeros(1, "u8"), data[1]).view("i8").tolist()
+            db.execute("INSERT INTO meta VALUES (?, ?, ?)", (begin_ms, zone, *check))
         Path(made).rename(folder)
 
 

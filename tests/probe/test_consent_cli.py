@@ -24,6 +24,11 @@ def folder(tmp_path):
     return str(tmp_path / "edge")
 
 
+def told(folder, key, number=NUMBER, purpose="network"):
+    (found,) = [one[key] for one in Register(folder).shown(number)["purposes"] if one["purpose"] == purpose]
+    return found
+
+
 @pytest.fixture
 def consent(monkeypatch, capsys):
     """Return what a command does: (exit code, stdout, stderr)."""
@@ -40,16 +45,17 @@ def consent(monkeypatch, capsys):
 def test_a_yes_and_taking_it_back_are_one_step_of_the_same_shape(folder, consent):
     for answer, said, counted in (("give", "yes", True), ("withdraw", "no", False), ("refuse", "no", False)):
         code, out, _ = consent(answer, folder, NUMBER, "--purpose", "network", "--json")
-        told = json.loads(out)
-        assert code == 0 and (told["answer"], told["slot_start"]) == (said, "2026-05-12T00:00+02:00")
-        assert Register(folder).counted(NUMBER)["network"]["consent"] is counted
+        found = json.loads(out)
+        assert code == 0 and (found["answer"], found["slot_start"]) == (said, "2026-05-12T00:00+02:00")
+        assert told(folder, "counted")["consent"] is counted
 
 
 def test_words_say_since_which_slot_and_under_which_proof(folder, consent):
     _, out, _ = consent("give", folder, NUMBER, "--purpose", "network", "--at", "2026-05-12T10:07", "--channel", "shop",
                         "--text-version", "v3")
     (said,) = Register(folder).said(NUMBER)
-    assert "network: yes, effective since slot 12 May 2026, 10:00 to 10:15 CEST (text v3, channel shop" in out
+    assert "network: yes, from 12 May 2026, 10:07 CEST on (text v3, channel shop" in out
+    assert "now: open" in out and "basis consent: not counted, counted from 12 May 2026, 10:07 CEST on" in out
     assert said.proof in out and str(NUMBER) not in out
     assert (said.text_version, said.channel) == ("v3", "shop")
 
@@ -66,15 +72,31 @@ def test_show_tells_each_purpose_and_the_history(folder, consent):
     assert "marketing: no, effective since slot 12 May 2026, 00:00" in out and str(NUMBER + 1) not in out
 
 
+def test_show_and_the_answer_tell_what_holds_now_and_what_is_announced(folder, consent):
+    said = consent("withdraw", folder, NUMBER + 1, "--purpose", "marketing", "--at", "2026-05-12T22:00")[1]
+    shown = consent("show", folder, NUMBER + 1)[1]
+    assert "marketing: no, from 12 May 2026, 22:00 CEST on" in said and "  now: yes" in said
+    assert "marketing: yes, by the records of the network\n  basis consent: counted, not" in shown
+    for out in (said, shown):
+        assert "basis consent: counted, not counted from 12 May 2026, 22:00 CEST on" in out
+        assert "announced: no from 12 May 2026, 22:00 CEST on (" in out
+
+
+def test_a_yes_on_the_day_of_a_no_is_answered_with_the_instant_from_which_it_counts(folder, consent):
+    consent("withdraw", folder, NUMBER + 1, "--purpose", "marketing", "--at", "2026-05-12T09:00")
+    _, out, err = consent("give", folder, NUMBER + 1, "--purpose", "marketing", "--at", "2026-05-12T12:00")
+    assert "not counted from 12 May 2026, 09:00 CEST on, counted from 13 May 2026, 00:00 CEST on" in out and not err
+
+
 def test_a_yes_that_counts_nobody_is_said_so(folder, consent):
     code, out, err = consent("give", folder, NUMBER + 2, "--purpose", "network")
-    assert code == 0 and "network: yes" in out and "not counted all the same" in err
+    assert code == 0 and "network: yes" in out and err == "not counted all the same: a minor\n"
 
 
 def test_a_number_is_read_from_stdin_too(folder, consent, monkeypatch):
     monkeypatch.setattr("sys.stdin", type("In", (), {"readline": staticmethod(lambda: f"{NUMBER}\n")}))
     assert consent("give", folder, "-", "--purpose", "network")[0] == 0
-    assert Register(folder).state(NUMBER)["network"] == "yes"
+    assert told(folder, "answer") == "yes"
 
 
 WRONG = {
@@ -108,7 +130,8 @@ def test_an_import_is_recorded_once_in_order_of_time(folder, consent, tmp_path):
     assert json.loads(consent("import", folder, file, "--json")[1]) == {"recorded": 3, "subscribers": 2}
     register = Register(folder)
     assert [one.proof for one in register.said(NUMBER)] == ["P1", "P2"]
-    assert register.state(NUMBER)["network"] == register.state(NUMBER + 1)["marketing"] == "no"
+    assert told(folder, "answer") == "open" and told(folder, "answer", NUMBER + 1, "marketing") == "no"
+    assert [one["answer"] for one in told(folder, "later")] == ["yes", "no"]
     code, _, err = consent("import", folder, file)
     assert code == 2 and "line 2: proof" in err and len(register.said(NUMBER + 1)) == 1
 

@@ -33,6 +33,10 @@ def made(tmp_path_factory):
     return make
 
 
+def states(register, who=0):
+    return {one["purpose"]: one["answer"] for one in register.shown(NUMBER + who)["purposes"]}
+
+
 @pytest.fixture
 def register(made):
     return made()
@@ -69,7 +73,7 @@ def test_one_click_takes_a_yes_back_and_one_objects(ask, register):
     assert before.count('name="withdraw"') == 3 and 'type="checkbox"' not in before and 'name="save"' not in before
     ask(1, withdraw="network")
     ask(0, refuse="network")
-    assert register.state(NUMBER + 1)["network"] == register.state(NUMBER)["network"] == "no"
+    assert states(register, 1)["network"] == states(register)["network"] == "no"
 
 
 def test_saying_no_takes_no_more_fields_than_saying_yes(ask):
@@ -83,6 +87,35 @@ def test_the_same_said_twice_is_recorded_once_and_nothing_ticked_is_said_so(ask,
     ask(give="network", save="1")
     assert len(register.said(NUMBER)) == 1
     assert page.piece("nothing") in ask(save="1")[1] and len(register.said(NUMBER)) == 1
+
+
+def test_the_no_at_once_is_offered_and_recorded_though_a_later_one_is_announced(ask, register):
+    register.record([Said(NUMBER + 1, "network", "withdraw", 1_778_616_000_000)])  # 12 May, 22:00
+    before = ask(1)[1]
+    assert "You said no for later: from 12 May 2026, 22:00 CEST on" in before and before.count('name="withdraw"') == 3
+    after = ask(1, withdraw="network")[1]
+    assert page.piece("saved") in after and "for later" not in after
+    assert [one.dated for one in register.said(NUMBER + 1)] == [False, True] and states(register, 1)["network"] == "no"
+
+
+def test_a_yes_that_is_announced_is_taken_back_by_one_click(ask, register):
+    ask(refuse="network")
+    register.record([Said(NUMBER, "network", "give", 1_778_616_000_000)])
+    assert 'name="refuse" value="network"' in ask()[1]
+    ask(refuse="network")
+    assert not register.shown(NUMBER)["purposes"][0]["later"]
+
+
+def test_saved_is_said_of_what_was_recorded_alone(ask, register):
+    assert page.piece("saved") in ask(refuse="network")[1]
+    again = ask(refuse="network")[1]
+    assert page.piece("saved") not in again and page.piece("held") in again and len(register.said(NUMBER)) == 1
+
+
+def test_a_yes_on_the_day_of_a_no_is_shown_with_the_instant_from_which_it_counts(ask, register):
+    register.record([Said(NUMBER + 1, "network", answer, 1_778_536_800_000 + k) for k, answer in ((0, "withdraw"),)])
+    register.record([Said(NUMBER + 1, "network", "give", 1_778_536_800_000 + 1)])
+    assert "only people who said yes: counted from 13 May 2026, 00:00 CEST on." in ask(1)[1]
 
 
 def test_a_minor_and_who_said_no_by_another_phone_are_told(ask):
@@ -106,7 +139,7 @@ def test_what_is_not_understood_changes_nothing(ask, register, change):
 
 def test_a_form_that_says_yes_and_no_is_not_understood_whatever_held_before(ask, register):
     ask(refuse="network")
-    assert ask(give="network", refuse="network")[0] == 400 and register.state(NUMBER)["network"] == "no"
+    assert ask(give="network", refuse="network")[0] == 400 and states(register)["network"] == "no"
 
 
 def test_a_foreign_name_an_unknown_path_and_a_look_change_nothing(ask, register):
@@ -174,11 +207,11 @@ def test_a_browser_gives_and_withdraws_by_keyboard_alone(served, register, tmp_p
         browser.tab_to("[name=save]")
         browser.press("Enter")
         browser.until("document.activeElement.matches('.note') && document.querySelector('[name=withdraw]')")
-        assert register.state(NUMBER) == {"network": "yes", "market_research": "open", "marketing": "open"}
+        assert states(register) == {"network": "yes", "market_research": "open", "marketing": "open"}
         browser.tab_to("[name=withdraw]")
         browser.press("Enter")
         browser.until("document.activeElement.matches('.note') && !document.querySelector('[name=withdraw]')")
-        assert register.state(NUMBER)["network"] == "no" and browser.told("location.href") == address
+        assert states(register)["network"] == "no" and browser.told("location.href") == address
         assert browser.told("document.styleSheets.length") == 1  # the policy lets the page's own style through
 
 

@@ -35,6 +35,11 @@ def make(tmp_path):
         tmp_path / "edge", rows_of(*flags, **more), ZONE, begin_ms)
 
 
+def told(register, key, number=FIRST):
+    """Return what is shown of the purpose."""
+    return register.shown(number)["purposes"][1][key]
+
+
 # Slow, obvious: no array, no shared code but the numbers of the purposes.
 
 def answer_of(flag, changes, number, purpose, at_ms):
@@ -119,6 +124,78 @@ def test_whoever_replays_the_epochs_counts_whom_the_oracle_counts(memory, flags,
         assert counted - {number for number, *_ in windows} == always - {number for number, *_ in windows}
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from([2, 2, 0, 16]), min_size=3, max_size=3), st.sampled_from([[0, 1, 2], [0, 0, 1]]),
+       st.lists(st.tuples(st.integers(1, 60), st.integers(0, 2), st.booleans()), min_size=2, max_size=12),
+       st.sampled_from(BASES))
+def test_who_is_shown_as_counted_is_whom_the_probe_counts_at_that_time(memory, flags, person, said, basis):
+    """Also the day's rule: whoever was counted on a local day and is no longer, is not counted before its end."""
+    rows, now_ms = rows_of(*flags, person=person), [BEGIN_MS]
+    folder = Path(tempfile.mkdtemp(dir=memory)) / "edge"
+    Register.create(folder, rows, ZONE)
+    register, hour = Register(folder, lambda: now_ms[0]), 3_600_000
+    changes = sorted(((BEGIN_MS + h * hour, FIRST + who, 1, yes) for h, who, yes in said), key=lambda one: one[0])
+    for time_ms, number, _, yes in changes:
+        register.record([Said(number, PURPOSE, "give" if yes else "refuse", time_ms)])
+    before, again_ms = oracle_counts(rows, changes, PURPOSE, basis, BEGIN_MS), dict.fromkeys(person, 0)
+    for at in range(70):  # of an hour; the begin is a local midnight
+        now_ms[0] = BEGIN_MS + at * hour
+        after = oracle_counts(rows, changes, PURPOSE, basis, now_ms[0])
+        again_ms |= {person[number - FIRST]: BEGIN_MS + (at // 24 + 1) * 24 * hour for number in before - after}
+        for k in range(3) if before != after or not at % 12 else ():
+            counted = FIRST + k in after and now_ms[0] >= again_ms[person[k]]
+            assert told(register, "counted", FIRST + k)[basis] is counted, at
+        before = after
+
+
+def test_what_is_announced_is_told_beside_what_holds_now(tmp_path):
+    now_ms, hour = [BEGIN_MS], 3_600_000
+    Register.create(tmp_path / "edge", rows_of(YES[PURPOSE]), ZONE)
+    register = Register(tmp_path / "edge", lambda: now_ms[0])
+    register.record([Said(FIRST, PURPOSE, "withdraw", BEGIN_MS + 22 * hour)])
+    assert told(register, "answer") == "yes" and told(register, "counted") == {"consent": True, "anonymous": True}
+    assert told(register, "turns")["consent"] == ["not counted from 12 May 2026, 22:00 CEST on"]
+    (later,) = told(register, "later")
+    assert later["answer"] == "no" and later["since"].startswith("from 12 May 2026, 22:00 CEST on (")
+    assert told(register, "since") == "by the records of the network"
+    now_ms[0] += 22 * hour
+    assert told(register, "answer") == "no" and not told(register, "later")
+    assert not any(told(register, "turns").values())
+    assert told(register, "since").startswith("effective since slot 12 May 2026, 22:00 to 22:15 CEST (")
+
+
+def test_a_yes_after_a_no_on_one_day_counts_from_midnight_on(tmp_path):
+    now_ms = [BEGIN_MS + 36_000_000]
+    Register.create(tmp_path / "edge", rows_of(YES[PURPOSE], 0), ZONE)
+    register = Register(tmp_path / "edge", lambda: now_ms[0])
+    for number in (FIRST, FIRST + 1):
+        register.record([Said(number, PURPOSE, "refuse")])
+    now_ms[0] += 1
+    for number in (FIRST, FIRST + 1):
+        register.record([Said(number, PURPOSE, "give")])
+    assert told(register, "answer") == "yes" and told(register, "counted") == {"consent": False, "anonymous": False}
+    again = ["counted from 13 May 2026, 00:00 CEST on"]
+    assert told(register, "turns") == {"consent": again, "anonymous": again}
+    assert told(register, "turns", FIRST + 1) == {"consent": [], "anonymous": again}  # had not been counted before
+    assert told(register, "counted", FIRST + 1)["consent"] and not told(register, "other")
+
+
+def test_only_the_no_of_another_handset_is_told_as_that(make):
+    register = make(YES[PURPOSE], YES[PURPOSE], person=[3, 3])
+    register.record([Said(FIRST, PURPOSE, "withdraw")])
+    assert told(register, "other", FIRST + 1) is True and told(register, "other") is False
+    register.record([Said(FIRST, PURPOSE, "give", BEGIN_MS + 1)])
+    assert told(register, "turns", FIRST + 1)["consent"] == ["counted from 13 May 2026, 00:00 CEST on"]
+
+
+def test_another_key_is_refused_and_no_no_is_lost_in_silence(make):
+    register = make(YES[PURPOSE])
+    register.record([Said(FIRST, PURPOSE, "refuse")])
+    (register.folder / "key").write_bytes(bytes(32))
+    with pytest.raises(ConfigError, match="restore the key of this folder"):
+        Register(register.folder)
+
+
 def test_windows_tell_from_when_until_when_who_turns_is_counted(make):
     register = make(YES[PURPOSE], 0, YES[PURPOSE], 0, YES[PURPOSE])
     hour = 3_600_000
@@ -157,7 +234,7 @@ def test_what_is_said_last_at_one_time_holds(make):
     register = make(0)
     for answer, counted in (("give", True), ("withdraw", False), ("give", True), ("refuse", False)):
         (one,) = register.record([Said(FIRST, PURPOSE, answer)])
-        assert one.effective_ms == BEGIN_MS and register.counted(FIRST)[PURPOSE]["consent"] is counted
+        assert one.effective_ms == BEGIN_MS and told(register, "counted")["consent"] is counted
     assert [one.answer for one in register.said(FIRST)] == ["give", "withdraw", "give", "refuse"]
 
 
@@ -165,7 +242,7 @@ def test_a_no_without_a_time_makes_every_later_yes_void(make):
     register = make(YES[PURPOSE])
     register.record([Said(FIRST, PURPOSE, "withdraw", BEGIN_MS + 1), Said(FIRST, PURPOSE, "give", BEGIN_MS + 2)])
     register.record([Said(FIRST, PURPOSE, "withdraw")])
-    assert register.state(FIRST)[PURPOSE] == "no" and len(register.said(FIRST)) == 3 and len(register.log()) == 1
+    assert told(register, "answer") == "no" and len(register.said(FIRST)) == 3 and len(register.log()) == 1
 
 
 def test_a_live_register_takes_effect_at_once(tmp_path):
@@ -178,20 +255,20 @@ def test_a_live_register_takes_effect_at_once(tmp_path):
 def test_the_no_of_one_handset_holds_for_all_of_the_person(make):
     register = make(YES[PURPOSE], YES[PURPOSE], person=[3, 3])
     register.record([Said(FIRST, PURPOSE, "withdraw")])
-    assert not register.counted(FIRST + 1)[PURPOSE]["consent"] and register.state(FIRST + 1)[PURPOSE] == "yes"
+    assert not told(register, "counted", FIRST + 1)["consent"] and told(register, "answer", FIRST + 1) == "yes"
     assert len(register.turns(PURPOSE, "consent", BEGIN_MS)) == 2
 
 
 def test_a_minor_is_never_counted(make):
     register = make(0, minors=[0])
     register.record([Said(FIRST, PURPOSE, "give")])
-    assert not any(any(one.values()) for one in register.counted(FIRST).values())
+    assert not any(any(one["counted"].values()) for one in register.shown(FIRST)["purposes"])
     assert not len(register.turns(PURPOSE, "consent", BEGIN_MS))
 
 
 def test_a_yes_and_a_no_in_the_operators_file_mean_no(make):
     register = make(YES[PURPOSE] | NO[PURPOSE])
-    assert register.state(FIRST) == {"network": "open", PURPOSE: "no", "marketing": "open"}
+    assert [one["answer"] for one in register.shown(FIRST)["purposes"]] == ["open", "no", "open"]
 
 
 WRONG = {
