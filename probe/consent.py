@@ -1,5 +1,6 @@
 """Who may be counted: a table of those who may, and of nobody else.  Not in it = refused.
 
+It knows subscribers by the fingerprints of their numbers, as epochs do: no number is kept, a no finds its entry.
 It stands as the file of the operator's subscribers says, and changes as signed epochs say, in event time.
 Without an epoch that covers a time nobody is counted then.
 """
@@ -16,15 +17,14 @@ from probe.wire import epochs
 from probe.wire.cells import COUNTRIES, HOME_ABROAD
 from probe.wire.consent import YES, countable
 from probe.wire.observations import NO_HOME
-from probe.wire.subscribers import MINOR, SUBSCRIBER, Subscribers
+from probe.wire.subscribers import MINOR, Subscribers
 
 LOAD, BUCKET, UNKNOWN_AGE, UNKNOWN_GENDER, KNOWN = 0.5, 8, 6, 2, np.array([mcc for mcc, _ in COUNTRIES])
-# An entry with subscriber 0 is empty; at least every other one is.  Counted is what happened from from_ms on.
-COUNTED = np.dtype([("subscriber", "u8"), ("person", "u8"), ("from_ms", "i8"), ("home", "u2"), ("klass", "u1"),
+# An entry with name 0 is empty; at least every other one is.  Counted is what happened from from_ms on.
+COUNTED = np.dtype([("name", "u8"), ("person", "u8"), ("from_ms", "i8"), ("home", "u2"), ("klass", "u1"),
                     ("weekly", "u1")], align=True)
-DUE = np.dtype([("time_ms", "i8"), ("fingerprint", "u8"), ("row", SUBSCRIBER), ("stops", "?")])
 DENIED = np.dtype([("fingerprint", "u8"), ("until_ms", "i8")])  # of a person, and the end of the day of their no
-NOBODY, CHUNK = np.zeros(0, "u8"), 1 << 16  # of the table, so that it stays in a cache
+NOBODY = np.zeros(0, "u8")
 
 
 class Consent:
@@ -32,7 +32,7 @@ class Consent:
 
     key : of the register that signs them.  Minors, objections, absent and conflicting answers are no
     (probe.wire.consent).  Over a week (weekly) only those are followed who said yes, whatever the basis.
-    Keeps no number of anybody else.  What is not taken is counted by kind, and told once for each.
+    What is not taken is counted by kind, and told once for each.
     It is known who may be counted from since_ms until until_ms.
     """
 
@@ -41,13 +41,12 @@ class Consent:
         self._asked, self._key, self._zone, self._weekly = (purpose, basis, shard, shards), key, zone, weekly
         self.number, self._from_ms, self.until_ms, self.since_ms = known.epoch, 0, 0, 0  # of the newest, and the first
         self.counts, self.words = Tally(), dict[str, str]()
-        self._due, self._denied, rows = np.zeros(0, DUE), np.zeros(0, DENIED), known.rows
+        self._due, self._denied, rows = np.zeros(0, epochs.DECISION), np.zeros(0, DENIED), known.rows
         ours = self._may(rows) & of_shard(np.ascontiguousarray(rows["person"]), shard, shards)
         self.table, self.tags, self._used = *vacant(BUCKET), 0
         self._add(rows[ours], np.zeros(int(ours.sum()), "i8"))
         move(np.zeros(0, COUNTED), self.table, self.tags)  # compiled before they are needed
         remove(np.zeros(0, "u8"), self.table, self.tags, np.zeros(0, "u8"))
-        picked(np.zeros(0, "u8"), np.zeros(1 << 16, "?"))
 
     def take(self, frame: bytes) -> None:
         """Take an epoch, or count why not: broken, old, missing (the one before it), clock."""
@@ -65,13 +64,9 @@ class Consent:
             return self.note("clock", f"epoch {number} was not taken: its time does not go on from the one before")
         self.since_ms = self.since_ms if self.until_ms else from_ms
         self.number, self._from_ms, self.until_ms = number, from_ms, until_ms
-        due = np.zeros(len(decisions), DUE)
-        due[["time_ms", "fingerprint", "row"]] = decisions
-        due["stops"] = due["row"]["subscriber"] == 0
-        every = joined(self._due, due)
+        every = joined(self._due, decisions.copy())
         self._due = every[np.argsort(every["time_ms"], kind="stable")]
         wipe(every)
-        self._name()
 
     def note(self, kind: str, words: str, amount=1) -> None:
         """Count what is amiss, and keep the first words of each kind."""
@@ -79,17 +74,23 @@ class Consent:
         if amount:
             self.words.setdefault(kind, words)
 
+    def names(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the fingerprints of u8[n] subscribers, of which no copy stays."""
+        found = fingerprints(copied := numbers.copy(), self._key)
+        wipe(copied)
+        return found
+
     def next_ms(self) -> int:
         """Return when the next who are counted stop; a time beyond all others if nobody is to."""
-        at = np.flatnonzero(self._due["stops"])
+        at = np.flatnonzero(stops(self._due))
         return int(self._due["time_ms"][at[0]]) if len(at) else 1 << 62
 
     def advance(self, time_ms: int) -> np.ndarray:
         """Let every decision up to time_ms take effect, in order; return u8[n], the persons who are not counted now."""
         last, gone = int(np.searchsorted(self._due["time_ms"], time_ms, "right")), NOBODY
         due, self._due = self._due[:last], self._due[last:]
-        for some in np.split(due, np.flatnonzero(np.diff(due["stops"])) + 1) if last else ():
-            if some["stops"][0]:
+        for some in np.split(due, np.flatnonzero(np.diff(stops(due))) + 1) if last else ():
+            if stops(some)[0]:
                 gone = np.append(gone, self._stop(some, time_ms))
             else:
                 self._start(some)
@@ -107,12 +108,12 @@ class Consent:
 
         What they were granted on that day is forgotten with them; after it they would be granted it again.
         """
-        numbers, persons = due["row"]["subscriber"].copy(), np.zeros(len(due), "u8")
-        persons = persons[: remove(numbers, self.table, self.tags, persons)]
-        denied, names = np.zeros(len(persons), DENIED), fingerprints(persons, self._key)
-        denied["fingerprint"], denied["until_ms"] = names, midnights_ms(time_ms, time_ms, self._zone)[1]
+        names, persons = due["fingerprint"].copy(), np.zeros(len(due), "u8")
+        persons = persons[: remove(names, self.table, self.tags, persons)]
+        denied = np.zeros(len(persons), DENIED)
+        denied["fingerprint"], denied["until_ms"] = self.names(persons), midnights_ms(time_ms, time_ms, self._zone)[1]
         self._used, self._denied = self._used - len(persons), joined(self._denied, denied)
-        wipe(numbers, names)
+        wipe(names)
         return persons
 
     def _start(self, due: np.ndarray) -> None:
@@ -120,7 +121,7 @@ class Consent:
         may = self._may(due["row"])
         self.note("contrary", "a yes that its row does not bear out (a minor, a no) was not heeded", int(np.sum(~may)))
         rows, from_ms = due["row"][may], due["time_ms"][may]
-        names = fingerprints(rows["person"], self._key)
+        names = self.names(rows["person"])
         for at in np.flatnonzero(np.isin(names, self._denied["fingerprint"])):
             until_ms = self._denied["until_ms"][self._denied["fingerprint"] == names[at]]
             from_ms[at] = max(from_ms[at], *until_ms)
@@ -130,20 +131,6 @@ class Consent:
     def _may(self, rows: np.ndarray) -> np.ndarray:
         """Return bool[n]: who of SUBSCRIBER[n] may be counted by what these say."""
         return countable(rows["consent"], rows["age"] == MINOR, rows["person"], *self._asked[:2])
-
-    def _name(self) -> None:
-        """Find the number of everyone who is to stop: known until then, and nowhere told."""
-        row, stops, marked = self._due["row"]["subscriber"], self._due["stops"], np.zeros(1 << 16, "?")
-        unnamed = np.flatnonzero(stops & (row == 0))
-        names, number_of = self._due["fingerprint"][unnamed], dict[int, np.ndarray]()
-        marked[names.astype("u2")] = True
-        firsts = range(0, len(self.table), CHUNK) if len(names) else ()
-        for given in (row[~stops], *(self.table["subscriber"][first : first + CHUNK] for first in firsts)):
-            found = fingerprints(numbers := given.copy(), self._key)
-            number_of |= {int(found[at]): given[at : at + 1] for at in picked(found, marked) if given[at]}
-            wipe(numbers, found)
-        for at, name in zip(unnamed, names.tolist(), strict=True):
-            row[at] = number_of.get(name, (0,))[0]
 
     def _add(self, rows: np.ndarray, from_ms: np.ndarray) -> None:
         """Put SUBSCRIBER[n] into the table; who is in it already stays.  The home of a guest is a country."""
@@ -156,14 +143,20 @@ class Consent:
             move(held, self.table, self.tags)
             wipe(held)
         agreed = (rows["consent"] & YES[self._asked[0]] != 0) & self._weekly
-        self._used += fill(rows, np.ascontiguousarray(from_ms), agreed, self.table, self.tags)
-        wipe(rows)
+        names = self.names(rows["subscriber"])
+        self._used += fill(names, rows, np.ascontiguousarray(from_ms), agreed, self.table, self.tags)
+        wipe(names, rows)
 
 
 def wipe(*arrays: np.ndarray) -> None:
     """Zero the memory of arrays."""
     for array in arrays:
         array.view("u1")[:] = 0
+
+
+def stops(decisions: np.ndarray) -> np.ndarray:
+    """Return bool[n]: which of DECISION[n] are a no."""
+    return decisions["row"]["subscriber"] == 0
 
 
 def joined(*arrays: np.ndarray) -> np.ndarray:
@@ -191,15 +184,15 @@ def of_shard(person, shard, shards):
 
 
 @kernel
-def fill(rows, from_ms, weekly, table, tags):
-    """Put SUBSCRIBER[n], i8[n], bool[n] into a table with room for them; return how many were not in it."""
+def fill(names, rows, from_ms, weekly, table, tags):
+    """Put u8[n], SUBSCRIBER[n], i8[n], bool[n] into a table with room for them; return how many were not in it."""
     added = 0
     for i, one in enumerate(rows):
-        at, tag = find(one.subscriber, table)
+        at = find(names[i], table)
         entry = table[at]
-        if entry.subscriber == 0:
-            added, tags[at] = added + 1, tag
-            entry.subscriber, entry.person, entry.home, entry.weekly = one.subscriber, one.person, one.home, weekly[i]
+        if entry.name == 0:
+            added, tags[at] = added + 1, tag_of(names[i])
+            entry.name, entry.person, entry.home, entry.weekly = names[i], one.person, one.home, weekly[i]
             entry.klass = min(one.age, UNKNOWN_AGE) * (UNKNOWN_GENDER + 1) + min(one.gender, UNKNOWN_GENDER)
             entry.from_ms = from_ms[i]
     return added
@@ -209,84 +202,75 @@ def fill(rows, from_ms, weekly, table, tags):
 def move(held, table, tags):
     """Put all of COUNTED[n] into a table with room for them."""
     for entry in held:
-        if entry.subscriber != 0:
-            at, tags[at] = find(entry.subscriber, table)
-            table[at] = entry
+        if entry.name != 0:
+            at = find(entry.name, table)
+            table[at], tags[at] = entry, tag_of(entry.name)
 
 
 @kernel
-def remove(numbers, table, tags, persons):
-    """Take u8[n] subscribers out of a table, zeroed; write whose they were to u8[n], return how many were in it.
+def remove(names, table, tags, persons):
+    """Take u8[n] fingerprints out of a table, zeroed; write whose they were to u8[n], return how many were in it.
 
     Whoever would not be found past the gap moves into it (Knuth, TAOCP volume 3, section 6.4, algorithm R).
     """
     count, last = 0, len(table) - 1
-    for number in numbers:
-        gap = find(number, table)[0]
-        if number == 0 or table[gap].subscriber == 0:
+    for name in names:
+        gap = find(name, table)
+        if table[gap].name == 0:
             continue
         persons[count], count, at = table[gap].person, count + 1, gap
         while True:
             at = (at + 1) & last
-            if table[at].subscriber == 0:
+            if table[at].name == 0:
                 break
-            if (at - start(mix64(table[at].subscriber), table)) & last >= (at - gap) & last:
+            if (at - start(table[at].name, table)) & last >= (at - gap) & last:
                 table[gap], tags[gap], gap = table[at], tags[at], at
         one, tags[gap] = table[gap], 0
-        one.subscriber, one.person, one.from_ms, one.home, one.klass, one.weekly = 0, 0, 0, 0, 0, 0
+        one.name, one.person, one.from_ms, one.home, one.klass, one.weekly = 0, 0, 0, 0, 0, 0
     return count
 
 
 @kernel
-def picked(found, marked):
-    """Return the i8[m] places of u8[n] whose lowest 16 bits are marked, bool[65536]."""
-    return np.array([at for at, one in enumerate(found) if marked[one & np.uint64(0xFFFF)]])
+def start(name, table):
+    """Return where the search for a fingerprint begins: a bucket."""
+    return np.int64(name & np.uint64(len(table) - BUCKET))
 
 
 @kernel
-def start(mixed, table):
-    """Return where the search for a subscriber begins: a bucket.  mixed : mix64 of the number"""
-    return np.int64(mixed & np.uint64(len(table) - BUCKET))
-
-
-@kernel
-def find(subscriber, table):
-    """Return the entry of a subscriber or the empty one that ends the search, and its tag."""
-    mixed = mix64(subscriber)
-    at = start(mixed, table)
-    while table[at].subscriber != subscriber and table[at].subscriber != 0:
+def find(name, table):
+    """Return the entry of a fingerprint, or the empty one that ends the search."""
+    at = start(name, table)
+    while table[at].name != name and table[at].name != 0:
         at = (at + 1) & (len(table) - 1)
-    return at, tag_of(mixed)
+    return at
 
 
 @kernel
-def tag_of(mixed):
-    """Return the tag, 1 to 255, of a number as mixed by mix64."""
-    return max(mixed >> np.uint64(56), np.uint64(1))
+def tag_of(name):
+    """Return the tag, 1 to 255, of a fingerprint."""
+    return max(name >> np.uint64(56), np.uint64(1))
 
 
 @kernel
-def seek(events, table, words, at):
-    """Write to i8[n] the entry of each EVENT[n]'s subscriber, or of one of the same tag, or -1; return no meaning.
+def seek(names, table, words, at):
+    """Write to i8[n] the entry of each u8 fingerprint, or of one of the same tag, or -1; return no meaning.
 
     words : u8[2^k / 8], the tags of a bucket each
     Touches every bucket, then every entry, in loops so short that many misses of the cache are on their way at once.
     """
     touched, each, last = np.uint64(0), np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
-    for i in range(len(events)):
-        at[i] = np.int64(mix64(events[i].subscriber))
-        touched ^= words[start(np.uint64(at[i]), table) >> 3]
-    for i in range(len(events)):
-        mixed = np.uint64(at[i])
-        first = start(mixed, table)
+    for name in names:
+        touched ^= words[start(name, table) >> 3]
+    for i, name in enumerate(names):
+        first = start(name, table)
         word = words[first >> 3]
-        differs = word ^ (each * tag_of(mixed))
+        differs = word ^ (each * tag_of(name))
         same = (differs - each) & ~differs & last  # the lowest bit is that of the first byte that is zero
         lowest = (same & (~same + np.uint64(1))) >> np.uint64(7)
         here = (lowest * np.uint64(0x0001020304050607)) >> np.uint64(56)  # which byte it is in
         at[i] = first + np.int64(here) if same else -1
         if (same == 0) & ((word - each) & ~word & last == 0):  # seldom: the bucket is full of others
-            at[i] = find(events[i].subscriber, table)[0]
-    for i in range(len(events)):
-        touched ^= table[max(at[i], 0)].subscriber
+            at[i] = find(name, table)
+    for i in range(len(names)):
+        touched ^= table[max(at[i], 0)].name
     return touched

@@ -86,8 +86,10 @@ class Probe:
         events.flags.writeable = False  # one signature for arrays from frames and from tests
         observations, person, day = np.empty(count, OBSERVATION), np.empty(count, "u8"), np.empty(count, "i8")
         fates, limits = np.zeros(5, "i8"), (self._cell_count, latest_ms, self.consent.since_ms, self.consent.until_ms)
-        admit(events, limits, self.consent.table, self.consent.tags.view("u8"), self._keys.midnights_ms,
+        names = self.consent.names(events["subscriber"])
+        admit(events, names, limits, self.consent.table, self.consent.tags.view("u8"), self._keys.midnights_ms,
               observations, person, day, fates)
+        consent.wipe(names)
         passed, invalid, late, stale, refused = fates.tolist()
         observations["pseudonym"][:passed] = identity.pseudonyms(person[:passed], day[:passed], self._keys.keys)
         if self._weeks:
@@ -112,10 +114,10 @@ class Probe:
 
 
 @kernel
-def admit(events, limits, counted, words, midnights_ms, observations, person, day, fates):
+def admit(events, names, limits, counted, words, midnights_ms, observations, person, day, fates):
     """Write an observation without its pseudonym for each event that may be counted; return nothing of meaning.
 
-    events       : EVENT[n]
+    events       : EVENT[n];  names : u8[n], fingerprints of their subscribers
     limits       : i8[4]       rows of the plan; time from which a clock is wrong; from when until when it is known
                                who may be counted
     counted      : COUNTED[2^k], with their tags in words, u8[2^k / 8]
@@ -128,13 +130,13 @@ def admit(events, limits, counted, words, midnights_ms, observations, person, da
     """
     out, touched, at = 0, np.uint64(0), np.empty(BLOCK, np.int64)
     for first in range(0, len(events), BLOCK):
-        some = events[first : first + BLOCK]
-        touched ^= consent.seek(some, counted, words, at)
+        some, named = events[first : first + BLOCK], names[first : first + BLOCK]
+        touched ^= consent.seek(named, counted, words, at)
         for i in range(len(some)):
             event, who, one, fate = some[i], counted[max(at[i], 0)], observations[out], PASSED
-            if (at[i] >= 0) & (who.subscriber != event.subscriber):  # seldom: of the same tag
-                who = counted[consent.find(event.subscriber, counted)[0]]
-            known = (who.subscriber == event.subscriber) & (event.time_ms >= who.from_ms)
+            if (at[i] >= 0) & (who.name != named[i]):  # seldom: of the same tag
+                who = counted[consent.find(named[i], counted)]
+            known = (who.name == named[i]) & (named[i] != 0) & (event.time_ms >= who.from_ms)
             fate = fate if known & (event.flags & REFUSES == 0) else REFUSED
             fate = STALE if (event.time_ms < limits[2]) | (event.time_ms >= limits[3]) else fate
             fate = LATE if event.time_ms < midnights_ms[0] else fate

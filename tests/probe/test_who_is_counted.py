@@ -154,7 +154,7 @@ def test_over_a_week_only_those_are_followed_who_said_yes():
     said = decision(1, fingerprints(yes["subscriber"], KEY)[0], yes)
     known.take(an_epoch(1, 0, 9, said, asked=(ASKED[0], "anonymous")))
     known.advance(1)
-    held = known.table[known.table["subscriber"] > 0]
+    held = known.table[known.table["name"] > 0]
     assert dict(zip(held["person"].tolist(), held["weekly"].tolist(), strict=True)) == {7: 1, 8: 0, 9: 1}
 
 
@@ -225,7 +225,7 @@ def test_a_yes_of_a_minor_or_beside_a_no_is_not_heeded_and_told(basis):
     yes = [decision(START_MS, name, row) for name, row in zip(NAMES[1:], said[1:], strict=True)]
     known.take(an_epoch(1, START_MS, END_MS, *yes, asked=(ASKED[0], basis)))
     known.advance(START_MS)
-    assert known.table["person"][known.table["subscriber"] > 0].tolist() == [7]
+    assert known.table["person"][known.table["name"] > 0].tolist() == [7]
     assert known.counts == {"contrary": 2} and list(known.words) == ["contrary"]
 
 
@@ -286,36 +286,38 @@ def test_whoever_says_what_when_is_counted_as_they_say_however_batches_are_cut(a
     assert times == sorted(times)
     for part in parts:
         assert not any(map(len, part.gone)) or np.all(part.observations["time_ms"] < part.watermark_ms)
-    held = one.consent.table[one.consent.table["subscriber"] > 0]
+    held = one.consent.table[one.consent.table["name"] > 0]
     assert len(held) == one.consent._used == np.count_nonzero(one.consent.tags)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=120), st.integers(0, 5))
 def test_the_table_finds_whoever_is_in_it_whatever_was_taken_out(steps, size):
-    """Numbers that begin in few places, so that they stand in each other's way; a set is the oracle."""
+    """Fingerprints begin in few places and share tags, so that they stand in each other's way; a set is the oracle."""
     table, tags = consent.vacant(64)
-    rows = np.zeros(31, SUBSCRIBER)
-    rows["subscriber"], rows["person"] = FIRST + np.arange(31) * (size + 1), np.arange(31)
+    rows, who = np.zeros(31, SUBSCRIBER), np.arange(31, dtype="u8")
+    rows["person"] = who
+    names = who // np.uint64(3) << np.uint64(56) | who << np.uint64(10) | who % np.uint64(size + 1) << np.uint64(3)
+    names += np.uint64(1)
     inside, gone = set(), np.zeros(1, "u8")
-    for put, who in steps:
+    for put, k in steps:
+        given = names[k : k + 1].copy()
         if put:
-            added = consent.fill(rows[who : who + 1].copy(), np.zeros(1, "i8"), np.zeros(1, "?"), table, tags)
-            assert added == (who not in inside)
-            inside.add(who)
+            added = consent.fill(given, rows[k : k + 1].copy(), np.zeros(1, "i8"), np.zeros(1, "?"), table, tags)
+            assert added == (k not in inside)
+            inside.add(k)
         else:
-            taken = consent.remove(rows["subscriber"][who : who + 1].copy(), table, tags, gone)
-            assert taken == (who in inside) and (not taken or gone[0] == who)
-            inside.discard(who)
-    asked, at = heard(*[(START_MS, who * (size + 1)) for who in range(31)]), np.zeros(31, "i8")
-    asked.flags.writeable = False
-    consent.seek(asked, table, tags.view("u8"), at)
-    for who, number in enumerate(rows["subscriber"]):
-        assert (at[who] < 0) <= (who not in inside)
-        if at[who] >= 0 and table["subscriber"][at[who]] != number:  # of the same tag
-            at[who] = consent.find(number, table)[0]
-        assert (at[who] >= 0 and table["subscriber"][at[who]] == number) == (who in inside)
-    assert np.count_nonzero(tags) == len(inside) and np.array_equal(tags > 0, table["subscriber"] > 0)
+            taken = consent.remove(given, table, tags, gone)
+            assert taken == (k in inside) and (not taken or gone[0] == k)
+            inside.discard(k)
+    at = np.zeros(31, "i8")
+    consent.seek(names, table, tags.view("u8"), at)
+    for k, name in enumerate(names):
+        assert (at[k] < 0) <= (k not in inside)
+        if at[k] >= 0 and table["name"][at[k]] != name:  # of the same tag
+            at[k] = consent.find(name, table)
+        assert (at[k] >= 0 and table["name"][at[k]] == name) == (k in inside)
+    assert np.count_nonzero(tags) == len(inside) and np.array_equal(tags > 0, table["name"] > 0)
     assert not table.view("u1").reshape(64, -1)[tags == 0].any()
 
 
@@ -402,19 +404,16 @@ def bytes_of(one):
     return b"".join(array.tobytes() for array in (one.consent.table, one.consent._due, one.consent._denied))
 
 
-def spelled(who):
-    return [int(number).to_bytes(8, "little") for number in (FIRST + who, NAMES[who])]
-
-
-def test_no_number_of_who_may_not_be_counted_is_kept_nor_of_who_said_no():
+def test_no_number_is_kept_and_of_who_may_not_be_counted_or_said_no_no_fingerprint():
     one = probe_of(people(AGREED, AGREED, AGREED, 0))
-    assert spelled(2)[0] in bytes_of(one) and spelled(3)[0] not in bytes_of(one)
+    number, name = ([int(one).to_bytes(8, "little") for one in every] for every in (FIRST + np.arange(4), NAMES))
+    assert [one_name in bytes_of(one) for one_name in name] == [True, True, True, False]
     one.take_epoch(an_epoch(1, START_MS, END_MS, stop(START_MS + 5, 2)))
     old = one.consent._due
-    assert spelled(2)[0] in old.tobytes(), "known until then"
+    assert name[2] in old.tobytes(), "known until then"
     one.observe(batch(START_MS + 6))
-    for name in spelled(2):
-        assert name not in bytes_of(one) + old.tobytes()
+    assert name[2] not in bytes_of(one) + old.tobytes()
+    assert not any(each in bytes_of(one) for each in number)
 
 
 def test_who_said_no_is_forgotten_with_the_key_of_the_day():
@@ -444,5 +443,5 @@ def test_a_table_that_grew_leaves_nothing_behind():
 def test_a_no_in_the_file_and_an_epoch_without_words_count_nobody_else(basis):
     known = Consent(Subscribers(4, people(AGREED, AGREED | int(NO["market_research"]), 0)), ASKED[0], basis, KEY, ZONE)
     known.take(an_epoch(5, START_MS, END_MS, asked=(ASKED[0], basis)))
-    persons = known.table["person"][known.table["subscriber"] > 0].tolist()
+    persons = known.table["person"][known.table["name"] > 0].tolist()
     assert persons == ([8] if basis == "anonymous" else []) and known.number == 5, "they go on from the file's"
