@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from probe.base.config import ConfigError, read_text
+from probe.base.config import ConfigError
 
 COMMANDS = {"consent": ("probe.cli", "consent", "A person's yes and no, by purpose: give, withdraw, refuse, show.")}
 COLUMNS, OPTIONAL = ("subscriber", "purpose", "answer"), ("time", "text_version", "channel", "proof")
@@ -34,7 +34,7 @@ class Discreet(click.Group):
 
 def discreet(words: str) -> str:
     """Return words without what may be the number of a subscriber."""
-    return re.sub(r"\d{12,}", "[number]", words)
+    return re.sub(r"\d(?:[ -]?\d){11,}", "[number]", words)
 
 
 @click.group(cls=Discreet)
@@ -42,7 +42,7 @@ def consent():
     """A person's yes and no to being counted, by purpose and in one step each.
 
     FOLDER is the subscriber folder of an edge. NUMBER has 15 digits; - reads it from stdin, so that it stays out of the
-    history of the shell. It is never printed.
+    history of the shell. It is never printed, but for the made-up one of `example`.
 
     A yes counts from then on, nothing before; on the day of a no, from the next day on. After a no, what is still being
     counted is set right as if they had not been there that day; what was sealed stays.
@@ -71,16 +71,12 @@ def step(answer: str) -> None:
         register = Register(folder)
         known = register.number(sys.stdin.readline() if number == "-" else number)
         (said,) = register.record([Said(known, purpose, answer, register.moment(at), text_version, channel)])
-        shown = register.shown(known)
-        (now,) = [one for one in shown["purposes"] if one["purpose"] == purpose]
+        (now,) = [one for one in register.shown(known)["purposes"] if one["purpose"] == purpose]
         found = register.told(said) | {"now": now}
-        lines = ["{purpose}: {answer}, {since}".format(**found)]
-        if now["later"] or any(now["turns"].values()):
-            lines += [f"  now: {now['answer']}", *standing(now)]
-        click.echo(json.dumps(found) if as_json else "\n".join(lines))
-        if found["answer"] == "yes" and (shown["minor"] or now["other"]):
-            who = "a minor" if shown["minor"] else "another handset of the person said no"
-            click.echo(f"not counted all the same: {who}", err=True)
+        more = [f"  now: {now['answer']}", *standing(now)] if now["later"] or any(now["turns"].values()) else []
+        click.echo(json.dumps(found) if as_json else "\n".join(["{purpose}: {answer}, {since}".format(**found), *more]))
+        if found["answer"] == "yes" and now["why"]:
+            click.echo(f"not counted all the same: {now['why']}", err=True)
 
 
 for _answer in STEPS:
@@ -110,43 +106,53 @@ def show(folder, number, as_json):
     if not (known := register.number(sys.stdin.readline() if number == "-" else number)):
         raise ConfigError("NUMBER", [UNKNOWN])
     found = register.shown(known)
-    lines = ["a minor: never counted, whatever is said"] if found["minor"] else []
-    for one in found["purposes"]:
-        lines += ["{purpose}: {answer}, {since}".format(**one), *standing(one)]
+    lines = ["a minor: never counted, whatever is said"] * found["minor"] + [
+        line for one in found["purposes"] for line in ("{purpose}: {answer}, {since}".format(**one), *standing(one))]
     click.echo(json.dumps(found) if as_json else "\n".join(lines))
+
+
+@consent.command()
+@folder_argument
+@click.option("--purpose", default="market_research", show_default=True, help="network, market_research or marketing.")
+def example(folder, purpose):
+    """Print the made-up number of an adult who said yes to a purpose, to try with: in the folder of a simulation."""
+    from probe.register import Register
+
+    click.echo(Register(folder).example(purpose))
 
 
 @consent.command("import")
 @folder_argument
-@click.argument("file", metavar="FILE.csv", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE.csv", type=click.File(encoding="utf-8-sig"))
 @json_option
 def import_file(folder, file, as_json):
     """Record the decisions of a CSV file: all of them or, where a row is wrong, none. Every wrong row is named.
 
     Columns: subscriber, purpose, answer (give, withdraw or refuse); and, where they are known, time (ISO, local),
-    text_version, channel, proof.
+    text_version, channel, proof. In UTF-8; - in place of the file reads stdin.
     """
     from probe.register import Register, Said
 
-    register, reader = Register(folder), csv.reader(read_text(file, "the file").splitlines(), strict=True)
+    register, reader = Register(folder), csv.DictReader(file, strict=True)
     try:
-        (_, names), *rows = [(reader.line_num, fields) for fields in reader if fields] or [(1, [])]
-    except csv.Error as error:
-        raise ConfigError(str(file), [f"line {reader.line_num}: {error}"]) from None
-    if not {*COLUMNS} <= {*names} <= {*COLUMNS, *OPTIONAL}:
-        raise ConfigError(str(file), [f"line 1: name the columns {', '.join(COLUMNS)}; there may be "
-                                      f"{', '.join(OPTIONAL)}"])
-    whole = [(line, dict(zip(names, fields, strict=True))) for line, fields in rows if len(fields) == len(names)]
-    said = [Said(register.number(row["subscriber"]), row["purpose"], row["answer"], register.moment(row.get("time")),
-                 row.get("text_version") or "unstated", row.get("channel") or "import", row.get("proof", ""))
-            for _, row in whole]
-    problems = [(line, "has more or fewer fields than line 1") for line, fields in rows if len(fields) != len(names)]
-    problems += [(whole[index][0], words) for index, words in register.problems(said)]
+        names, rows = reader.fieldnames or [], [(reader.line_num, row) for row in reader]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ConfigError(file.name, [f"after line {reader.line_num}: {error}; save it as UTF-8"]) from None
+    if wrong := sorted(({*names} ^ {*COLUMNS}) - {*OPTIONAL}):
+        raise ConfigError(file.name, [f"line 1: name the columns {', '.join(COLUMNS)}, with commas, not semicolons; "
+                                      f"there may be {', '.join(OPTIONAL)}; missing or unknown: {', '.join(wrong)}"])
+    torn = [(line, "has more or fewer fields than line 1") for line, row in rows if None in (*row, *row.values())]
+    whole = [(line, row) for line, row in rows if None not in (*row, *row.values())]
+    said = [Said(register.number(row["subscriber"]), row["purpose"], row["answer"],
+                 register.moment(row.get("time") or None), row.get("text_version") or "unstated",
+                 row.get("channel") or "import", row.get("proof", "")) for _, row in whole]
+    problems = torn + [(whole[index][0], words) for index, words in register.problems(said)]
     if problems:
-        raise ConfigError(str(file), [f"line {line}: {words}" for line, words in sorted(problems)])
+        raise ConfigError(file.name, [f"line {line}: {words}" for line, words in sorted(problems)])
     register.record(said)
     found = {"recorded": len(said), "subscribers": len({one.number for one in said})}
-    click.echo(json.dumps(found) if as_json else "recorded {recorded:,} of {subscribers:,} subscribers".format(**found))
+    click.echo(json.dumps(found) if as_json else
+               "recorded {recorded:,} decisions of {subscribers:,} subscribers".format(**found))
 
 
 @consent.command()

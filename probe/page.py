@@ -67,8 +67,7 @@ class Page:
                      if not one["later"]]
             if new := any((one.purpose, ANSWERS[one.answer]) not in holds for one in said):
                 self._register.record(said)
-            notices = ["saved"] if new else ["held"] if said else ["nothing"] * ("save" in form)
-            return 200, self._choices(number, notices)
+            return 200, self._choices(number, ["saved"] if new else ["nothing"] * bool(said or "save" in form))
         except ConfigError:
             return 400, self._first("unclear")
         except RunError:
@@ -83,12 +82,12 @@ class Page:
         shown, cards = self._register.shown(number), []
         for one in shown["purposes"]:
             answer, open_end = one["answer"], bool(one["later"])
-            lines = [piece(answer, since=escape(one["since"])), *[piece("other")] * (answer == "yes" and one["other"])]
+            lines = [piece(answer, since=escape(one["since"]))]
             lines += [piece("later", answer=later["answer"], since=escape(later["since"])) for later in one["later"]]
             lines += [piece(basis, words=words) for basis, turns in one["turns"].items() for words in turns]
             lines += [piece(does, purpose=one["purpose"]) for does, can in (
-                ("tick", answer != "yes" or open_end), ("withdraw", answer == "yes"),
-                ("refuse", answer == "open" or (answer == "no" and open_end))) if can]
+                ("other", answer == "yes" and "handset" in one["why"]), ("tick", answer != "yes" or open_end),
+                ("withdraw", answer == "yes"), ("refuse", answer == "open" or (answer == "no" and open_end))) if can]
             cards.append(piece("card", purpose=one["purpose"], words=piece(one["purpose"]), lines="\n".join(lines)))
         return piece("page", body=piece(
             "choices", notices="".join(map(piece, notices + ["minor"] * shown["minor"])), version=VERSION,
@@ -134,7 +133,6 @@ def serve(register: Register, port: int, open_it: bool) -> None:
     with server:
         hosts = [f"{name}:{server.server_port}" for name in ("127.0.0.1", "localhost")]
         page = Page(register, hosts, secrets.token_urlsafe(16))
-        register.said(0)  # what has to be compiled is compiled now
         click.echo(f"http://{hosts[0]}/")
         click.echo("the page is served there, on this machine alone; Ctrl-C ends it", err=True)
         if open_it:

@@ -28,24 +28,21 @@ from probe.wire.consent import BASES, CHANGE, NO, PURPOSES, YES, countable
 from probe.wire.subscribers import MINOR, SUBSCRIBER
 
 APPLICATION_ID, KEY_BYTES, SLOT_MS, TEXT_MAX, FEW = 0x4646434E, 32, 900_000, 64, 100  # "FFCN"
-ANSWERS = {"give": "yes", "withdraw": "no", "refuse": "no"}  # a yes, a yes taken back, an objection
+# A yes, a yes taken back, an objection.
+FILES, ANSWERS = ("subscribers", "key", "consent.db"), {"give": "yes", "withdraw": "no", "refuse": "no"}
 LATEST_MS, NEVER_MS = 7_258_118_400_000, np.iinfo("i8").max  # the year 2200: later is a slip of the pen
-UNKNOWN = "no such number in this folder (it has 15 digits); nobody of it is counted"
+UNKNOWN = "no subscriber of that number in this folder; a number has 15 digits"
 # For the judge: a subscriber whose answer changes is counted from .. until; from_ms >= until_ms: never.
 WINDOW = np.dtype([("subscriber", "<u8"), ("person", "<u8"), ("from_ms", "<i8"), ("until_ms", "<i8")])
 NOTHING, NOBODY = np.zeros(0, CHANGE), np.zeros((), SUBSCRIBER)[()]
-SCHEMA = """
-CREATE TABLE meta(begin_ms INTEGER, zone TEXT NOT NULL, key_check INTEGER NOT NULL);
+SCHEMA = """CREATE TABLE meta(begin_ms INTEGER, zone TEXT NOT NULL, key_check INTEGER NOT NULL);
 CREATE TABLE said(id INTEGER PRIMARY KEY, fingerprint INTEGER NOT NULL, purpose TEXT NOT NULL, answer TEXT NOT NULL,
-                  effective_ms INTEGER NOT NULL, text_version TEXT NOT NULL, channel TEXT NOT NULL,
-                  proof TEXT NOT NULL UNIQUE, recorded_ms INTEGER NOT NULL, dated INTEGER NOT NULL);
-CREATE INDEX of_one ON said(fingerprint);
-CREATE VIEW holds AS SELECT * FROM said AS one WHERE NOT EXISTS (
-    SELECT 1 FROM said WHERE fingerprint = one.fingerprint AND purpose = one.purpose
-    AND id > one.id AND NOT dated AND effective_ms <= one.effective_ms);
+    effective_ms INTEGER NOT NULL, text_version TEXT NOT NULL, channel TEXT NOT NULL, proof TEXT NOT NULL UNIQUE,
+    recorded_ms INTEGER NOT NULL, dated INTEGER NOT NULL); CREATE INDEX of_one ON said(fingerprint);
+CREATE VIEW holds AS SELECT * FROM said AS one WHERE NOT EXISTS (SELECT 1 FROM said WHERE id > one.id AND NOT dated
+    AND fingerprint = one.fingerprint AND purpose = one.purpose AND effective_ms <= one.effective_ms);
 CREATE TRIGGER no_update BEFORE UPDATE ON said BEGIN SELECT raise(ABORT, 'what was said is never changed'); END;
-CREATE TRIGGER no_delete BEFORE DELETE ON said BEGIN SELECT raise(ABORT, 'what was said is never changed'); END
-"""
+CREATE TRIGGER no_delete BEFORE DELETE ON said BEGIN SELECT raise(ABORT, 'what was said is never changed'); END"""
 
 
 class Said(NamedTuple):
@@ -65,7 +62,7 @@ class Said(NamedTuple):
     dated: bool = True
 
 
-COLUMNS = ", ".join(Said._fields[1:])
+COLUMNS, TEXTS = ", ".join(Said._fields[1:]), Said._fields[4:7]
 
 
 class Register:
@@ -77,6 +74,7 @@ class Register:
     def __init__(self, folder: Path | str, now_ms: Callable[[], int] = clock.WallClock.utc_ms):
         self.folder, self._wall_ms = Path(folder), now_ms
         try:
+            require(any((self.folder / name).exists() for name in FILES), "it is no subscriber folder")
             refuse_shared(self.folder)
             self.rows = subscribers.decode((self.folder / "subscribers").read_bytes()).rows
             self.key = (self.folder / "key").read_bytes()
@@ -85,8 +83,7 @@ class Register:
             raise fault(folder, f"holds no register that can be read: {error}; name the folder of an edge") from None
         ((self.begin_ms, self.zone, check),) = self._ask("SELECT begin_ms, zone, key_check FROM meta")
         if [check] != self._names([0]).tolist():
-            raise fault(self.folder / "key", "is not the one that the log was written with, and finds nobody in it; "
-                        "restore the key of this folder")
+            raise fault(self.folder / "key", "is not the key of this log; restore the key of this folder")
 
     @classmethod
     def create(cls, folder: Path, rows: np.ndarray, zone: str, begin_ms: int | None = None) -> "Register":
@@ -99,7 +96,8 @@ class Register:
                 refuse_shared(folder)
                 fill(folder, rows, zone, begin_ms)
         except OSError as error:
-            raise fault(folder, f"cannot be made: {error.strerror}; name one that can be written") from None
+            raise fault(folder, "is being made by another program; run it again" if (folder / "key").exists() else
+                        f"cannot be made: {error.strerror}; name one that can be written") from None
         found = cls(folder)
         if (found.begin_ms, found.zone) != (begin_ms, zone) or found.rows.tobytes() != rows.tobytes():
             raise fault(folder, "holds the subscribers of another world; name a new folder, or run the world it is of")
@@ -112,10 +110,9 @@ class Register:
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as db, db:
                 if record.marked(db) != (APPLICATION_ID, record.USER_VERSION):
                     raise RunError(f"{path}: is of another program or version")
-                record.prepare(db, APPLICATION_ID, SCHEMA)
                 return [found for row in given for found in db.execute(words, row)]
         except sqlite3.Error as error:
-            raise RunError(f"{path}: {error}") from None
+            raise RunError(f"{path}: {error}; give its owner the right to write it and the folder") from None
 
     def now_ms(self) -> int:
         """Return as of when everything is told: the wall clock, or where a simulation begins."""
@@ -123,8 +120,7 @@ class Register:
 
     def number(self, text: str) -> int:
         """Return the number that a text of 15 digits says, blanks and hyphens aside; 0 where nobody here has it."""
-        digits = re.sub(r"[\s-]", "", text)
-        found = int(digits) if re.fullmatch(r"[0-9]{15}", digits) else 0
+        found = int(digits) if re.fullmatch(r"[0-9]{15}", digits := re.sub(r"[\s-]", "", text)) else 0
         return found if self._row(found) is not None else 0
 
     def _row(self, number: int) -> Any:
@@ -133,12 +129,16 @@ class Register:
         return self.rows[at] if at < len(self.rows) and self.rows["subscriber"][at] == number else None
 
     def moment(self, text: str | None) -> int | None:
-        """Return UTC milliseconds of an ISO time, local where it states no offset; None for none, -1 for no time."""
-        if not text:
+        """Return UTC milliseconds of an ISO time, local where it states no offset; None for none.
+
+        -1 for no time, and for a local one that the clock on the wall leaves out or shows twice.
+        """
+        if text is None:
             return None
         try:
             found = datetime.fromisoformat(text)
-            return int(found.replace(tzinfo=found.tzinfo or clock.zone(self.zone)).timestamp() * clock.SECOND_MS)
+            a_s, b_s = (found.replace(tzinfo=found.tzinfo or clock.zone(self.zone), fold=k).timestamp() for k in (0, 1))
+            return int(a_s * clock.SECOND_MS) if a_s == b_s else -1
         except (ValueError, OverflowError):
             return -1
 
@@ -146,20 +146,28 @@ class Register:
         """Return the fingerprints of numbers, as SQLite keeps them."""
         return fingerprints(np.asarray(numbers, "u8"), self.key).view("i8")
 
+    def example(self, purpose: str) -> int:
+        """Return the first made-up number of an adult who said yes; ConfigError where there is none."""
+        yes = counts(self.rows, purpose, "consent") if self.begin_ms is not None and purpose in PURPOSES else ()
+        if not any(yes):
+            raise fault(self.folder, f"has no made-up number with a yes to one of {', '.join(PURPOSES)}; use another")
+        return int(self.rows["subscriber"][yes][0])
+
     def problems(self, said: list[Said]) -> list[tuple[int, str]]:
         """Return (index, words) of everything for which these cannot be recorded; no word holds a number."""
         in_log = self._ask("SELECT proof FROM said WHERE proof = ?", [[one.proof] for one in said])
         found, above, proofs = [], dict[tuple, str](), {proof for (proof,) in in_log}
         for index, one in enumerate(said):
             number, purpose, answer, effective_ms, *texts = one[:7]
-            text, longest = "".join(texts), max(map(len, texts))
             rules = {
                 f"subscriber: {UNKNOWN}": self._row(number) is None,
                 f"purpose: use one of {', '.join(PURPOSES)}": purpose not in PURPOSES,
                 f"answer: use one of {', '.join(ANSWERS)}": answer not in ANSWERS,
-                "time: write it like 2026-05-12T10:00, from 1970 to 2199": not 0 <= (effective_ms or 0) < LATEST_MS,
-                f"text_version, channel, proof: use up to {TEXT_MAX} printable characters each, never the number":
-                    longest > TEXT_MAX or not text.isprintable() or f"{number:015}" in text,
+                "time: write it like 2026-05-12T10:00, from 1970 to 2199; where the clock is changed, with its offset: "
+                "2026-03-29T03:30+02:00": not 0 <= (effective_ms or 0) < LATEST_MS,
+                **{f"{name}: use 1 to {TEXT_MAX} printable characters, never the number":
+                   len(text) > TEXT_MAX or not text.isprintable() or f"{number:015}" in text
+                   or not (text.strip() or name == "proof") for name, text in zip(TEXTS, texts, strict=True)},
                 "proof: is in the log, or used above; it names one decision": one.proof in proofs,
                 "answer: is the opposite of one above, for the same time": answer in ANSWERS
                     and above.setdefault((number, purpose, effective_ms), ANSWERS[answer]) != ANSWERS[answer],
@@ -172,10 +180,9 @@ class Register:
         """Record all of these or, where one cannot be, none: ConfigError names each.  Return them as recorded."""
         if problems := self.problems(said):
             raise ConfigError("consent", [words for _, words in problems])
-        now_ms = self._wall_ms()
-        at_once_ms = now_ms if self.begin_ms is None else self.begin_ms
-        full = [one._replace(effective_ms=at_once_ms if one.effective_ms is None else one.effective_ms,
-                             proof=one.proof or secrets.token_hex(8), recorded_ms=now_ms,
+        now_ms, recorded_ms = self.now_ms(), self._wall_ms()
+        full = [one._replace(effective_ms=now_ms if one.effective_ms is None else one.effective_ms,
+                             proof=one.proof or secrets.token_hex(8), recorded_ms=recorded_ms,
                              dated=one.effective_ms is not None) for one in said]
         names = self._names([one.number for one in said]).tolist()
         self._ask(f"INSERT INTO said(fingerprint, {COLUMNS}) VALUES ({', '.join('?' * 9)})",
@@ -226,30 +233,31 @@ class Register:
     def shown(self, number: int) -> dict[str, Any]:
         """Return all that a subscriber may be shown: what holds now, what is announced, and the history.
 
-        later : what they said for a later time;  other : the no of another handset of theirs holds now
+        later : what they said for a later time;  why : a yes does not hold, in words: a minor, or another handset's no
         turns : in words, by basis, when from now on they are counted, or not any more
         """
         person, purposes, now_ms = copy(self), [], self.now_ms()
         person.rows = self.rows[self.rows["person"] == self._row(number)["person"]]
+        minor = bool((person.rows["age"] == MINOR).any())
         others = person.rows["subscriber"][person.rows["subscriber"] != number].tolist()
         for purpose in PURPOSES:
             answer, held, later = self._stands(number, purpose)
             course = {basis: person._course(number, purpose, basis) for basis in BASES}
             purposes.append([{"since": "by the records of the network"}, *held][-1] | {
                 "purpose": purpose, "answer": answer, "later": later,
-                "other": any(self._stands(one, purpose)[0] == "no" for one in others),
+                "why": "a minor" if minor else "another handset of the person said no"
+                    if any(self._stands(one, purpose)[0] == "no" for one in others) else "",
                 "counted": {basis: [on for at_ms, on in some if at_ms <= now_ms][-1] for basis, some in course.items()},
                 "turns": {basis: [f"{'' if on else 'not '}counted {self._from(at_ms)}" for at_ms, on in some
                                   if at_ms > now_ms] for basis, some in course.items()}})
-        return {"minor": bool((person.rows["age"] == MINOR).any()), "purposes": purposes,
+        return {"minor": minor, "purposes": purposes,
                 "said": [self.told(one) for one in self.said(number)]}
 
     def log(self) -> np.ndarray:
         """Return CHANGE[n]: everything that is recorded and not void, by time of effect, and then of recording."""
         names = self._names(self.rows["subscriber"])
-        few = f"WHERE fingerprint IN {(*names.tolist(), 0)}" if len(names) < FEW else ""
-        words = "SELECT effective_ms, fingerprint, purpose, answer FROM holds"
-        said = self._ask(f"{words} {few} ORDER BY effective_ms, id")
+        few = f" WHERE fingerprint IN {(*names.tolist(), 0)}" if len(names) < FEW else ""
+        said = self._ask(f"SELECT effective_ms, fingerprint, purpose, answer FROM holds{few} ORDER BY effective_ms, id")
         ours = np.isin(names, np.array([name for _, name, *_ in said], "i8"))
         numbers = dict(zip(names[ours].tolist(), self.rows["subscriber"][ours].tolist(), strict=True))
         return np.array([(time_ms, numbers[name], PURPOSES.index(purpose), ANSWERS[answer] == "yes")
@@ -318,15 +326,15 @@ def changed(flags: np.uint8, purpose: str, yes: bool) -> np.uint8:
 
 def fill(folder: Path, rows: np.ndarray, zone: str, begin_ms: int | None) -> None:
     """Make the folder of a new register: all of it is there, or nothing."""
-    parent = folder.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
+    (parent := folder.absolute().parent).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as made:
         data = subscribers.encode(subscribers.Subscribers(0, rows)), secrets.token_bytes(KEY_BYTES), b""
-        for name, content in zip(("subscribers", "key", "consent.db"), data, strict=True):
+        for name, content in zip(FILES, data, strict=True):
             (path := Path(made) / name).touch(mode=0o600)
             path.write_bytes(content)
         with closing(sqlite3.connect(path)) as db, db:
             record.prepare(db, APPLICATION_ID, SCHEMA)
+            db.execute("PRAGMA journal_mode = DELETE")  # a folder that nobody may write can be read
             check = fingerprints(np.zeros(1, "u8"), data[1]).view("i8").tolist()
             db.execute("INSERT INTO meta VALUES (?, ?, ?)", (begin_ms, zone, *check))
         Path(made).rename(folder)
@@ -336,7 +344,7 @@ def refuse_shared(folder: Path) -> None:
     """Raise ConfigError where others can read a folder, or where it lies within a run."""
     path = folder.resolve()
     if any((above / "run.json").exists() for above in (path, *path.parents)):
-        raise fault(folder, "lies within the folder of a run, which is for everybody; name one outside")
+        raise fault(folder, "lies within the folder of a run, which is given to others; name one outside")
     if path.exists() and path.stat().st_mode & 0o077:
         raise fault(folder, "can be read by others; close it with chmod 700")
 

@@ -151,10 +151,10 @@ def fresh(out: Path, force: bool) -> Path:
 
 
 def outside(folder: Path, out: Path) -> Path:
-    """Return a folder of subscribers, or say that it lies where a run is to be."""
-    if out.resolve() in (folder.resolve(), *folder.resolve().parents):
-        words = f"{folder} lies within {out}, which anybody may be given; name a folder outside of the run"
-        raise config.ConfigError("--subscribers", [words])
+    """Return a folder of subscribers, or say that it lies where a run is to be, or the run in it."""
+    for option, inner, outer in (("--subscribers", folder, out), ("--out", out, folder)):
+        if outer.resolve() in (inner.resolve(), *inner.resolve().parents):
+            raise config.ConfigError(option, [f"{inner} lies within {outer}; a run is given to others; name another"])
     return folder
 
 

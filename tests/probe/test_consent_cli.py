@@ -1,16 +1,20 @@
 """`footfall consent`: one step each, and no fault tells a number."""
 
+import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from probe.base.config import ConfigError
 from probe.base.main import main
 from probe.register import Register
 from probe.wire.consent import YES
 from probe.wire.subscribers import MINOR, SUBSCRIBER
+from simulator import deployment
 
 NUMBER, STRANGER = 262_070_000_000_001, 262_070_000_000_009
 
@@ -154,11 +158,52 @@ def test_a_quote_that_is_never_closed_is_named_and_nothing_is_taken(folder, cons
     assert code == 2 and "line" in err and str(NUMBER) not in err and not Register(folder).said(NUMBER)
 
 
+def test_an_import_says_what_is_wrong_with_the_columns_and_the_letters(folder, consent, tmp_path):
+    (file := tmp_path / "said.csv").write_text("Subscriber,purpose,answer,colour\n")
+    assert "missing or unknown: Subscriber, colour, subscriber" in consent("import", folder, file)[2]
+    file.write_text(f"subscriber;purpose;answer\n{NUMBER};network;give\n")
+    assert "with commas, not semicolons" in consent("import", folder, file)[2]
+    file.write_text(f"{NUMBER // 1000}-001,network,give\n")
+    assert str(NUMBER // 1000) not in consent("import", folder, file)[2]
+    file.write_bytes("subscriber,purpose,answer,channel\n1,network,give,Büro\n".encode("latin-1"))
+    assert "; save it as UTF-8" in consent("import", folder, file)[2]
+    code, _, err = consent("import", folder, tmp_path / "nowhere.csv")
+    assert code == 2 and "nowhere.csv" in err and "No such file" in err
+
+
+def test_an_import_reads_stdin(folder, consent, monkeypatch):
+    text = f"subscriber,purpose,answer\n{NUMBER},network,give\n{NUMBER},marketing,give\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8"))
+    assert consent("import", folder, "-")[1] == "recorded 2 decisions of 1 subscribers\n"
+
+
+def test_everything_that_is_wrong_is_named_at_once(folder, consent):
+    code, _, err = consent("give", folder, STRANGER, "--purpose", "spying", "--at", "", "--channel", "")
+    assert code == 2 and all(f"\n  {name}: " in err for name in ("subscriber", "purpose", "time", "channel"))
+    assert "a number has 15 digits" in err and "text_version" not in err
+
+
+def test_an_example_is_a_made_up_number_that_said_yes(folder, consent, tmp_path):
+    assert consent("example", folder, "--purpose", "marketing")[1] == f"{NUMBER + 1}\n"
+    Register.create(tmp_path / "live", Register(folder).rows, "Europe/Berlin")
+    for words in ((folder,), (folder, "--purpose", "spying"), (tmp_path / "live", "--purpose", "marketing")):
+        code, out, err = consent("example", *words)
+        assert code == 2 and not out and "no made-up number" in err
+
+
 @pytest.mark.parametrize("text", ["", f"{NUMBER},network,give\n", "subscriber,purpose\n", "\0\n"])
 def test_a_file_without_the_columns_is_refused(folder, consent, tmp_path, text):
     (file := tmp_path / "said.csv").write_text(text)
     code, _, err = consent("import", folder, file)
     assert code == 2 and "line 1: name the columns" in err and str(NUMBER) not in err
+
+
+@pytest.mark.parametrize("folder, out, option", [("a/b", "a", "--subscribers"), ("a", "a/b", "--out"),
+                                                 ("a", "a", "--subscribers")])
+def test_neither_subscribers_nor_a_run_lies_within_the_other(folder, out, option):
+    with pytest.raises(ConfigError, match="lies within") as error:
+        deployment.outside(Path(folder), Path(out))
+    assert error.value.where == option and deployment.outside(Path("a"), Path("b")) == Path("a")
 
 
 def test_help_imports_no_numba():

@@ -109,7 +109,7 @@ def test_a_yes_that_is_announced_is_taken_back_by_one_click(ask, register):
 def test_saved_is_said_of_what_was_recorded_alone(ask, register):
     assert page.piece("saved") in ask(refuse="network")[1]
     again = ask(refuse="network")[1]
-    assert page.piece("saved") not in again and page.piece("held") in again and len(register.said(NUMBER)) == 1
+    assert page.piece("saved") not in again and page.piece("nothing") in again and len(register.said(NUMBER)) == 1
 
 
 def test_a_yes_on_the_day_of_a_no_is_shown_with_the_instant_from_which_it_counts(ask, register):

@@ -177,13 +177,13 @@ def test_a_yes_after_a_no_on_one_day_counts_from_midnight_on(tmp_path):
     again = ["counted from 13 May 2026, 00:00 CEST on"]
     assert told(register, "turns") == {"consent": again, "anonymous": again}
     assert told(register, "turns", FIRST + 1) == {"consent": [], "anonymous": again}  # had not been counted before
-    assert told(register, "counted", FIRST + 1)["consent"] and not told(register, "other")
+    assert told(register, "counted", FIRST + 1)["consent"] and not told(register, "why")
 
 
 def test_only_the_no_of_another_handset_is_told_as_that(make):
     register = make(YES[PURPOSE], YES[PURPOSE], person=[3, 3])
     register.record([Said(FIRST, PURPOSE, "withdraw")])
-    assert told(register, "other", FIRST + 1) is True and told(register, "other") is False
+    assert told(register, "why", FIRST + 1) == "another handset of the person said no" and not told(register, "why")
     register.record([Said(FIRST, PURPOSE, "give", BEGIN_MS + 1)])
     assert told(register, "turns", FIRST + 1)["consent"] == ["counted from 13 May 2026, 00:00 CEST on"]
 
@@ -285,6 +285,54 @@ def test_one_wrong_decision_means_that_none_is_recorded_and_no_number_is_told(ma
     with pytest.raises(ConfigError) as error:
         register.record([Said(FIRST, "network", "give"), wrong])
     assert not register.said(FIRST) and str(wrong.number) not in str(error.value)
+
+
+def test_the_text_that_is_wrong_is_named(make):
+    register = make(0)
+    for name in ("text_version", "channel", "proof"):
+        ((_, words),) = register.problems([Said(FIRST, PURPOSE, "give")._replace(**{name: "a\nb"})])
+        assert words.startswith(f"{name}: ")
+    assert register.problems([Said(FIRST, PURPOSE, "give", None, "", " ")])[1][1].startswith("channel")
+
+
+@pytest.mark.parametrize("text, there", [("2026-03-29T02:30", False), ("2026-10-25T02:30", False), ("", False),
+                                         ("2026-03-29T03:30+02:00", True), ("2026-03-29T03:30", True)])
+def test_a_local_time_that_is_not_there_or_there_twice_needs_its_offset(make, text, there):
+    register = make(0)
+    found = register.problems([Said(FIRST, PURPOSE, "give", register.moment(text))])
+    assert found == [] if there else "with its offset: 2026-03-29T03:30+02:00" in found[0][1]
+
+
+def test_what_is_no_subscriber_folder_is_said_so_and_not_to_be_closed(tmp_path):
+    (tmp_path / "letter").write_text("mine")
+    os.chmod(tmp_path, 0o755)
+    for path in (tmp_path, tmp_path / "letter", tmp_path / "nowhere"):
+        with pytest.raises(ConfigError, match="no subscriber folder") as error:
+            Register(path)
+        assert "chmod" not in str(error.value)
+
+
+def test_who_makes_the_same_folder_a_moment_later_is_told_to_run_again(make, monkeypatch):
+    folder = make(0).folder
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.iterdir", lambda path: iter(()))  # as it was a moment ago
+        with pytest.raises(ConfigError, match="being made by another program; run it again"):
+            make(0)
+    assert len(Register(folder).rows) == 1
+
+
+def test_reading_writes_nothing_and_a_log_that_cannot_be_written_is_named(make):
+    register = make(0)
+    register.record([Said(FIRST, PURPOSE, "give")])
+    path = register.folder / "consent.db"
+    assert path.read_bytes()[18:20] == b"\x01\x01"  # no write-ahead log, which a reader would have to make
+    register.folder.chmod(0o500)
+    path.chmod(0o400)
+    assert told(Register(register.folder), "answer") == "yes"
+    if os.geteuid():  # root may write everything
+        with pytest.raises(RunError, match=r"consent.db: .*give its owner the right"):
+            register.record([Said(FIRST, PURPOSE, "refuse")])
+    register.folder.chmod(0o700)
 
 
 def test_what_fails_half_way_leaves_nothing_in_the_log(make, monkeypatch):
