@@ -26,6 +26,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from collector.centre import intake, questions, receiver
@@ -260,10 +261,23 @@ def judged(seed: int, *sets: str, workers=(1, 2), **given) -> Iterator[dict[str,
                 yield head | objection(village, name, everything, village.left(village.without(*OBJECTORS[:k])))
 
 
-if __name__ == "__main__":
-    small, wrong = "--small" in sys.argv, 0
-    for seed in range(1, 2 if small else 1 + int(sys.argv[2]) if "--seeds" in sys.argv else 21):
+@click.command()
+@click.option("--seeds", type=click.IntRange(1), default=20, show_default=True,
+              help="How many worlds of a week, one after the other; about a core minute each.")
+@click.option("--small", is_flag=True, help="A day of one world instead: less than a minute.")
+def main(seeds: int, small: bool) -> None:
+    """Whoever says no leaves no trace: a world heard with their events and without, byte by byte.
+
+    Prints one line of JSON for each seed, number of edge workers and claim; `differs` has to be []. Ends with 1 if any
+    is not.
+    """
+    wrong = 0
+    for seed in range(1, 2 if small else 1 + seeds):
         for line in judged(seed, *(DAY if small else WEEK), basis=BASES[seed % 2]):
             wrong += len(line["differs"])
             print(json.dumps(line), flush=True)
     sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
