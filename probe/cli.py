@@ -146,8 +146,7 @@ def import_file(folder, file, as_json):
     said = [Said(register.number(row["subscriber"]), row["purpose"], row["answer"],
                  register.moment(row.get("time") or None), row.get("text_version") or "unstated",
                  row.get("channel") or "import", row.get("proof", "")) for _, row in whole]
-    problems = torn + [(whole[index][0], words) for index, words in register.problems(said)]
-    if problems:
+    if problems := torn + [(whole[index][0], words) for index, words in register.problems(said)]:
         raise ConfigError(file.name, [f"line {line}: {words}" for line, words in sorted(problems)])
     register.record(said)
     found = {"recorded": len(said), "subscribers": len({one.number for one in said})}

@@ -27,7 +27,7 @@ from probe.wire import epochs, subscribers
 from probe.wire.consent import BASES, CHANGE, NO, PURPOSES, YES, countable
 from probe.wire.subscribers import MINOR, SUBSCRIBER
 
-APPLICATION_ID, KEY_BYTES, SLOT_MS, TEXT_MAX, FEW = 0x4646434E, 32, 900_000, 64, 100  # "FFCN"
+APPLICATION_ID, KEY_BYTES, SLOT_MS, TEXT_MAX, FEW = 0x4646434F, 32, 900_000, 64, 100  # "FFCO"
 # A yes, a yes taken back, an objection.
 FILES, ANSWERS = ("subscribers", "key", "consent.db"), {"give": "yes", "withdraw": "no", "refuse": "no"}
 LATEST_MS, NEVER_MS = 7_258_118_400_000, np.iinfo("i8").max  # the year 2200: later is a slip of the pen
@@ -112,7 +112,7 @@ class Register:
                     raise RunError(f"{path}: is of another program or version")
                 return [found for row in given for found in db.execute(words, row)]
         except sqlite3.Error as error:
-            raise RunError(f"{path}: {error}; give its owner the right to write it and the folder") from None
+            raise RunError(f"{path}: {error}; run it again as its owner, who may write it and the folder") from None
 
     def now_ms(self) -> int:
         """Return as of when everything is told: the wall clock, or where a simulation begins."""

@@ -188,6 +188,10 @@ def test_it_answers_over_http_guarded_uncached_and_ends_with_130(served, registe
         connection.request("POST", path, body, headers)
         assert connection.getresponse().status == status
         assert bool(register.said(NUMBER)) is (status == 200)
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("PUT", "/", body)
+    answer = connection.getresponse()
+    assert answer.status == 405 and answer.read() == b""  # not the page of the library
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130 and str(NUMBER) not in out + err

@@ -330,7 +330,7 @@ def test_reading_writes_nothing_and_a_log_that_cannot_be_written_is_named(make):
     path.chmod(0o400)
     assert told(Register(register.folder), "answer") == "yes"
     if os.geteuid():  # root may write everything
-        with pytest.raises(RunError, match=r"consent.db: .*give its owner the right"):
+        with pytest.raises(RunError, match=r"consent.db: .*as its owner, who may write"):
             register.record([Said(FIRST, PURPOSE, "refuse")])
     register.folder.chmod(0o700)
 
