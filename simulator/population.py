@@ -50,7 +50,7 @@ class PopulationSettings(Settings):
 
     share: Annotated[float, Field(gt=0, le=1)] = 0.3  # handsets of our network per person
     consent_share: Share = 0.8  # of adults, for each purpose
-    consent_by_age: dict[Purpose, ByAge] = {}  # for a purpose, in place of consent_share
+    consent_by_age: dict[Purpose, ByAge] = Field(default_factory=dict)  # for a purpose, in place of consent_share
     objection_share: Share = 0.25  # of those who did not agree: they said no, not nothing
     objecting_share: Share = 0.005  # of those who agreed, a day: they say no
     late_share: Share = 0.01  # of adults who did not agree, a day: they say yes
