@@ -87,9 +87,10 @@ class Consent:
 
     def advance(self, time_ms: int) -> np.ndarray:
         """Let every decision up to time_ms take effect, in order; return u8[n], the persons who are not counted now."""
-        last, gone = int(np.searchsorted(self._due["time_ms"], time_ms, "right")), NOBODY
-        due, self._due = self._due[:last], self._due[last:]
-        for some in np.split(due, np.flatnonzero(np.diff(stops(due))) + 1) if last else ():
+        if not (last := int(np.searchsorted(self._due["time_ms"], time_ms, "right"))):
+            return NOBODY
+        due, self._due, gone = self._due[:last], self._due[last:], NOBODY
+        for some in np.split(due, np.flatnonzero(np.diff(stops(due))) + 1):
             if stops(some)[0]:
                 gone = np.append(gone, self._stop(some, time_ms))
             else:

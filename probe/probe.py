@@ -13,6 +13,9 @@ from probe.wire.events import REFUSES
 from probe.wire.observations import OBSERVATION
 
 PASSED, INVALID, LATE, STALE, REFUSED = range(5)  # fates of an event; stale: nothing says who may be counted then
+# What is heard is the same 32 bytes in an EVENT and an OBSERVATION: copied as four words.
+SAID, MADE = (np.dtype([("time_ms", "<i8"), (who, "<u8"), ("heard", "<u8", (4,)), *rest]) for who, rest in (
+    ("subscriber", []), ("pseudonym", [("home", "<u2"), ("klass", "u1"), ("week", "<u8")])))
 BLOCK, LEAP_MAX_MS = 2_048, 8 * 86_400_000  # no tap is silent for a week: an idle one still tells the time
 
 
@@ -87,8 +90,8 @@ class Probe:
         observations, person, day = np.empty(count, OBSERVATION), np.empty(count, "u8"), np.empty(count, "i8")
         fates, limits = np.zeros(5, "i8"), (self._cell_count, latest_ms, self.consent.since_ms, self.consent.until_ms)
         names = self.consent.names(events["subscriber"])
-        admit(events, names, limits, self.consent.table, self.consent.tags.view("u8"), self._keys.midnights_ms,
-              observations, person, day, fates)
+        admit(events, events.view(SAID), names, limits, self.consent.table, self.consent.tags.view("u8"),
+              self._keys.midnights_ms, observations.view(MADE), person, day, fates)
         consent.wipe(names)
         passed, invalid, late, stale, refused = fates.tolist()
         observations["pseudonym"][:passed] = identity.pseudonyms(person[:passed], day[:passed], self._keys.keys)
@@ -114,15 +117,15 @@ class Probe:
 
 
 @kernel
-def admit(events, names, limits, counted, words, midnights_ms, observations, person, day, fates):
+def admit(events, said, names, limits, counted, words, midnights_ms, observations, person, day, fates):
     """Write an observation without its pseudonym for each event that may be counted; return nothing of meaning.
 
-    events       : EVENT[n];  names : u8[n], fingerprints of their subscribers
+    events       : EVENT[n];  said : the same as SAID[n];  names : u8[n], fingerprints of their subscribers
     limits       : i8[4]       rows of the plan; time from which a clock is wrong; from when until when it is known
                                who may be counted
     counted      : COUNTED[2^k], with their tags in words, u8[2^k / 8]
     midnights_ms : i8[d + 1]   of the local days; before the first the keys are gone
-    observations : OBSERVATION[n] out
+    observations : OBSERVATION[n] out, as MADE[n]
     person, day  : u8[n], i8[n] out: who it was, and on which day, for `pseudonyms`
     fates        : i8[5] out   how many met each fate; the first PASSED rows are written
 
@@ -144,11 +147,10 @@ def admit(events, names, limits, counted, words, midnights_ms, observations, per
             person[out], day[out] = who.person, 0
             for midnight in range(1, len(midnights_ms) - 1):
                 day[out] += event.time_ms >= midnights_ms[midnight]
-            one.time_ms, one.home, one.klass, one.rsrp[7] = event.time_ms, who.home, who.klass, event.rsrp[7]
+            one.time_ms, one.home, one.klass = event.time_ms, who.home, who.klass
             one.week = who.weekly  # 1 where a pseudonym of the week takes its place
-            one.cell, one.kind, one.flags, one.ta, one.aoa = event.cell, event.kind, event.flags, event.ta, event.aoa
-            for k in range(7):
-                one.rsrp[k], one.neighbour_pci[k] = event.rsrp[k], event.neighbour_pci[k]
+            for k in range(4):
+                one.heard[k] = said[first + i].heard[k]
             fates[fate] += 1
             out += fate == PASSED
     return touched
