@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("probe", "simulator", "collector")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 LINES_MAX = 400
-CODE_MAX = 7_601  # 5,000 for the core with one table (6bb26ef); then eight tables and a second area set; yes and no
+CODE_MAX = 7_599  # 5,000 for the core with one table (6bb26ef); then eight tables and a second area set; yes and no
 
 
 def wire(*names):

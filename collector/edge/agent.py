@@ -140,10 +140,8 @@ class Work:
             [b"\0" * size for _ in range(PYTHONS) if size <= SMALL_MAX]
         if (self._forget and self._closed) or self._day_ms != int(self._days.midnights_ms[0]):
             self._forget, self._day_ms = False, int(self._days.midnights_ms[0])
-            held = [np.empty(size, "u1") for size in range(SMALL_MAX, 0, -1) for _ in range(16)]
-            crowd.wipe(*held)
-            del held
-            [bytes(size) for size in range(0, PYTHONS_MAX, 16) for _ in range(PYTHONS)]  # all held, then let go
+            [np.zeros(size, "u1") for size in range(SMALL_MAX, 0, -1) for _ in range(16)]  # all held, then let go
+            [b"\0" * size for size in range(0, PYTHONS_MAX, 16) for _ in range(PYTHONS)]
 
     def _timed(self, stage: str, do: Any, *given) -> Any:
         begin_s, found = self._watch.cpu_s(), do(*given)
