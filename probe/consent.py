@@ -9,6 +9,7 @@ import numpy as np
 
 from probe.base.clock import midnights_ms
 from probe.base.jit import kernel
+from probe.base.memory import wipe
 from probe.base.packing import WireError, require
 from probe.base.streams import mix64
 from probe.base.tally import Tally
@@ -147,12 +148,6 @@ class Consent:
         names = self.names(rows["subscriber"])
         self._used += fill(names, rows, np.ascontiguousarray(from_ms), agreed, self.table, self.tags)
         wipe(names, rows)
-
-
-def wipe(*arrays: np.ndarray) -> None:
-    """Zero the memory of arrays."""
-    for array in arrays:
-        array.view("u1")[:] = 0
 
 
 def stops(decisions: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import numpy as np
 
+from probe.base.memory import wipe
 from probe.wire.observations import OBSERVATION
 
 RAW = np.dtype((np.void, OBSERVATION.itemsize))  # numpy moves rows as bytes 20 times faster than as records
@@ -88,12 +89,6 @@ def pages(shape: tuple[int, ...], dtype: np.dtype, large: bool = True) -> np.nda
     with suppress(AttributeError, OSError):  # a system without large pages
         block.madvise(mmap.MADV_HUGEPAGE if large else mmap.MADV_NORMAL)
     return np.ndarray(shape, dtype, block)
-
-
-def wipe(*arrays: np.ndarray) -> None:
-    """Zero the memory of arrays."""
-    for array in arrays:
-        array.view("u1")[:] = 0
 
 
 def in_order(rows: np.ndarray, at: np.ndarray) -> np.ndarray:
